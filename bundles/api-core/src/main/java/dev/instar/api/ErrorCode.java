@@ -1,0 +1,94 @@
+package dev.instar.api;
+
+/**
+ * The stable codes of everything that can go wrong for a user. A code never changes its meaning; new ones may come.
+ * Over HTTP a failure is an {@code application/problem+json} document (RFC 9457) whose {@code type} is
+ * {@code urn:instar:error:<code>}, with the status given here.
+ */
+public enum ErrorCode {
+  /** A user, function or version name breaks the rules of {@link dev.instar.api.function.FunctionName}. */
+  BAD_NAME("bad-name", 400, "The name is not valid"),
+  /** A parameter, header or path of the request is malformed. */
+  BAD_REQUEST("bad-request", 400, "The request is malformed"),
+  /** The body is absent, truncated, or not what the operation takes. */
+  BAD_BODY("bad-body", 400, "The body is not valid"),
+  /** The caller has given no credential where one is needed. */
+  UNAUTHENTICATED("unauthenticated", 401, "A credential is needed"),
+  /** The caller's credential does not allow this. */
+  FORBIDDEN("forbidden", 403, "Not allowed"),
+  /** No route has this path. */
+  ROUTE_NOT_FOUND("route-not-found", 404, "There is nothing at this path"),
+  /** No function has this name. */
+  FUNCTION_NOT_FOUND("function-not-found", 404, "The function does not exist"),
+  /** The function has no such version. */
+  VERSION_NOT_FOUND("version-not-found", 404, "The version does not exist"),
+  /** The content store has no such digest. */
+  IMAGE_NOT_FOUND("image-not-found", 404, "The image does not exist"),
+  /** The path is known but not for this method; the Allow header names those that it takes. */
+  METHOD_NOT_ALLOWED("method-not-allowed", 405, "The method is not allowed here"),
+  /** The state of the resource does not allow this now. */
+  CONFLICT("conflict", 409, "The state does not allow this"),
+  /** A body, header or name is over its limit; the member {@code limitBytes} gives it. */
+  TOO_LARGE("too-large", 413, "Too large"),
+  /** The artifact is neither a WebAssembly module, nor a bundle, nor an executable. */
+  UNSUPPORTED_ARTIFACT("unsupported-artifact", 422, "The artifact is of no supported kind"),
+  /** A module is malformed, or imports what no backend offers; the detail names the section or import. */
+  MODULE_REFUSED("module-refused", 422, "The module was refused"),
+  /** An archive holds what is never unpacked: escapes, links out, devices, or more than its limits. */
+  ARCHIVE_REFUSED("archive-refused", 422, "The archive was refused"),
+  /** The function's own concurrency and its queue are used up. */
+  FUNCTION_BUSY("function-busy", 429, "The function is at its limit"),
+  /** The function's code did something that its sandbox forbids or that cannot go on (a trap). */
+  FUNCTION_TRAPPED("function-trapped", 502, "The function trapped"),
+  /** The function ended by itself with a status other than zero; the member {@code exitCode} gives it. */
+  FUNCTION_FAILED("function-failed", 502, "The function reported a failure"),
+  /** The sandbox ended without a word (its process died). */
+  SANDBOX_CRASHED("sandbox-crashed", 502, "The sandbox crashed"),
+  /** The function asked for more memory than its limit allows. */
+  OUT_OF_MEMORY("out-of-memory", 502, "The function ran out of memory"),
+  /** The function wrote more than its limit allows; the member {@code limitBytes} gives it. */
+  OUTPUT_TOO_LARGE("output-too-large", 502, "The function's output is too large"),
+  /** The function asked to chain to others, which this node does not offer. */
+  CHAINING_UNAVAILABLE("chaining-unavailable", 502, "Chained calls are not offered"),
+  /** The node is at its limit of sandboxes and waiting calls. */
+  NODE_BUSY("node-busy", 503, "The node is at its limit"),
+  /** No backend that can run the function is here at the moment. */
+  BACKEND_UNAVAILABLE("backend-unavailable", 503, "No backend for this function"),
+  /** The node (or the part asked) is stopping or not ready yet. */
+  NOT_READY("not-ready", 503, "The node is not ready"),
+  /** The call took longer than its time-out. */
+  TIMED_OUT("timed-out", 504, "The call timed out"),
+  /** The caller went away before the call had ended. */
+  CALLER_GONE("caller-gone", 499, "The caller went away"),
+  /** What is stored fails its checksum; it was set aside. */
+  DAMAGED("damaged", 500, "Stored data is damaged"),
+  /** A fault of the node itself; its log has more under the request's id. */
+  INTERNAL("internal", 500, "The node failed"),
+  /** The data directory's file system is full. */
+  NO_SPACE("no-space", 507, "No space left");
+
+  private final String code;
+  private final int status;
+  private final String title;
+
+  ErrorCode(String code, int status, String title) {
+    this.code = code;
+    this.status = status;
+    this.title = title;
+  }
+
+  /** The stable code, kebab-case. */
+  public String code() {
+    return code;
+  }
+
+  /** The HTTP status that goes with it (RFC 9110; 499 never reaches a client). */
+  public int status() {
+    return status;
+  }
+
+  /** A short title that is the same at each occurrence (RFC 9457, section 3.1.3). */
+  public String title() {
+    return title;
+  }
+}

@@ -1,0 +1,50 @@
+package dev.instar.api.function;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * All that a deployer says of a function version.
+ *
+ * @param variants its forms, the preferred one first; at least one
+ * @param limits what it may use
+ * @param environment variables that it sees; at most 64 KiB in all
+ * @param labels free text for people and policies; at most 64 KiB in all
+ */
+public record FunctionSpec(List<Variant> variants, Limits limits, Map<String, String> environment, Map<String, String> labels) {
+  private static final int MAP_CHARS = 64 << 10;
+
+  /** @throws InstarException {@link ErrorCode#BAD_REQUEST} when there is no variant or a map is too large or malformed */
+  public FunctionSpec {
+    variants = List.copyOf(variants);
+    environment = Map.copyOf(environment);
+    labels = Map.copyOf(labels);
+    Objects.requireNonNull(limits);
+    if (variants.isEmpty() || variants.size() > 16) {
+      throw new InstarException(ErrorCode.BAD_REQUEST, "A function version has 1 to 16 variants; " + variants.size() + " were given.");
+    }
+    check("environment", environment);
+    check("labels", labels);
+    for (String key : environment.keySet()) {
+      if (key.isEmpty() || key.indexOf('=') >= 0) {
+        throw new InstarException(ErrorCode.BAD_REQUEST, "'" + key + "' cannot name an environment variable: it is empty or has a '='.");
+      }
+    }
+  }
+
+  private static void check(String what, Map<String, String> map) {
+    long chars = 0;
+    for (var e : map.entrySet()) {
+      chars += e.getKey().length() + e.getValue().length();
+      if (e.getKey().indexOf('\0') >= 0 || e.getValue().indexOf('\0') >= 0) {
+        throw new InstarException(ErrorCode.BAD_REQUEST, "A NUL character stands in the " + what + ".");
+      }
+    }
+    if (chars > MAP_CHARS) {
+      throw new InstarException(ErrorCode.BAD_REQUEST, "The " + what + " has " + chars + " characters; " + MAP_CHARS + " are allowed.");
+    }
+  }
+}

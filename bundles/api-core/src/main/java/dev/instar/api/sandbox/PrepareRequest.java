@@ -1,0 +1,14 @@
+package dev.instar.api.sandbox;
+
+import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.Image;
+import dev.instar.api.function.Variant;
+import java.time.Instant;
+
+/**
+ * @param version the version to prepare, with its limits and environment
+ * @param variant the one of its variants that this backend is to run
+ * @param image the variant's image on disk; stays there until the prepared function is closed
+ * @param deadline when to give up
+ */
+public record PrepareRequest(FunctionVersion version, Variant variant, Image image, Instant deadline) {}

@@ -1,0 +1,39 @@
+package dev.instar.api.image;
+
+import dev.instar.api.Digest;
+import dev.instar.api.function.Image;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Optional;
+import java.util.Set;
+import org.osgi.annotation.versioning.ProviderType;
+
+/**
+ * The content store: artifacts by the SHA-256 of their bytes as uploaded.
+ *
+ * <p>An artifact is a WebAssembly module (magic {@code \0asm}), a bundle (gzip'd tar with {@code function.wasm} and, if there are files,
+ * {@code rootfs/}, at its top or in one directory of any name), or an executable (ELF, or {@code #!}). What has returned from
+ * {@link #add} is on disk under its checksum and survives power loss; an upload that was cut leaves nothing.
+ *
+ * <p>All methods may be called from any thread. {@link #find} is cheap: no byte is read, but the first use after a start verifies the checksum.
+ */
+@ProviderType
+public interface ImageStore {
+  /**
+   * Stores what the stream holds, to its end.
+   *
+   * @param limit how many bytes are taken
+   * @throws dev.instar.api.InstarException TOO_LARGE, UNSUPPORTED_ARTIFACT, ARCHIVE_REFUSED, NO_SPACE
+   * @throws IOException when the stream fails (an upload that was cut)
+   */
+  Image add(InputStream content, long limit) throws IOException;
+
+  /** The image, verified and unpacked. @throws dev.instar.api.InstarException DAMAGED when its bytes fail the checksum (it is then set aside) */
+  Optional<Image> find(Digest digest);
+
+  /** The artifact as it was uploaded; the caller closes it. @throws dev.instar.api.InstarException IMAGE_NOT_FOUND, DAMAGED */
+  InputStream open(Digest digest) throws IOException;
+
+  /** Removes images that are not in {@code keep} and were not added within the last {@code graceSeconds}. Returns how many went. */
+  int collect(Set<Digest> keep, long graceSeconds);
+}

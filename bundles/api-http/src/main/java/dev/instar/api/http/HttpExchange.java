@@ -1,0 +1,68 @@
+package dev.instar.api.http;
+
+import dev.instar.api.Problem;
+import dev.instar.api.invocation.CallInput;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.osgi.annotation.versioning.ProviderType;
+
+/** One request and its answer. Used by one thread at a time. */
+@ProviderType
+public interface HttpExchange {
+  /** Unique on this node; sent as {@code Instar-Request-Id} with every answer. */
+  String requestId();
+
+  String method();
+
+  /** The value of a template's variable: percent-decoded once, with no slash, NUL, control character or dot segment in it. */
+  String variable(String name);
+
+  /** The first value of a query parameter. */
+  Optional<String> query(String name);
+
+  /** The first value of a header; names in any case. */
+  Optional<String> header(String name);
+
+  /** The path as it came, percent-encoded, without the query. */
+  String path();
+
+  /**
+   * The body, of which at most {@code limit} bytes can be read. When its declared length is over the limit this throws TOO_LARGE at once;
+   * else reading past the limit throws it.
+   */
+  CallInput body(long limit);
+
+  /** The whole body. */
+  byte[] bodyBytes(int limit) throws IOException;
+
+  /** Sends the whole answer. Content-Length is set; headers that the node owns (Connection, Transfer-Encoding, …) are not taken. */
+  void respond(int status, Map<String, String> headers, byte[] body) throws IOException;
+
+  /** Sends the problem as application/problem+json. */
+  void respond(Problem problem) throws IOException;
+
+  /**
+   * An answer that streams: bytes are held back until {@code holdBack} of them have come, so that a failure before that can still be a
+   * problem document. The answer is whole when {@link Streamed#finish} returns.
+   */
+  Streamed stream(int status, Map<String, String> headers, int holdBack);
+
+  /** An answer under way. */
+  @ProviderType
+  abstract class Streamed extends OutputStream {
+    /** Sets a header of the answer, as long as {@link #committed} is false. */
+    public abstract void header(String name, String value);
+
+    /** Whether the status line has gone out. */
+    public abstract boolean committed();
+
+    /** Sends what is held back and ends the answer. */
+    public abstract void finish() throws IOException;
+  }
+
+  /** All methods that the path takes, for OPTIONS and Allow. */
+  List<String> allowed();
+}

@@ -1,0 +1,60 @@
+package dev.instar.tck.capability;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+
+/** What tests may need of the machine beyond a JDK. */
+public enum Capability {
+  /** CPython 3, for functions of the process backend. */
+  PYTHON3("apt-get install python3", "python3", "--version"),
+  /** curl, for the tests that type what the README says. */
+  CURL("apt-get install curl", "curl", "--version"),
+  /** The pinned toolchain that rebuilds the examples; see examples/toolchain.txt. */
+  EXAMPLES_TOOLCHAIN("run ./launcher/instar test as root on Debian 12, which installs the packages of examples/apt-packages.txt", "sh", "-c",
+      "d=$PWD; while [ ! -x \"$d/examples/build.sh\" ] && [ \"$d\" != / ]; do d=$(dirname \"$d\"); done; exec \"$d/examples/build.sh\" --check-toolchain"),
+  /** wat2wasm and wast2json. */
+  WABT("apt-get install wabt", "wat2wasm", "--version");
+
+  private final String remedy;
+  private final List<String> probe;
+
+  Capability(String remedy, String... probe) {
+    this.remedy = remedy;
+    this.probe = List.of(probe);
+  }
+
+  /** The name as in {@link RequiresCapability}. */
+  public String id() {
+    return name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  public String remedy() {
+    return remedy;
+  }
+
+  public static Capability of(String id) {
+    return valueOf(id.toUpperCase(Locale.ROOT).replace('-', '_'));
+  }
+
+  /** Why it is missing; empty when it is here. */
+  public Optional<String> missing() {
+    try {
+      Process p = new ProcessBuilder(probe).redirectErrorStream(true).start();
+      p.getOutputStream().close();
+      String said = new String(p.getInputStream().readAllBytes()).strip();
+      if (!p.waitFor(30, TimeUnit.SECONDS)) {
+        p.destroyForcibly();
+        return Optional.of("'" + String.join(" ", probe) + "' did not end within 30 s");
+      }
+      return p.exitValue() == 0 ? Optional.empty() : Optional.of("'" + probe.getFirst() + "' ended with " + p.exitValue() + (said.isEmpty() ? "" : ": " + said.lines().findFirst().get()));
+    } catch (IOException e) {
+      return Optional.of("'" + probe.getFirst() + "' is not on the PATH");
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return Optional.of("interrupted");
+    }
+  }
+}
