@@ -38,7 +38,6 @@ CLANG=/usr/bin/clang-14
 WASM_LD=/usr/bin/wasm-ld-14
 RUSTC=/usr/bin/rustc
 STB=/usr/include/stb
-CRATES=/usr/share/cargo/registry
 
 MAX_MODULE_BYTES=$((300 * 1024))
 MAX_MEMORY=$((64 * 1024 * 1024))
@@ -83,6 +82,11 @@ need_rust() {
         test -d /usr/lib/rustlib/wasm32-wasi
 }
 
+need_npm() {
+    need 'node, 18 or newer' nodejs node --version
+    need npm npm npm --version
+}
+
 check_tools() {
     local name
     for name in "$@"; do
@@ -94,16 +98,10 @@ check_tools() {
             ;;
         wordcount) need_rust ;;
         deflate)
-            need_rust
-            need 'the sources of miniz_oxide 0.6.2' librust-miniz-oxide-dev \
-                test -e "$CRATES/miniz_oxide-0.6.2/src/lib.rs"
-            need 'the sources of adler 1.0.2' librust-adler-dev \
-                test -e "$CRATES/adler-1.0.2/src/lib.rs"
+            need_c
+            need_npm
             ;;
-        json-transform)
-            need 'node, 18 or newer' nodejs node --version
-            need npm npm npm --version
-            ;;
+        json-transform) need_npm ;;
         esac
     done
     if [ "${#missing[@]}" -gt 0 ]; then
@@ -125,7 +123,7 @@ found() {
             | sed -n 's/^ii *//p' | head -n 1
         ;;
     npm)
-        grep -A 1 -F "\"node_modules/$2\": {" json-transform/package-lock.json \
+        grep -h -A 1 -F "\"node_modules/$2\": {" ./*/package-lock.json \
             | sed -n 's/.*"version": "\(.*\)".*/\1/p'
         ;;
     esac || true
@@ -177,7 +175,29 @@ c_module() {
     "$CLANG" --target=wasm32-wasi -mexec-model="$model" -fuse-ld="$WASM_LD" \
         -Wl,--gc-sections,--strip-all \
         -Wl,-z,stack-size=262144,--stack-first -Wl,--max-memory="$MAX_MEMORY" \
-        "$work/$name.o" -o "$work/$name.wasm"
+        "$work/$name.o" "${objects[@]}" -o "$work/$name.wasm"
+    objects=()
+}
+
+# c_library SOURCE OPTION...: compiles a file of a library for the next c_module.
+c_library() {
+    local object=$work/lib-$(basename "$1" .c).o
+    "$CLANG" --target=wasm32-wasi -mcpu=mvp -O2 -g0 -w -ffunction-sections -fdata-sections \
+        -fno-ident -ffile-prefix-map="$work"=. "${@:2}" -c "$1" -o "$object"
+    objects+=("$object")
+}
+objects=()
+
+# npm_install FOLDER: what FOLDER/package-lock.json pins by version and digest, into the
+# temporary folder, for this build only.
+npm_install() {
+    mkdir "$work/npm-$1"
+    cp "$1/package.json" "$1/package-lock.json" "$work/npm-$1/"
+    (
+        cd "$work/npm-$1"
+        npm ci --ignore-scripts --no-audit --no-fund --prefer-offline >npm.log 2>&1 \
+            || { cat npm.log >&2; exit 1; }
+    )
 }
 
 # rust FILE CRATE EDITION OPTION...
@@ -188,7 +208,7 @@ rust() {
         -C opt-level=s -C panic=abort -C codegen-units=1 -C debuginfo=0 \
         -C linker="$WASM_LD" -C linker-flavor=wasm-ld \
         --remap-path-prefix "$here"=. --remap-path-prefix "$work"=. \
-        --remap-path-prefix "$CRATES"=. "$@" "$file"
+        "$@" "$file"
 }
 
 # rust_module NAME OPTION...
@@ -211,28 +231,23 @@ build_thumbnail() { c_module thumbnail command -isystem "$STB" -Wno-unused-funct
 
 build_wordcount() { rust_module wordcount; }
 
+# zlib, which an npm package carries as C sources.
 build_deflate() {
-    rust "$CRATES/adler-1.0.2/src/lib.rs" adler 2015 --crate-type rlib \
-        --cap-lints allow -o "$work/libadler.rlib"
-    rust "$CRATES/miniz_oxide-0.6.2/src/lib.rs" miniz_oxide 2018 --crate-type rlib \
-        --cap-lints allow --cfg 'feature="with-alloc"' \
-        --extern adler="$work/libadler.rlib" -o "$work/libminiz_oxide.rlib"
-    rust_module deflate -L "dependency=$work" \
-        --extern miniz_oxide="$work/libminiz_oxide.rlib"
+    npm_install deflate
+    local zlib=$work/npm-deflate/node_modules/zlib-sync/deps/zlib file
+    for file in adler32 crc32 deflate trees zutil; do
+        c_library "$zlib/$file.c"
+    done
+    c_module deflate command -isystem "$zlib"
 }
 
-# The compiler is JavaScript and WebAssembly, at versions that package-lock.json
-# pins with their digests; what it writes does not depend on the version of
-# node that runs it. It lives in the temporary folder for this build only.
+# The compiler is JavaScript and WebAssembly; what it writes does not depend on the version of
+# node that runs it.
 build_json-transform() {
-    local npm=$work/npm
-    mkdir "$npm"
-    cp -R json-transform/package.json json-transform/package-lock.json \
-        json-transform/assembly "$npm/"
+    npm_install json-transform
+    cp -R json-transform/assembly "$work/npm-json-transform/"
     (
-        cd "$npm"
-        npm ci --ignore-scripts --no-audit --no-fund --prefer-offline >npm.log 2>&1 \
-            || { cat npm.log >&2; exit 1; }
+        cd "$work/npm-json-transform"
         node node_modules/assemblyscript/bin/asc.js assembly/index.ts \
             --outFile ../json-transform.wasm -O3 --shrinkLevel 2 \
             --runtime incremental --exportStart _start \
