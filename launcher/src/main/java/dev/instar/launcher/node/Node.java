@@ -1,0 +1,147 @@
+package dev.instar.launcher.node;
+
+import dev.instar.launcher.Distribution;
+import dev.instar.launcher.ExitCode;
+import dev.instar.launcher.Failure;
+import java.io.IOException;
+import java.net.URI;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.ServiceLoader;
+import java.util.concurrent.CountDownLatch;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.BundleException;
+import org.osgi.framework.Constants;
+import org.osgi.framework.FrameworkEvent;
+import org.osgi.framework.launch.Framework;
+import org.osgi.framework.launch.FrameworkFactory;
+import org.osgi.framework.startlevel.BundleStartLevel;
+import org.osgi.framework.startlevel.FrameworkStartLevel;
+
+/** A node in this process: the framework with the bundles of the distribution. */
+public final class Node implements AutoCloseable {
+  /** What the listener sets once its port is open; the way in which {@code --port 0} becomes a number. */
+  public static final String PORT = "dev.instar.listener.port";
+
+  private final Framework framework;
+  private final List<Bundle> started;
+  private final String host;
+
+  private Node(Framework framework, List<Bundle> started, String host) {
+    this.framework = framework;
+    this.started = started;
+    this.host = host;
+  }
+
+  /** Returns when every bundle has been started; the node may still be getting ready. */
+  public static Node start(Distribution distribution, NodeOptions options) throws Failure {
+    ListenAddress address = ListenAddress.of(options);
+    address.checkFree();
+    DataPlace.check(options.data());
+    List<Path> jars = distribution.bundles(options.features());
+    System.clearProperty(PORT);
+    // Read by logback.xml. A system property, because the logging bundle reads its file before the framework can tell it anything.
+    System.setProperty("instar.data", options.data().toString());
+    System.setProperty("logback.configurationFile", options.config().resolve("logback.xml").toUri().toString());
+
+    Map<String, String> properties = new HashMap<>();
+    distribution.frameworkProperties(options.data(), options.config()).forEach((k, v) -> properties.put((String) k, (String) v));
+    properties.put("instar.home", distribution.home().toString());
+    properties.put("instar.data", options.data().toString());
+    properties.put("instar.config", options.config().toString());
+    properties.put("instar.version", Distribution.version());
+    options.port().ifPresent(p -> properties.put("instar.override.dev.instar.listener/port", Integer.toString(p)));
+    options.bind().ifPresent(b -> properties.put("instar.override.dev.instar.listener/bind", b));
+    properties.putAll(options.properties());
+    properties.put(Constants.FRAMEWORK_BEGINNING_STARTLEVEL, "1");
+    try {
+      StartLevels levels = StartLevels.read(distribution.home().resolve("features/start-levels.rules"));
+      Framework framework = ServiceLoader.load(FrameworkFactory.class, Node.class.getClassLoader()).findFirst().orElseThrow().newFramework(properties);
+      framework.init();
+      try {
+        return new Node(framework, bring(framework, jars, levels), address.host());
+      } catch (BundleException | RuntimeException e) {
+        framework.stop();
+        throw e;
+      }
+    } catch (IOException | BundleException e) {
+      throw new Failure(ExitCode.FAILED, "The node could not be started: " + e.getMessage(), e);
+    }
+  }
+
+  private static List<Bundle> bring(Framework framework, List<Path> jars, StartLevels levels) throws BundleException {
+    BundleContext context = framework.getBundleContext();
+    List<Bundle> bundles = new ArrayList<>();
+    for (Path jar : jars) {
+      // By reference: no copy in the cache, and the files stay where an operator expects them.
+      Bundle bundle = context.installBundle("reference:" + jar.toUri());
+      bundle.adapt(BundleStartLevel.class).setStartLevel(levels.of(bundle.getSymbolicName()));
+      if (bundle.getHeaders().get(Constants.FRAGMENT_HOST) == null) {
+        bundles.add(bundle);
+      }
+    }
+    for (Bundle bundle : bundles) {
+      bundle.start(Bundle.START_ACTIVATION_POLICY);
+    }
+    framework.start();
+    CountDownLatch reached = new CountDownLatch(1);
+    framework.adapt(FrameworkStartLevel.class).setStartLevel(levels.last(), event -> reached.countDown());
+    try {
+      reached.await();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return bundles;
+  }
+
+  /** The URL at which it answers, once the listener has its port; waits for that. */
+  public URI awaitListening(Duration limit) throws Failure, InterruptedException {
+    long end = System.nanoTime() + limit.toNanos();
+    String port;
+    while ((port = System.getProperty(PORT)) == null) {
+      if (System.nanoTime() > end) {
+        throw new Failure(ExitCode.FAILED, "The node does not listen after " + limit.toSeconds() + " s." + notActive());
+      }
+      Thread.sleep(5);
+    }
+    String shown = host.equals("0.0.0.0") ? "127.0.0.1" : host.equals("::") ? "[::1]" : host.contains(":") && !host.startsWith("[") ? "[" + host + "]" : host;
+    return URI.create("http://" + shown + ":" + port);
+  }
+
+  private String notActive() {
+    List<String> names = started.stream().filter(b -> b.getState() != Bundle.ACTIVE).map(Bundle::getSymbolicName).toList();
+    return names.isEmpty() ? "" : " These bundles did not start: " + String.join(", ", names) + ".";
+  }
+
+  /** Until the framework has stopped, by {@link #close} or from within. */
+  public void awaitStopped() throws InterruptedException {
+    framework.waitForStop(0);
+  }
+
+  /**
+   * Stops the bundles in the reverse order of their start, the port first: calls in flight end, up to the limit.
+   *
+   * @return whether it had stopped by then
+   */
+  public boolean stop(Duration limit) {
+    try {
+      framework.stop();
+      return framework.waitForStop(limit.toMillis()).getType() != FrameworkEvent.WAIT_TIMEDOUT;
+    } catch (BundleException e) {
+      return false;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+
+  @Override
+  public void close() {
+    stop(Duration.ofSeconds(30));
+  }
+}
