@@ -1,0 +1,58 @@
+package dev.instar.data;
+
+import dev.instar.api.data.DataDirectory;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import org.osgi.annotation.bundle.Capability;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.ServiceRegistration;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Deactivate;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Locks the data directory and offers it as a service. It registers by hand: Declarative Services would announce the service before the
+ * lock is tried, and its users would see it come up broken.
+ */
+@Component(immediate = true, service = {})
+@Capability(namespace = "osgi.service", attribute = "objectClass:List<String>=\"dev.instar.api.data.DataDirectory\"", uses = DataDirectory.class, effective = "active")
+public final class DataDirectoryComponent {
+  /** The framework property that says where the data directory is. */
+  static final String PROPERTY = "instar.data";
+  /** The system property that says why there is none, for whoever started the framework. */
+  static final String ERROR = "dev.instar.data.error";
+
+  private final LockedDataDirectory directory;
+  private final ServiceRegistration<DataDirectory> registration;
+
+  @Activate
+  public DataDirectoryComponent(BundleContext context) throws LockedDataDirectory.Refused {
+    try {
+      String place = context.getProperty(PROPERTY);
+      if (place == null || place.isBlank()) {
+        throw new LockedDataDirectory.Refused("The framework property " + PROPERTY + " is not set; it names the data directory.");
+      }
+      try {
+        directory = LockedDataDirectory.open(Path.of(place));
+      } catch (InvalidPathException e) {
+        throw new LockedDataDirectory.Refused("The framework property " + PROPERTY + " does not name a directory: " + e.getMessage() + ".");
+      }
+    } catch (LockedDataDirectory.Refused e) {
+      LoggerFactory.getLogger(DataDirectoryComponent.class).error("There is no data directory. {}", e.getMessage());
+      System.setProperty(ERROR, e.getMessage());
+      throw e;
+    }
+    System.clearProperty(ERROR);
+    registration = context.registerService(DataDirectory.class, directory, null);
+  }
+
+  @Deactivate
+  void stop() {
+    try {
+      registration.unregister();
+    } finally {
+      directory.close();
+    }
+  }
+}
