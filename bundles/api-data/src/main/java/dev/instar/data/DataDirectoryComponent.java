@@ -3,6 +3,7 @@ package dev.instar.data;
 import dev.instar.api.data.DataDirectory;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.Optional;
 import org.osgi.annotation.bundle.Capability;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.ServiceRegistration;
@@ -23,36 +24,44 @@ public final class DataDirectoryComponent {
   /** The system property that says why there is none, for whoever started the framework. */
   static final String ERROR = "dev.instar.data.error";
 
-  private final LockedDataDirectory directory;
-  private final ServiceRegistration<DataDirectory> registration;
+  private final Optional<LockedDataDirectory> directory;
+  private final Optional<ServiceRegistration<DataDirectory>> registration;
 
+  /** Never throws: what is wrong is for the operator, in one line, and no stack of the component runtime's would make it clearer. */
   @Activate
-  public DataDirectoryComponent(BundleContext context) throws LockedDataDirectory.Refused {
+  public DataDirectoryComponent(BundleContext context) {
+    directory = open(context);
+    registration = directory.map(d -> context.registerService(DataDirectory.class, d, null));
+  }
+
+  private static Optional<LockedDataDirectory> open(BundleContext context) {
     try {
       String place = context.getProperty(PROPERTY);
       if (place == null || place.isBlank()) {
         throw new LockedDataDirectory.Refused("The framework property " + PROPERTY + " is not set; it names the data directory.");
       }
-      try {
-        directory = LockedDataDirectory.open(Path.of(place));
-      } catch (InvalidPathException e) {
-        throw new LockedDataDirectory.Refused("The framework property " + PROPERTY + " does not name a directory: " + e.getMessage() + ".");
-      }
+      LockedDataDirectory opened = LockedDataDirectory.open(Path.of(place));
+      System.clearProperty(ERROR);
+      return Optional.of(opened);
+    } catch (InvalidPathException e) {
+      return refuse("The framework property " + PROPERTY + " does not name a directory: " + e.getMessage() + ".");
     } catch (LockedDataDirectory.Refused e) {
-      LoggerFactory.getLogger(DataDirectoryComponent.class).error("There is no data directory. {}", e.getMessage());
-      System.setProperty(ERROR, e.getMessage());
-      throw e;
+      return refuse(e.getMessage());
     }
-    System.clearProperty(ERROR);
-    registration = context.registerService(DataDirectory.class, directory, null);
+  }
+
+  private static Optional<LockedDataDirectory> refuse(String why) {
+    LoggerFactory.getLogger(DataDirectoryComponent.class).error("There is no data directory. {}", why);
+    System.setProperty(ERROR, why);
+    return Optional.empty();
   }
 
   @Deactivate
   void stop() {
     try {
-      registration.unregister();
+      registration.ifPresent(ServiceRegistration::unregister);
     } finally {
-      directory.close();
+      directory.ifPresent(LockedDataDirectory::close);
     }
   }
 }

@@ -2,7 +2,6 @@ package dev.instar.data;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.data.DataDirectory;
@@ -49,10 +48,12 @@ class DataDirectoryComponentIT {
 
   @Test
   void withoutThePropertyThereIsNoServiceAndTheReasonNamesIt() {
-    assertThrows(LockedDataDirectory.Refused.class, () -> new DataDirectoryComponent(context(null)));
-    assertEquals(List.of(), registered);
-    assertTrue(System.getProperty(DataDirectoryComponent.ERROR).contains("instar.data"));
-    System.clearProperty(DataDirectoryComponent.ERROR);
+    for (String place : new String[] {null, " ", "a\0b"}) {
+      DataDirectoryComponent component = new DataDirectoryComponent(context(place));
+      assertEquals(List.of(), registered);
+      assertTrue(System.clearProperty(DataDirectoryComponent.ERROR).contains("instar.data"));
+      component.stop();
+    }
   }
 
   @Test
@@ -62,14 +63,16 @@ class DataDirectoryComponentIT {
     try {
       BufferedReader said = new BufferedReader(new InputStreamReader(other.getInputStream(), StandardCharsets.UTF_8));
       assertEquals("locked", said.readLine());
-      assertThrows(LockedDataDirectory.Refused.class, () -> new DataDirectoryComponent(context(dir.resolve("data").toString())));
+      new DataDirectoryComponent(context(dir.resolve("data").toString())).stop();
       assertEquals(List.of(), registered);
       String reason = System.clearProperty(DataDirectoryComponent.ERROR);
       assertTrue(reason.contains("lock is held by process " + other.pid()), reason);
     } finally {
       other.destroyForcibly().waitFor();
     }
-    new DataDirectoryComponent(context(dir.resolve("data").toString())).stop();
+    DataDirectoryComponent component = new DataDirectoryComponent(context(dir.resolve("data").toString()));
+    assertEquals(1, registered.size());
+    component.stop();
   }
 
   /** Holds the lock until it is killed. */

@@ -40,7 +40,7 @@ class LockedDataDirectoryTest {
         String message = assertThrows(LockedDataDirectory.Refused.class, () -> LockedDataDirectory.open(same)).getMessage();
         assertTrue(message.contains("data/lock is held by process " + ProcessHandle.current().pid()), message);
       }
-      // The first one's lock must still be seen from another process: flock(1) takes another kind of lock, so ask the kernel's list.
+        // The lock must still be there for other processes, too: the kernel lists it.
       String inode = Files.getAttribute(root.resolve("lock"), "unix:ino").toString();
       assertTrue(Files.readAllLines(Path.of("/proc/locks")).stream().anyMatch(l -> l.contains("POSIX") && l.contains(":" + inode + " ")), "no lock on inode " + inode);
     }
