@@ -17,7 +17,8 @@ import org.slf4j.LoggerFactory;
  * lock is tried, and its users would see it come up broken.
  */
 @Component(immediate = true, service = {})
-@Capability(namespace = "osgi.service", attribute = "objectClass:List<String>=\"dev.instar.api.data.DataDirectory\"", uses = DataDirectory.class, effective = "active")
+@Capability(namespace = "osgi.service", attribute = "objectClass:List<String>=\"dev.instar.api.data.DataDirectory\"", uses = DataDirectory.class,
+    effective = "active")
 public final class DataDirectoryComponent {
   /** The framework property that says where the data directory is. */
   static final String PROPERTY = "instar.data";

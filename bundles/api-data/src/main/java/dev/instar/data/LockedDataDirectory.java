@@ -90,7 +90,8 @@ public final class LockedDataDirectory implements DataDirectory, AutoCloseable {
         throw e;
       }
     } catch (IOException e) {
-      throw new Refused("The data directory " + absolute + " cannot be used: " + reason(e) + ". Give a directory that this user may write to (--data, or the framework property "
+      throw new Refused("The data directory " + absolute + " cannot be used: " + reason(e)
+          + ". Give a directory that this user may write to (--data, or the framework property "
           + DataDirectoryComponent.PROPERTY + ").");
     }
   }
@@ -108,13 +109,15 @@ public final class LockedDataDirectory implements DataDirectory, AutoCloseable {
     if (ours) {
       Files.setPosixFilePermissions(root, OWNER_ONLY);
     } else if (mode.contains(PosixFilePermission.GROUP_WRITE) || mode.contains(PosixFilePermission.OTHERS_WRITE)) {
-      throw new Refused("The data directory " + root + " (" + PosixFilePermissions.toString(mode) + ") is not empty and others may write to it. Name a directory of its own, or run: chmod 700 " + root);
+      throw new Refused("The data directory " + root + " (" + PosixFilePermissions.toString(mode)
+          + ") is not empty and others may write to it. Name a directory of its own, or run: chmod 700 " + root);
     }
   }
 
   private static LockedDataDirectory lock(Path root, String inProcess, String pid) throws IOException, Refused {
     Path file = root.resolve(LOCK);
-    FileChannel channel = FileChannel.open(file, Set.of(StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS),
+    FileChannel channel = FileChannel.open(file, Set.of(StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE,
+        LinkOption.NOFOLLOW_LINKS),
         PosixFilePermissions.asFileAttribute(FILE_MODE));
     try {
       FileLock lock;

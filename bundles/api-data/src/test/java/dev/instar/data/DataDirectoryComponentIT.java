@@ -23,7 +23,8 @@ class DataDirectoryComponentIT {
 
   /** The three methods of a bundle's context that the component uses. */
   private BundleContext context(String place) {
-    return (BundleContext) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {BundleContext.class}, (self, method, args) -> switch (method.getName()) {
+    return (BundleContext) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {BundleContext.class}, (self, method, args) ->
+        switch (method.getName()) {
       case "getProperty" -> place;
       case "registerService" -> {
         registered.add(args[1]);
@@ -58,7 +59,8 @@ class DataDirectoryComponentIT {
 
   @Test
   void aDirectoryHeldByAnotherProcessIsRefusedWithItsIdAndFreedByItsDeath() throws Exception {
-    Process other = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", System.getProperty("java.class.path"),
+    Process other = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp",
+        System.getProperty("java.class.path"),
         Holder.class.getName(), dir.resolve("data").toString()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     try {
       BufferedReader said = new BufferedReader(new InputStreamReader(other.getInputStream(), StandardCharsets.UTF_8));

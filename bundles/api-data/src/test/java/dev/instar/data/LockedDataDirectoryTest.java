@@ -42,7 +42,8 @@ class LockedDataDirectoryTest {
       }
         // The lock must still be there for other processes, too: the kernel lists it.
       String inode = Files.getAttribute(root.resolve("lock"), "unix:ino").toString();
-      assertTrue(Files.readAllLines(Path.of("/proc/locks")).stream().anyMatch(l -> l.contains("POSIX") && l.contains(":" + inode + " ")), "no lock on inode " + inode);
+      assertTrue(Files.readAllLines(Path.of("/proc/locks")).stream().anyMatch(l -> l.contains("POSIX") && l.contains(":" + inode + " ")),
+          "no lock on inode " + inode);
     }
     LockedDataDirectory.open(root).close();
   }

@@ -57,8 +57,8 @@ import org.slf4j.LoggerFactory;
  * The services that it uses while publishing may be away during a swap; it waits for them for a while and never goes away itself.
  *
  * <p><b>When it is swapped itself</b>, two of these are there for a moment, and each change must be seen by both. Only the one that holds the
- * area's lock has a table and makes changes. The newer one answers questions from disk and lets changes wait until the older one has finished its own and
- * gone; then it reads the table.
+ * area's lock has a table and makes changes. The newer one answers questions from disk and lets changes wait until the older one has
+ * finished its own and gone; then it reads the table.
  */
 @Component(immediate = true, service = FunctionRegistry.class, configurationPid = DurableRegistry.PID)
 @Designate(ocd = FunctionsConfig.class)
@@ -85,7 +85,8 @@ public final class DurableRegistry implements FunctionRegistry {
   private final Slot<FunctionLogs> logs = new Slot<>();
   private final List<FunctionListener> listeners = new CopyOnWriteArrayList<>();
   private final SecureRandom random = new SecureRandom();
-  private final ScheduledExecutorService collector = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon().name("instar-functions-collect").factory());
+  private final ScheduledExecutorService collector = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon()
+      .name("instar-functions-collect").factory());
   private volatile Map<FunctionName, Entry> functions = Map.of();
   private volatile Optional<AreaLock> owned = Optional.empty();
   private volatile Thread takeOver = Thread.ofVirtual().unstarted(() -> {});
@@ -125,7 +126,8 @@ public final class DurableRegistry implements FunctionRegistry {
     LOG.info("{} functions, read in {} ms", functions.size(), TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin));
     // After a swap, calls may still run that read images of versions which our predecessor removed; after a start of the node there are none.
     boolean nodeStarts = ProcessHandle.current().info().startInstant().map(t -> t.isAfter(Instant.now().minus(AFTER_START))).orElse(false);
-    collector.scheduleWithFixedDelay(this::collect, nodeStarts ? 0 : settings.imageGrace().toMillis(), COLLECT_EVERY.toMillis(), TimeUnit.MILLISECONDS);
+    collector.scheduleWithFixedDelay(this::collect, nodeStarts ? 0 : settings.imageGrace().toMillis(), COLLECT_EVERY.toMillis(),
+        TimeUnit.MILLISECONDS);
   }
 
   private void takeOver(Path area) {
@@ -212,7 +214,8 @@ public final class DurableRegistry implements FunctionRegistry {
 
   @Override
   public List<Function> list() {
-    return (loaded.getCount() == 0 ? functions : store.readAll()).values().stream().map(Entry::function).sorted((a, b) -> a.name().compareTo(b.name())).toList();
+    return (loaded.getCount() == 0 ? functions : store.readAll()).values().stream().map(Entry::function)
+        .sorted((a, b) -> a.name().compareTo(b.name())).toList();
   }
 
   @Override
@@ -227,7 +230,8 @@ public final class DurableRegistry implements FunctionRegistry {
       try {
         by.prepare(candidate);
         Change change = before.map(b -> added(b, candidate, activate)).orElseGet(() -> new Change(
-            new Entry(new Function(name, List.of(candidate), candidate.number(), Optional.empty()), candidate.number() + 1), Optional.empty(), List.of()));
+            new Entry(new Function(name, List.of(candidate), candidate.number(), Optional.empty()), candidate.number() + 1), Optional.empty(),
+                List.of()));
         apply(change);
         published = true;
         return candidate;
@@ -246,7 +250,8 @@ public final class DurableRegistry implements FunctionRegistry {
       Image image = in.find(variant.digest()).orElseThrow(() -> new InstarException(ErrorCode.IMAGE_NOT_FOUND,
           "There is no image " + variant.digest() + ". Upload it first.", Map.of("digest", variant.digest().value())));
       if (!image.kind().equals(variant.kind())) {
-        throw new InstarException(ErrorCode.BAD_REQUEST, "The image " + variant.digest() + " is of the kind '" + image.kind() + "'; the variant says '" + shown(variant.kind()) + "'.");
+        throw new InstarException(ErrorCode.BAD_REQUEST, "The image " + variant.digest() + " is of the kind '" + image.kind()
+            + "'; the variant says '" + shown(variant.kind()) + "'.");
       }
     }
   }
@@ -294,10 +299,12 @@ public final class DurableRegistry implements FunctionRegistry {
       Entry before = existing(name);
       FunctionVersion version = existing(before.function(), number);
       if (number == before.function().active()) {
-        throw new InstarException(ErrorCode.CONFLICT, "Version " + number + " of " + name + " is active. Activate another one first, or remove the function.");
+        throw new InstarException(ErrorCode.CONFLICT, "Version " + number + " of " + name
+            + " is active. Activate another one first, or remove the function.");
       }
       List<FunctionVersion> left = before.function().versions().stream().filter(v -> v.number() != number).toList();
-      Entry after = new Entry(new Function(name, left, before.function().active(), before.function().previous().filter(p -> p != number)), before.next());
+      Entry after = new Entry(new Function(name, left, before.function().active(), before.function().previous().filter(p -> p != number)),
+          before.next());
       return apply(new Change(after, Optional.empty(), List.of(version)));
     }
   }
@@ -317,7 +324,8 @@ public final class DurableRegistry implements FunctionRegistry {
   }
 
   private Entry existing(FunctionName name) {
-    return Optional.ofNullable(functions.get(name)).orElseThrow(() -> new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function " + name + "."));
+    return Optional.ofNullable(functions.get(name)).orElseThrow(() -> new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function "
+        + name + "."));
   }
 
   private static FunctionVersion existing(Function function, int number) {
@@ -350,9 +358,11 @@ public final class DurableRegistry implements FunctionRegistry {
     while (versions.size() >= settings.maxVersions()) {
       Optional<Integer> rollBackTo = previous;
       // What a roll-back returns to goes only when there is nothing else to go.
-      Optional<FunctionVersion> oldest = versions.stream().filter(v -> v.number() != active && !rollBackTo.equals(Optional.of(v.number()))).findFirst()
+      Optional<FunctionVersion> oldest = versions.stream().filter(v -> v.number() != active && !rollBackTo.equals(Optional.of(v.number())))
+          .findFirst()
           .or(() -> versions.stream().filter(v -> v.number() != active).findFirst());
-      FunctionVersion goes = oldest.orElseThrow(() -> new InstarException(ErrorCode.CONFLICT, old.name() + " has as many versions as are kept. Remove one."));
+      FunctionVersion goes = oldest.orElseThrow(() -> new InstarException(ErrorCode.CONFLICT, old.name()
+          + " has as many versions as are kept. Remove one."));
       versions.remove(goes);
       removed.add(goes);
       previous = previous.filter(p -> p != goes.number());
@@ -419,7 +429,8 @@ public final class DurableRegistry implements FunctionRegistry {
   }
 
   private static InstarException notReady() {
-    return new InstarException(Problem.of(ErrorCode.NOT_READY, "The registry of functions is being replaced. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
+    return new InstarException(Problem.of(ErrorCode.NOT_READY, "The registry of functions is being replaced. Try again in a moment.")
+        .retryAfter(Duration.ofSeconds(1)));
   }
 
   private void retire(List<FunctionVersion> versions) {
@@ -463,7 +474,8 @@ public final class DurableRegistry implements FunctionRegistry {
 
   private static InstarException failed(String what, IOException e) {
     if (DurableFiles.isNoSpace(e)) {
-      return new InstarException(Problem.of(ErrorCode.NO_SPACE, what + ": the data directory's file system is full. Remove functions or give it more room."), e);
+      return new InstarException(Problem.of(ErrorCode.NO_SPACE, what
+          + ": the data directory's file system is full. Remove functions or give it more room."), e);
     }
     LOG.error("{}", what, e);
     return new InstarException(Problem.of(ErrorCode.INTERNAL, what + "; the node's log says why."), e);

@@ -129,7 +129,8 @@ final class FunctionDocument {
   private static FunctionSpec spec(JsonNode v) throws IOException {
     List<Variant> variants = new ArrayList<>();
     for (JsonNode x : v.required("variants")) {
-      variants.add(new Variant(new Digest(text(x, "digest")), text(x, "kind"), x.has("backend") ? Optional.of(text(x, "backend")) : Optional.empty()));
+      variants.add(new Variant(new Digest(text(x, "digest")), text(x, "kind"), x.has("backend") ? Optional.of(text(x, "backend"))
+          : Optional.empty()));
     }
     JsonNode l = v.required("limits");
     return new FunctionSpec(variants, new Limits(number(l, "memory"), Duration.ofNanos(number(l, "timeout")), number(l, "input"), number(l, "output"),

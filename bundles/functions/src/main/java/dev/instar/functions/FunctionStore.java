@@ -111,7 +111,8 @@ final class FunctionStore {
         for (Path file : list(user)) {
           String name = file.getFileName().toString();
           if (name.endsWith(SUFFIX) && !DurableFiles.isTemporary(file)) {
-            read(new FunctionName(user.getFileName().toString(), name.substring(0, name.length() - SUFFIX.length()))).ifPresent(e -> entries.put(e.function().name(), e));
+            read(new FunctionName(user.getFileName().toString(), name.substring(0, name.length() - SUFFIX.length())))
+                .ifPresent(e -> entries.put(e.function().name(), e));
           }
         }
       }
@@ -158,7 +159,8 @@ final class FunctionStore {
     try {
       DurableFiles.move(file, place);
       DurableFiles.sync(file.getParent());
-      LOG.error("The function in {} is damaged and not available; the file was moved to {}. Deploy the function again. ({})", file, place, why.getMessage());
+      LOG.error("The function in {} is damaged and not available; the file was moved to {}. Deploy the function again. ({})", file, place,
+          why.getMessage());
     } catch (IOException e) {
       unread.set(true);
       LOG.error("The function in {} is damaged and not available ({}), and cannot be set aside: {}", file, why.getMessage(), e.toString());

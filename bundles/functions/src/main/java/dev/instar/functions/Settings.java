@@ -11,6 +11,7 @@ public record Settings(int maxVersions, Duration imageGrace, Duration serviceWai
   public static final Settings DEFAULT = new Settings(32, Duration.ofHours(1), Duration.ofSeconds(10));
 
   static Settings of(FunctionsConfig config) {
-    return new Settings(config.max$_$versions(), Duration.ofSeconds(config.image$_$grace$_$seconds()), Duration.ofMillis(config.service$_$wait$_$millis()));
+    return new Settings(config.max$_$versions(), Duration.ofSeconds(config.image$_$grace$_$seconds()),
+        Duration.ofMillis(config.service$_$wait$_$millis()));
   }
 }

@@ -89,7 +89,8 @@ class DurableRegistryTest {
 
   @Test
   void aPublishedFunctionIsFoundAndIsTheSameAfterARestart() throws Exception {
-    FunctionSpec spec = new FunctionSpec(List.of(new Variant(images.image("w"), Variant.WASM, Optional.of("wasm")), new Variant(images.image("x", Variant.EXECUTABLE), Variant.EXECUTABLE, Optional.empty())),
+    FunctionSpec spec = new FunctionSpec(List.of(new Variant(images.image("w"), Variant.WASM, Optional.of("wasm")),
+        new Variant(images.image("x", Variant.EXECUTABLE), Variant.EXECUTABLE, Optional.empty())),
         new Limits(1 << 20, Duration.ofMillis(1500), 1, 2, 3, 4), Map.of("KEY", "värde\n\"", "B", ""), Map.of("team", "blue"));
     FunctionVersion first = registry.publish(NAME, spec, false);
     assertEquals(1, first.number());

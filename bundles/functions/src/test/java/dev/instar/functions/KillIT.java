@@ -69,7 +69,8 @@ class KillIT {
 
   /** Reads {@code lines} acknowledgements, waits a little, kills, and returns all that came through whole. */
   private List<String> runAndKill(Path root, int round, int lines, int waitNanos) throws Exception {
-    Process node = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", System.getProperty("java.class.path"),
+    Process node = new ProcessBuilder(ProcessHandle.current().info().command().orElseThrow(), "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp",
+        System.getProperty("java.class.path"),
         Node.class.getName(), root.toString(), Integer.toString(round)).redirectError(dir.resolve("stderr-" + round).toFile()).start();
     List<String> acknowledged = new ArrayList<>();
     try (BufferedReader said = new BufferedReader(new InputStreamReader(node.getInputStream(), StandardCharsets.UTF_8))) {
@@ -109,7 +110,8 @@ class KillIT {
             }
             String label = version.spec().labels().get("is");
             String known = acknowledged.get(version.label());
-            assertTrue(known == null || known.equals(digest + " " + label), () -> version.label() + " is " + digest + " " + label + " and not " + known);
+            assertTrue(known == null || known.equals(digest + " " + label), () -> version.label() + " is " + digest + " " + label + " and not "
+                + known);
           }
         }
         for (String label : acknowledged.keySet()) {
@@ -117,7 +119,8 @@ class KillIT {
           FunctionName name = FunctionName.parse(label.substring(0, at));
           assertTrue(registry.find(name).flatMap(f -> f.version(Integer.parseInt(label.substring(at + 1)))).isPresent()
               // A later publication that nobody heard of may have pushed it out, being one too many.
-              || registry.find(name).map(f -> f.versions().size() == 32 && f.versions().getFirst().number() > Integer.parseInt(label.substring(at + 1))).orElse(false),
+              || registry.find(name).map(f -> f.versions().size() == 32 && f.versions().getFirst()
+                  .number() > Integer.parseInt(label.substring(at + 1))).orElse(false),
               () -> label + " is lost, after " + lines);
         }
       } finally {
@@ -168,7 +171,8 @@ class KillIT {
       }
     }
 
-    private static void write(ImageStore images, DurableRegistry registry, FunctionName name, Random random, PrintStream out) throws IOException, InterruptedException {
+    private static void write(ImageStore images, DurableRegistry registry, FunctionName name, Random random, PrintStream out) throws IOException,
+        InterruptedException {
       if (random.nextInt(10) == 0 && registry.find(name).isPresent()) {
         Function gone = registry.find(name).get();
         // Said before it is done: from here on its versions may be there or not.

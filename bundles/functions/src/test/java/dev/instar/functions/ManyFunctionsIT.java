@@ -33,7 +33,8 @@ class ManyFunctionsIT {
         byte[] json = FunctionDocument.write(new Entry(new Function(name, List.of(version), 1, Optional.empty()), 2));
         // Not through the store: ten thousand syncs are not what is tested here.
         Path user = Files.createDirectories(area.resolve(name.user()));
-        Files.writeString(user.resolve(name.function() + ".json"), "{\"sha256\":\"" + Digest.of(json).hex() + "\",\"document\":" + new String(json, StandardCharsets.UTF_8) + "}\n");
+        Files.writeString(user.resolve(name.function() + ".json"), "{\"sha256\":\"" + Digest.of(json).hex() + "\",\"document\":"
+            + new String(json, StandardCharsets.UTF_8) + "}\n");
       }
       Files.writeString(area.resolve("user7/function7.json"), "{}");
       long begin = System.nanoTime();

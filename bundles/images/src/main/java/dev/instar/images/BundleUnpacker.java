@@ -76,7 +76,8 @@ final class BundleUnpacker {
     } catch (EOFException e) {
       throw Refusal.archive("ends early");
     } catch (InvalidPathException e) {
-      throw Refusal.entry(e.getInput(), "cannot be a file name here (" + e.getReason() + "); start the node in a UTF-8 locale, such as LC_ALL=C.UTF-8");
+      throw Refusal.entry(e.getInput(), "cannot be a file name here (" + e.getReason()
+          + "); start the node in a UTF-8 locale, such as LC_ALL=C.UTF-8");
     } finally {
       DurableFiles.deleteTree(tree);
       if (!done) {
@@ -107,7 +108,8 @@ final class BundleUnpacker {
     Path program = tree.resolve(base + PROGRAM);
     try (InputStream in = new FileInputStream(program.toFile())) {
       if (Kind.of(in.readNBytes(Kind.MAGIC_BYTES)).filter(k -> k == Kind.WASM).isEmpty()) {
-        throw new InstarException(ErrorCode.UNSUPPORTED_ARTIFACT, "The bundle's " + PROGRAM + " is not a WebAssembly module: it does not begin with \\0asm.");
+        throw new InstarException(ErrorCode.UNSUPPORTED_ARTIFACT, "The bundle's " + PROGRAM
+            + " is not a WebAssembly module: it does not begin with \\0asm.");
       }
     }
     Files.move(program, view.resolve(PROGRAM), StandardCopyOption.ATOMIC_MOVE);
@@ -195,7 +197,8 @@ final class BundleUnpacker {
         add(name, path, TarReader.Type.SYMLINK);
         checkCharacters(name, entry.target());
         if (entry.target().isEmpty() || entry.target().startsWith("/")) {
-          throw Refusal.entry(name, "is a link to " + (entry.target().isEmpty() ? "nothing" : "the absolute path '" + Refusal.shown(entry.target()) + "'"));
+          throw Refusal.entry(name, "is a link to " + (entry.target().isEmpty() ? "nothing" : "the absolute path '" + Refusal.shown(entry.target())
+              + "'"));
         }
         if (entry.target().getBytes(StandardCharsets.UTF_8).length > PATH_BYTES) {
           throw Refusal.entry(name, "is a link to more than " + PATH_BYTES + " bytes of path");
@@ -298,7 +301,8 @@ final class BundleUnpacker {
       }
       if (segment.equals("..")) {
         if (at.pollLast() == null) {
-          throw Refusal.entry(name, "is a link out of " + (root.isEmpty() ? "the archive" : root.substring(0, root.length() - 1)) + ", to '" + Refusal.shown(links.get(link)) + "'");
+          throw Refusal.entry(name, "is a link out of " + (root.isEmpty() ? "the archive" : root.substring(0, root.length() - 1)) + ", to '"
+              + Refusal.shown(links.get(link)) + "'");
         }
         continue;
       }

@@ -110,7 +110,8 @@ public final class ContentStore implements ImageStore {
   }
 
   private static ArchiveLimits limits(ImagesConfig config) {
-    return new ArchiveLimits(config.max$_$unpacked$_$bytes(), config.max$_$entries(), config.max$_$name$_$bytes(), config.max$_$depth(), config.max$_$ratio());
+    return new ArchiveLimits(config.max$_$unpacked$_$bytes(), config.max$_$entries(), config.max$_$name$_$bytes(), config.max$_$depth(),
+        config.max$_$ratio());
   }
 
   @Override
@@ -197,7 +198,8 @@ public final class ContentStore implements ImageStore {
 
   private static InstarException failed(String what, IOException e) {
     if (DurableFiles.isNoSpace(e)) {
-      return new InstarException(Problem.of(ErrorCode.NO_SPACE, what + ": the data directory's file system is full. Remove functions or give it more room."), e);
+      return new InstarException(Problem.of(ErrorCode.NO_SPACE, what
+          + ": the data directory's file system is full. Remove functions or give it more room."), e);
     }
     LOG.error("{}", what, e);
     return new InstarException(Problem.of(ErrorCode.INTERNAL, what + "; the node's log says why."), e);
@@ -269,7 +271,8 @@ public final class ContentStore implements ImageStore {
       }
       if (!intact(digest, blob)) {
         setAside(digest, blob);
-        throw new InstarException(ErrorCode.DAMAGED, "The image " + digest + " fails its checksum and was set aside. Upload it again.", Map.of("digest", digest.value()));
+        throw new InstarException(ErrorCode.DAMAGED, "The image " + digest + " fails its checksum and was set aside. Upload it again.",
+            Map.of("digest", digest.value()));
       }
       Kind kind;
       try (InputStream in = read(blob)) {

@@ -3,9 +3,11 @@ package dev.instar.images;
 import org.osgi.service.metatype.annotations.AttributeDefinition;
 import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
-@ObjectClassDefinition(id = ContentStore.PID, name = "Instar images", description = "How much an uploaded bundle (.tgz) may hold. Applies to uploads from the change on.")
+@ObjectClassDefinition(id = ContentStore.PID, name = "Instar images",
+    description = "How much an uploaded bundle (.tgz) may hold. Applies to uploads from the change on.")
 @interface ImagesConfig {
-  @AttributeDefinition(name = "Unpacked size", description = "Bytes of one bundle when it is unpacked, its tar headers included.", min = "65536", max = "1099511627776")
+  @AttributeDefinition(name = "Unpacked size", description = "Bytes of one bundle when it is unpacked, its tar headers included.", min = "65536",
+      max = "1099511627776")
   long max$_$unpacked$_$bytes() default 256L << 20;
 
   @AttributeDefinition(name = "Entries", description = "Files, directories and links in one bundle.", min = "1", max = "10000000")

@@ -214,7 +214,8 @@ final class TarReader {
 
   private static String utf8(ByteBuffer bytes, String context) {
     try {
-      return StandardCharsets.UTF_8.newDecoder().onMalformedInput(CodingErrorAction.REPORT).onUnmappableCharacter(CodingErrorAction.REPORT).decode(bytes).toString();
+      return StandardCharsets.UTF_8.newDecoder().onMalformedInput(CodingErrorAction.REPORT).onUnmappableCharacter(CodingErrorAction.REPORT)
+          .decode(bytes).toString();
     } catch (CharacterCodingException e) {
       throw Refusal.archive("has a name that is not UTF-8, at or after '" + Refusal.shown(context) + "'");
     }

@@ -182,7 +182,8 @@ class ContentStoreTest {
       real.close();
       return new FileOutputStream("/dev/full");
     });
-    assertEquals(ErrorCode.NO_SPACE, code(() -> fullWhenUnpacking.add(new ByteArrayInputStream(new Tars().program().file("rootfs/big").tgz()), 1 << 20)));
+    assertEquals(ErrorCode.NO_SPACE, code(() -> fullWhenUnpacking.add(new ByteArrayInputStream(new Tars().program().file("rootfs/big").tgz()),
+        1 << 20)));
     assertEquals(List.of(), uploads());
     ContentStore broken = new ContentStore(data, ArchiveLimits.DEFAULT, file -> {
       throw new IOException("Input/output error");

@@ -44,7 +44,8 @@ final class Follower implements AutoCloseable {
             return;
           }
         }
-        consumer.accept(lost == 0 ? next : new Entry(next.time(), next.version(), next.invocationId(), LogLines.lost(lost, " dropped") + " " + next.text()));
+        consumer.accept(lost == 0 ? next : new Entry(next.time(), next.version(), next.invocationId(), LogLines.lost(lost, " dropped") + " "
+            + next.text()));
       }
     } catch (InterruptedException e) {
       // Closed.

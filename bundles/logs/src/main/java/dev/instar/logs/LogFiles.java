@@ -56,7 +56,8 @@ final class LogFiles {
         Files.move(file, old(name), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         size = 0;
       }
-      try (OutputStream out = Files.newOutputStream(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS);
+      try (OutputStream out = Files.newOutputStream(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.APPEND,
+          LinkOption.NOFOLLOW_LINKS);
           OutputStream buffered = new BufferedOutputStream(out, 64 << 10)) {
         do {
           buffered.write(line);

@@ -20,7 +20,8 @@ import java.util.Optional;
  * that whatever a function writes, a file can be shown on a terminal and one line is one entry.
  */
 final class LogLines {
-  private static final JsonFactory JSON = new JsonFactoryBuilder().enable(JsonWriteFeature.ESCAPE_NON_ASCII).characterEscapes(new EscapesDelete()).build();
+  private static final JsonFactory JSON = new JsonFactoryBuilder().enable(JsonWriteFeature.ESCAPE_NON_ASCII).characterEscapes(new EscapesDelete())
+      .build();
 
   /** JSON need not escape U+007F, and terminals act on it. */
   private static final class EscapesDelete extends CharacterEscapes {
@@ -86,7 +87,8 @@ final class LogLines {
     } catch (IOException | DateTimeException e) {
       return Optional.empty();
     }
-    return time == null || invocation == null || text == null ? Optional.empty() : Optional.of(new Stamped(run, sequence, new FunctionLogs.Entry(time, version, invocation, text)));
+    return time == null || invocation == null || text == null ? Optional.empty()
+        : Optional.of(new Stamped(run, sequence, new FunctionLogs.Entry(time, version, invocation, text)));
   }
 
   /** For a count of lost entries in an entry's text. */

@@ -57,7 +57,8 @@ final class LogWriter {
 
     Stamped line() {
       FunctionLogs.Entry e = first.entry();
-      return new Stamped(first.run(), first.sequence(), new FunctionLogs.Entry(e.time(), e.version(), e.invocationId(), LogLines.lost(count, " not written to this file: the disk was too slow or full")));
+      return new Stamped(first.run(), first.sequence(), new FunctionLogs.Entry(e.time(), e.version(), e.invocationId(),
+          LogLines.lost(count, " not written to this file: the disk was too slow or full")));
     }
   }
 

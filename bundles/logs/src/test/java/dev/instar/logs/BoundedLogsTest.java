@@ -98,7 +98,8 @@ class BoundedLogsTest {
     }
     List<Entry> entries = logs.read(NAME, 10, Instant.EPOCH);
     assertEquals(List.of("one", "two", "three"), entries.stream().map(Entry::text).toList());
-    assertTrue(entries.stream().allMatch(e -> e.version() == 7 && e.invocationId().equals("call-1") && !e.time().isBefore(before)), entries.toString());
+    assertTrue(entries.stream().allMatch(e -> e.version() == 7 && e.invocationId().equals("call-1") && !e.time().isBefore(before)),
+        entries.toString());
     assertEquals(List.of("two", "three"), texts(2));
     assertEquals(List.of(), texts(0));
     assertEquals(List.of(), texts(-1));
@@ -186,7 +187,8 @@ class BoundedLogsTest {
   void aFileThatAKillHasCutOrSomebodyHasSpoiltIsReadAsFarAsItGoesAndMended() throws IOException {
     write(NAME, "1\n2\n");
     logs.stop();
-    Files.writeString(file("hello.log"), "\n{}\n[1]\nnonsense\n" + "x".repeat(200_000) + "\n{\"time\":\"yesterday\",\"text\":\"\",\"invocation\":\"\"}\n{\"time\":\"2026-", StandardOpenOption.APPEND);
+    Files.writeString(file("hello.log"), "\n{}\n[1]\nnonsense\n" + "x".repeat(200_000)
+        + "\n{\"time\":\"yesterday\",\"text\":\"\",\"invocation\":\"\"}\n{\"time\":\"2026-", StandardOpenOption.APPEND);
     logs = new BoundedLogs(data, LogSettings.DEFAULT);
     assertEquals(numbers(1, 3), texts(10));
     write(NAME, "3\n");

@@ -41,7 +41,8 @@ public final class ChecksummedDocument {
     }
     byte[] json = Arrays.copyOfRange(all, PREFIX, all.length - TAIL.length);
     String expected = HEAD + Digest.of(json).hex() + MIDDLE;
-    if (!expected.equals(new String(all, 0, PREFIX, StandardCharsets.ISO_8859_1)) || !Arrays.equals(all, all.length - TAIL.length, all.length, TAIL, 0, TAIL.length)) {
+    if (!expected.equals(new String(all, 0, PREFIX, StandardCharsets.ISO_8859_1))
+        || !Arrays.equals(all, all.length - TAIL.length, all.length, TAIL, 0, TAIL.length)) {
       throw new DamagedException(file, "its checksum does not fit");
     }
     return json;

@@ -32,16 +32,21 @@ import java.util.UUID;
  * node's user alone (files 0600, directories 0700).
  */
 public final class DurableFiles {
-  private static final FileAttribute<Set<PosixFilePermission>> FILE = PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
-  private static final FileAttribute<Set<PosixFilePermission>> DIRECTORY = PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+  private static final FileAttribute<Set<PosixFilePermission>> FILE = attribute("rw-------");
+  private static final FileAttribute<Set<PosixFilePermission>> DIRECTORY = attribute("rwx------");
   private static final String TEMPORARY_PREFIX = ".";
   private static final String TEMPORARY_SUFFIX = ".tmp";
 
   private DurableFiles() {}
 
+  private static FileAttribute<Set<PosixFilePermission>> attribute(String mode) {
+    return PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(mode));
+  }
+
   /** Makes {@code file} hold {@code content}, whole or not at all. Its directory must be there. */
   public static void write(Path file, byte[] content) throws IOException {
-    Path temporary = file.resolveSibling(TEMPORARY_PREFIX + file.getFileName() + "." + UUID.randomUUID().toString().substring(0, 8) + TEMPORARY_SUFFIX);
+    Path temporary = file.resolveSibling(TEMPORARY_PREFIX + file.getFileName() + "." + UUID.randomUUID().toString().substring(0, 8)
+        + TEMPORARY_SUFFIX);
     Files.createFile(temporary, FILE);
     try {
       // Not a channel: an interrupt closes those.
@@ -56,7 +61,10 @@ public final class DurableFiles {
     }
   }
 
-  /** Renames what has been synced already onto {@code target}, replacing a file there, and syncs the target's directory. Both must be on one file system. */
+  /**
+   * Renames what has been synced already onto {@code target}, replacing a file there, and syncs the target's directory. Both must be on one file
+   * system.
+   */
   public static void move(Path source, Path target) throws IOException {
     Files.move(source, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     sync(target.toAbsolutePath().getParent());
@@ -71,7 +79,11 @@ public final class DurableFiles {
     return was;
   }
 
-  /** Makes a directory (0700) and the missing ones above it, for good. @throws FileAlreadyExistsException when something else, such as a link, is there */
+  /**
+   * Makes a directory (0700) and the missing ones above it, for good.
+   *
+   * @throws FileAlreadyExistsException when something else, such as a link, is there
+   */
   public static void createDirectories(Path directory) throws IOException {
     if (Files.isDirectory(directory, LinkOption.NOFOLLOW_LINKS)) {
       return;
