@@ -1,0 +1,326 @@
+package dev.instar.images;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.data.DurableFiles;
+import java.io.EOFException;
+import java.io.FileInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Unpacks one uploaded bundle into the view that functions see: {@code function.wasm} and, where there is one, {@code rootfs/}.
+ *
+ * <p><b>Why nothing gets out.</b> The archive is unpacked whole into an empty directory of ours. Each path is split into segments that are
+ * checked one by one, and a table of what was made says what each parent is: an entry below anything but a directory is refused. Not one
+ * symbolic link exists on disk while files are written; links are made last, after each was walked segment by segment through all
+ * the others and found to stay inside. Only then the two parts that count are moved out and the rest is deleted.
+ *
+ * <p><b>Cost.</b> One pass over the archive. Not synced: the view is a cache and does not outlive the node's run.
+ */
+final class BundleUnpacker {
+  static final String PROGRAM = "function.wasm";
+  static final String ROOTFS = "rootfs";
+  private static final int PATH_BYTES = 2048; // PATH_MAX is 4096 on Linux, the data directory's own path included
+  private static final int LINK_HOPS = 40; // as the kernel, path_resolution(7)
+  private static final int LINK_STEPS = 200_000;
+
+  private final ArchiveLimits limits;
+  private final FileOpener opener;
+  private final Path tree;
+  private final Map<String, TarReader.Type> made = new HashMap<>();
+  private final Map<String, String> links = new HashMap<>();
+  private final Map<String, String> spelling = new HashMap<>();
+  private long copied;
+  private int steps;
+
+  private BundleUnpacker(ArchiveLimits limits, FileOpener opener, Path tree) {
+    this.limits = limits;
+    this.opener = opener;
+    this.tree = tree;
+  }
+
+  /** Opens a new file for writing; tests let it fail. */
+  @FunctionalInterface
+  interface FileOpener {
+    OutputStream open(Path file) throws IOException;
+  }
+
+  /**
+   * Unpacks {@code packed} (a gzip'd tar) into {@code view}, which must not exist and of which nothing remains after a failure.
+   *
+   * @throws InstarException ARCHIVE_REFUSED, UNSUPPORTED_ARTIFACT, NO_SPACE
+   */
+  static void unpack(InputStream packed, Path view, ArchiveLimits limits, FileOpener opener) throws IOException {
+    Path tree = view.resolveSibling(view.getFileName() + ".tree");
+    boolean done = false;
+    try {
+      makeDirectory(tree);
+      makeDirectory(view);
+      new BundleUnpacker(limits, opener, tree).run(packed, view);
+      done = true;
+    } catch (EOFException e) {
+      throw Refusal.archive("ends early");
+    } catch (InvalidPathException e) {
+      throw Refusal.entry(e.getInput(), "cannot be a file name here (" + e.getReason()
+          + "); start the node in a UTF-8 locale, such as LC_ALL=C.UTF-8");
+    } finally {
+      DurableFiles.deleteTree(tree);
+      if (!done) {
+        DurableFiles.deleteTree(view);
+      }
+    }
+  }
+
+  private void run(InputStream packed, Path view) throws IOException {
+    try (GzipReader unzipped = new GzipReader(packed, limits)) {
+      TarReader tar = new TarReader(unzipped);
+      for (var next = tar.next(); next.isPresent(); next = tar.next()) {
+        take(next.get(), tar);
+      }
+    }
+    String base = findProgram();
+    String rootfs = base + ROOTFS;
+    if (made.containsKey(rootfs) && made.get(rootfs) != TarReader.Type.DIRECTORY) {
+      throw Refusal.entry(spelling.get(rootfs), "is no directory");
+    }
+    for (String link : links.keySet()) {
+      boolean seen = link.startsWith(rootfs + "/");
+      checkLink(link, seen ? rootfs + "/" : "");
+      if (seen) {
+        Files.createSymbolicLink(tree.resolve(link), Path.of(links.get(link)));
+      }
+    }
+    Path program = tree.resolve(base + PROGRAM);
+    try (InputStream in = new FileInputStream(program.toFile())) {
+      if (Kind.of(in.readNBytes(Kind.MAGIC_BYTES)).filter(k -> k == Kind.WASM).isEmpty()) {
+        throw new InstarException(ErrorCode.UNSUPPORTED_ARTIFACT, "The bundle's " + PROGRAM
+            + " is not a WebAssembly module: it does not begin with \\0asm.");
+      }
+    }
+    Files.move(program, view.resolve(PROGRAM), StandardCopyOption.ATOMIC_MOVE);
+    if (made.containsKey(rootfs)) {
+      Files.move(tree.resolve(rootfs), view.resolve(ROOTFS), StandardCopyOption.ATOMIC_MOVE);
+    }
+  }
+
+  /** The directory (empty, or ending in a slash) that holds the one {@code function.wasm}, at the top or one below. */
+  private String findProgram() {
+    List<String> found = new ArrayList<>();
+    boolean top = made.containsKey(PROGRAM);
+    for (String path : made.keySet()) {
+      String[] segments = path.split("/");
+      // Beside a program at the top, rootfs/function.wasm is one of its files.
+      if (segments[segments.length - 1].equals(PROGRAM) && (segments.length == 1 || segments.length == 2 && !(top && segments[0].equals(ROOTFS)))) {
+        found.add(path);
+      }
+    }
+    if (found.isEmpty()) {
+      throw Refusal.archive("has no " + PROGRAM + " at its top or in one directory there");
+    }
+    if (found.size() > 1) {
+      found.sort(null);
+      throw Refusal.archive("has more than one " + PROGRAM + ": '" + Refusal.shown(found.get(0)) + "' and '" + Refusal.shown(found.get(1)) + "'");
+    }
+    String path = found.getFirst();
+    if (made.get(path) != TarReader.Type.FILE) {
+      throw Refusal.entry(spelling.get(path), "is no regular file");
+    }
+    return path.substring(0, path.length() - PROGRAM.length());
+  }
+
+  private void take(TarReader.Entry entry, TarReader tar) throws IOException {
+    String name = entry.name();
+    List<String> segments = segments(name, name);
+    if (segments.isEmpty()) {
+      if (entry.type() != TarReader.Type.DIRECTORY) {
+        throw Refusal.entry(name, "has no name");
+      }
+      return;
+    }
+    if ((entry.mode() & 06000) != 0) {
+      throw Refusal.entry(name, "is set-uid or set-gid");
+    }
+    String path = String.join("/", segments);
+    for (int i = 1; i < segments.size(); i++) {
+      parent(name, String.join("/", segments.subList(0, i)));
+    }
+    if (spelling.containsKey(path)) {
+      throw Refusal.entry(name, "comes twice" + (spelling.get(path).equals(name) ? "" : ", first as '" + Refusal.shown(spelling.get(path)) + "'"));
+    }
+    TarReader.Type known = made.get(path);
+    if (known != null && entry.type() != TarReader.Type.DIRECTORY) {
+      throw Refusal.entry(name, "is a directory and something else");
+    }
+    spelling.put(path, name);
+    switch (entry.type()) {
+      case DIRECTORY -> {
+        if (known == null) {
+          add(name, path, TarReader.Type.DIRECTORY);
+          makeDirectory(tree.resolve(path));
+        }
+      }
+      case FILE -> {
+        add(name, path, TarReader.Type.FILE);
+        byte[] buffer = new byte[64 << 10];
+        try (OutputStream out = opener.open(tree.resolve(path))) {
+          for (int n; (n = tar.read(buffer)) >= 0;) {
+            out.write(buffer, 0, n);
+          }
+        }
+        protect(path, entry.mode());
+      }
+      case HARDLINK -> {
+        String target = String.join("/", segments(name, entry.target()));
+        if (made.get(target) != TarReader.Type.FILE) {
+          throw Refusal.entry(name, "is a hard link to '" + Refusal.shown(entry.target()) + "', which is no file of the archive before it");
+        }
+        add(name, path, TarReader.Type.FILE);
+        copy(name, tree.resolve(target), tree.resolve(path));
+        protect(path, entry.mode());
+      }
+      case SYMLINK -> {
+        add(name, path, TarReader.Type.SYMLINK);
+        checkCharacters(name, entry.target());
+        if (entry.target().isEmpty() || entry.target().startsWith("/")) {
+          throw Refusal.entry(name, "is a link to " + (entry.target().isEmpty() ? "nothing" : "the absolute path '" + Refusal.shown(entry.target())
+              + "'"));
+        }
+        if (entry.target().getBytes(StandardCharsets.UTF_8).length > PATH_BYTES) {
+          throw Refusal.entry(name, "is a link to more than " + PATH_BYTES + " bytes of path");
+        }
+        links.put(path, entry.target());
+      }
+    }
+  }
+
+  /** A hard link becomes a copy, so that no two names share an inode; it counts like any file, or links would be a bomb. */
+  private void copy(String name, Path from, Path to) throws IOException {
+    copied += Files.size(from);
+    if (copied > limits.unpackedBytes()) {
+      throw Refusal.entry(name, "makes hard links of more than " + limits.unpackedBytes() + " bytes");
+    }
+    try (InputStream in = new FileInputStream(from.toFile()); OutputStream out = opener.open(to)) {
+      // Not transferTo, which goes through channels, and an interrupt closes those.
+      byte[] buffer = new byte[64 << 10];
+      for (int n; (n = in.read(buffer)) >= 0;) {
+        out.write(buffer, 0, n);
+      }
+    }
+  }
+
+  private void protect(String path, int mode) throws IOException {
+    Files.setPosixFilePermissions(tree.resolve(path), PosixFilePermissions.fromString((mode & 0111) != 0 ? "r-x------" : "r--------"));
+  }
+
+  private static void makeDirectory(Path directory) throws IOException {
+    Files.createDirectory(directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+  }
+
+  private void parent(String name, String path) throws IOException {
+    TarReader.Type known = made.get(path);
+    if (known == null) {
+      add(name, path, TarReader.Type.DIRECTORY);
+      makeDirectory(tree.resolve(path));
+    } else if (known != TarReader.Type.DIRECTORY) {
+      throw Refusal.entry(name, "stands below '" + Refusal.shown(path) + "', which is " + (known == TarReader.Type.SYMLINK ? "a link" : "a file"));
+    }
+  }
+
+  private void add(String name, String path, TarReader.Type type) {
+    made.put(path, type);
+    if (made.size() > limits.entries()) {
+      throw Refusal.entry(name, "is one too many: " + limits.entries() + " are allowed");
+    }
+  }
+
+  private List<String> segments(String name, String path) {
+    checkCharacters(name, path);
+    if (path.startsWith("/")) {
+      throw Refusal.entry(name, path.equals(name) ? "is an absolute path" : "links to the absolute path '" + Refusal.shown(path) + "'");
+    }
+    if (path.getBytes(StandardCharsets.UTF_8).length > PATH_BYTES) {
+      throw Refusal.entry(name, "has a path of more than " + PATH_BYTES + " bytes");
+    }
+    List<String> segments = new ArrayList<>();
+    for (String segment : path.split("/")) {
+      if (segment.isEmpty() || segment.equals(".")) {
+        continue;
+      }
+      if (segment.equals("..")) {
+        throw Refusal.entry(name, "has '..' in its path");
+      }
+      if (segment.getBytes(StandardCharsets.UTF_8).length > limits.nameBytes()) {
+        throw Refusal.entry(name, "has a name of more than " + limits.nameBytes() + " bytes");
+      }
+      segments.add(segment);
+    }
+    if (segments.size() > limits.depth()) {
+      throw Refusal.entry(name, "is more than " + limits.depth() + " directories deep");
+    }
+    return segments;
+  }
+
+  private static void checkCharacters(String name, String text) {
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (c == '\\' || Character.isISOControl(c)) {
+        throw Refusal.entry(name, c == '\\' ? "has a backslash in its path" : "has a control character in its path");
+      }
+    }
+  }
+
+  /** Walks a link as the kernel would, below {@code root} (empty, or ending in a slash), through all the other links. */
+  private void checkLink(String link, String root) {
+    String name = spelling.get(link);
+    Deque<String> at = new ArrayDeque<>(Arrays.asList(link.substring(root.length()).split("/")));
+    at.removeLast();
+    Deque<String> ahead = new ArrayDeque<>(Arrays.asList(links.get(link).split("/")));
+    int hops = 0;
+    while (!ahead.isEmpty()) {
+      if (++steps > LINK_STEPS) {
+        throw Refusal.archive("has links that lead through too many others");
+      }
+      String segment = ahead.removeFirst();
+      if (segment.isEmpty() || segment.equals(".")) {
+        continue;
+      }
+      if (segment.equals("..")) {
+        if (at.pollLast() == null) {
+          throw Refusal.entry(name, "is a link out of " + (root.isEmpty() ? "the archive" : root.substring(0, root.length() - 1)) + ", to '"
+              + Refusal.shown(links.get(link)) + "'");
+        }
+        continue;
+      }
+      at.addLast(segment);
+      if (at.size() > limits.depth()) {
+        throw Refusal.entry(name, "is a link more than " + limits.depth() + " directories deep");
+      }
+      String onward = links.get(root + String.join("/", at));
+      if (onward != null) {
+        if (++hops > LINK_HOPS) {
+          throw Refusal.entry(name, "is a link that leads through more than " + LINK_HOPS + " others");
+        }
+        at.removeLast();
+        List<String> more = Arrays.asList(onward.split("/"));
+        for (int i = more.size(); i-- > 0;) {
+          ahead.addFirst(more.get(i));
+        }
+      }
+    }
+  }
+}

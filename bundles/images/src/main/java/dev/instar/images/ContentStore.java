@@ -1,0 +1,407 @@
+package dev.instar.images;
+
+import dev.instar.api.Digest;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.data.DataDirectory;
+import dev.instar.api.data.DurableFiles;
+import dev.instar.api.function.Image;
+import dev.instar.api.image.ImageStore;
+import java.io.FileInputStream;
+import java.io.FileNotFoundException;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.MessageDigest;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Modified;
+import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.metatype.annotations.Designate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The content store on the data directory.
+ *
+ * <pre>
+ *   images/blobs/ab/ab12…          artifacts as uploaded, by the SHA-256 of their bytes; read-only
+ *   images/damaged/ab12…-&lt;time&gt;    set aside, for an operator to look at
+ *   scratch/uploads/&lt;random&gt;       being received or unpacked
+ *   scratch/unpacked/ab12…/        what functions see of a bundle: function.wasm, rootfs/
+ * </pre>
+ *
+ * <p>A blob comes into being by one rename of a file that has been received to its end, hashed, checked and synced. Unpacked views are a
+ * cache: they are renamed into place too, but not synced, so they live in scratch and never outlast the run of the node that made them; a
+ * power cut can leave no half view behind that looks whole.
+ *
+ * <p>Bytes are hashed again when they are first used after this component has started; those that passed are remembered in
+ * {@code verified}. A few dozen locks, by digest, keep two threads from verifying, placing or removing one image at the same time;
+ * receiving and unpacking happen outside of them.
+ */
+@Component(immediate = true, service = ImageStore.class, configurationPid = ContentStore.PID)
+@Designate(ocd = ImagesConfig.class)
+public final class ContentStore implements ImageStore {
+  static final String PID = "dev.instar.images";
+  private static final Logger LOG = LoggerFactory.getLogger(ContentStore.class);
+  private static final int BUFFER_BYTES = 64 << 10;
+
+  private final Path blobs;
+  private final Path damaged;
+  private final Path uploads;
+  private final Path unpacked;
+  private final BundleUnpacker.FileOpener opener;
+  private final Map<Digest, Image> verified = new ConcurrentHashMap<>();
+  /** When an upload returned, by {@link System#nanoTime}: the wall clock may jump. */
+  private final Map<Digest, Long> added = new ConcurrentHashMap<>();
+  private final Lock[] locks = new Lock[64];
+  private volatile ArchiveLimits limits;
+
+  @Activate
+  public ContentStore(@Reference DataDirectory data, ImagesConfig config) {
+    this(data, limits(config));
+  }
+
+  /** For use without OSGi. */
+  public ContentStore(DataDirectory data, ArchiveLimits limits) {
+    this(data, limits, file -> new FileOutputStream(file.toFile()));
+  }
+
+  ContentStore(DataDirectory data, ArchiveLimits limits, BundleUnpacker.FileOpener opener) {
+    this.limits = limits;
+    this.opener = opener;
+    Path area = data.area("images");
+    uploads = data.scratch("uploads");
+    unpacked = data.scratch("unpacked");
+    blobs = area.resolve("blobs");
+    damaged = area.resolve("damaged");
+    try {
+      DurableFiles.createDirectories(blobs);
+      DurableFiles.createDirectories(damaged);
+    } catch (IOException e) {
+      throw failed("The directories of the content store cannot be made", e);
+    }
+    Arrays.setAll(locks, i -> new ReentrantLock());
+  }
+
+  @Modified
+  void configure(ImagesConfig config) {
+    limits = limits(config);
+  }
+
+  private static ArchiveLimits limits(ImagesConfig config) {
+    return new ArchiveLimits(config.max$_$unpacked$_$bytes(), config.max$_$entries(), config.max$_$name$_$bytes(), config.max$_$depth(),
+        config.max$_$ratio());
+  }
+
+  @Override
+  public Image add(InputStream content, long limit) throws IOException {
+    Path upload = uploads.resolve(UUID.randomUUID().toString());
+    Path view = upload.resolveSibling(upload.getFileName() + ".view");
+    try {
+      MessageDigest sha256 = Digest.sha256();
+      Kind kind = receive(content, limit, upload, sha256);
+      Digest digest = Digest.of(sha256);
+      try {
+        if (kind == Kind.BUNDLE) {
+          try (InputStream in = read(upload)) {
+            BundleUnpacker.unpack(in, view, limits, opener);
+          }
+        }
+        return place(digest, kind, upload, view);
+      } catch (IOException e) {
+        throw failed("The upload cannot be stored", e);
+      }
+    } finally {
+      discard(upload);
+      discard(view);
+    }
+  }
+
+  private static void discard(Path path) {
+    try {
+      DurableFiles.deleteTree(path);
+    } catch (IOException e) {
+      LOG.warn("{} cannot be deleted; it goes at the next start: {}", path, e.toString());
+    }
+  }
+
+  /** @throws IOException only from {@code content}; what fails on our side is an InstarException */
+  private Kind receive(InputStream content, long limit, Path upload, MessageDigest sha256) throws IOException {
+    byte[] buffer = new byte[BUFFER_BYTES];
+    int filled = content.readNBytes(buffer, 0, Kind.MAGIC_BYTES);
+    if (filled == 0) {
+      throw new InstarException(ErrorCode.UNSUPPORTED_ARTIFACT, "The artifact is empty. Send a WebAssembly module, a .tgz bundle or an executable.");
+    }
+    Kind kind = Kind.of(Arrays.copyOf(buffer, filled)).orElseThrow(() -> new InstarException(ErrorCode.UNSUPPORTED_ARTIFACT,
+        "The artifact begins with neither \\0asm (a WebAssembly module), nor 1f 8b (a .tgz bundle), nor \\x7fELF or #! (an executable)."));
+    OutputStream out = onDisk(() -> opener.open(upload));
+    try {
+      long total = 0;
+      for (int n = filled; n >= 0; n = content.read(buffer)) {
+        total += n;
+        if (total > limit) {
+          throw new InstarException(ErrorCode.TOO_LARGE, "The artifact is larger than " + limit + " bytes.", Map.of("limitBytes", limit));
+        }
+        sha256.update(buffer, 0, n);
+        int length = n;
+        onDisk(() -> {
+          out.write(buffer, 0, length);
+          return null;
+        });
+      }
+    } finally {
+      onDisk(() -> {
+        out.close();
+        return null;
+      });
+    }
+    return onDisk(() -> {
+      Files.setPosixFilePermissions(upload, PosixFilePermissions.fromString(kind == Kind.EXECUTABLE ? "r-x------" : "r--------"));
+      DurableFiles.sync(upload);
+      return kind;
+    });
+  }
+
+  private interface DiskAction<T> {
+    T run() throws IOException;
+  }
+
+  /** Keeps failures of our disk apart from those of the uploader's connection. */
+  private static <T> T onDisk(DiskAction<T> action) {
+    try {
+      return action.run();
+    } catch (IOException e) {
+      throw failed("The upload cannot be stored", e);
+    }
+  }
+
+  private static InstarException failed(String what, IOException e) {
+    if (DurableFiles.isNoSpace(e)) {
+      return new InstarException(Problem.of(ErrorCode.NO_SPACE, what
+          + ": the data directory's file system is full. Remove functions or give it more room."), e);
+    }
+    LOG.error("{}", what, e);
+    return new InstarException(Problem.of(ErrorCode.INTERNAL, what + "; the node's log says why."), e);
+  }
+
+  private Image place(Digest digest, Kind kind, Path upload, Path view) throws IOException {
+    Lock lock = lock(digest);
+    lock.lock();
+    try {
+      Path blob = blob(digest);
+      if (known(digest).isPresent() || Files.isRegularFile(blob, LinkOption.NOFOLLOW_LINKS) && intact(digest, blob)) {
+        Files.setLastModifiedTime(blob, FileTime.from(Instant.now()));
+      } else {
+        DurableFiles.createDirectories(blob.getParent());
+        DurableFiles.move(upload, blob);
+      }
+      if (kind == Kind.BUNDLE) {
+        placeView(digest, view);
+      }
+      added.put(digest, System.nanoTime());
+      return remember(digest, kind);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void placeView(Digest digest, Path view) throws IOException {
+    if (!Files.isDirectory(view(digest), LinkOption.NOFOLLOW_LINKS)) {
+      Files.move(view, view(digest), StandardCopyOption.ATOMIC_MOVE);
+    }
+  }
+
+  private Image remember(Digest digest, Kind kind) throws IOException {
+    Path blob = blob(digest);
+    Path program = blob;
+    Optional<Path> rootfs = Optional.empty();
+    if (kind == Kind.BUNDLE) {
+      program = view(digest).resolve(BundleUnpacker.PROGRAM);
+      rootfs = Optional.of(view(digest).resolve(BundleUnpacker.ROOTFS)).filter(Files::isDirectory);
+    }
+    Image image = new Image(digest, kind.variant(), Files.size(blob), program, rootfs);
+    verified.put(digest, image);
+    return image;
+  }
+
+  @Override
+  public Optional<Image> find(Digest digest) {
+    Optional<Image> known = known(digest);
+    return known.isPresent() ? known : verify(digest);
+  }
+
+  /** What has been verified and is still there. */
+  private Optional<Image> known(Digest digest) {
+    return Optional.ofNullable(verified.get(digest)).filter(i -> Files.exists(blob(digest)) && Files.exists(i.program()));
+  }
+
+  private Optional<Image> verify(Digest digest) {
+    Lock lock = lock(digest);
+    lock.lock();
+    try {
+      Optional<Image> meanwhile = known(digest);
+      if (meanwhile.isPresent()) {
+        return meanwhile;
+      }
+      Path blob = blob(digest);
+      verified.remove(digest);
+      if (!Files.isRegularFile(blob, LinkOption.NOFOLLOW_LINKS)) {
+        return Optional.empty();
+      }
+      if (!intact(digest, blob)) {
+        setAside(digest, blob);
+        throw new InstarException(ErrorCode.DAMAGED, "The image " + digest + " fails its checksum and was set aside. Upload it again.",
+            Map.of("digest", digest.value()));
+      }
+      Kind kind;
+      try (InputStream in = read(blob)) {
+        kind = Kind.of(in.readNBytes(Kind.MAGIC_BYTES)).orElseThrow(() -> new IOException(blob + " is of no known kind"));
+      }
+      if (kind == Kind.BUNDLE && !Files.isDirectory(view(digest), LinkOption.NOFOLLOW_LINKS)) {
+        unpackAgain(digest, blob);
+      }
+      return Optional.of(remember(digest, kind));
+    } catch (NoSuchFileException e) {
+      return Optional.empty();
+    } catch (IOException e) {
+      throw failed("The image " + digest + " cannot be read", e);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** With no limit but those of the reader's own arithmetic: what was accepted once must not be lost to a limit that was lowered since. */
+  private void unpackAgain(Digest digest, Path blob) throws IOException {
+    Path view = uploads.resolve(UUID.randomUUID() + ".view");
+    try (InputStream in = read(blob)) {
+      BundleUnpacker.unpack(in, view, new ArchiveLimits(Long.MAX_VALUE, Integer.MAX_VALUE, 255, Integer.MAX_VALUE, Integer.MAX_VALUE), opener);
+      placeView(digest, view);
+    } finally {
+      discard(view);
+    }
+  }
+
+  /** Not a channel: an interrupt closes those, and a caller that gave up must not look like a disk that failed. */
+  private static InputStream read(Path file) throws IOException {
+    try {
+      return new FileInputStream(file.toFile());
+    } catch (FileNotFoundException e) {
+      if (Files.notExists(file)) {
+        throw new NoSuchFileException(file.toString());
+      }
+      throw e;
+    }
+  }
+
+  private static boolean intact(Digest digest, Path blob) throws IOException {
+    MessageDigest sha256 = Digest.sha256();
+    byte[] buffer = new byte[BUFFER_BYTES];
+    try (InputStream in = read(blob)) {
+      for (int n; (n = in.read(buffer)) >= 0;) {
+        sha256.update(buffer, 0, n);
+      }
+    }
+    return Digest.of(sha256).equals(digest);
+  }
+
+  private void setAside(Digest digest, Path blob) throws IOException {
+    Path place = damaged.resolve(digest.hex() + "-" + System.currentTimeMillis());
+    DurableFiles.move(blob, place);
+    DurableFiles.sync(blob.getParent());
+    DurableFiles.deleteTree(view(digest));
+    LOG.error("The image {} fails its checksum. It was moved to {}; functions that use it fail until it is uploaded again.", digest, place);
+  }
+
+  @Override
+  public InputStream open(Digest digest) throws IOException {
+    if (find(digest).isPresent()) {
+      try {
+        return read(blob(digest));
+      } catch (NoSuchFileException e) {
+        // Collected in between: as if it had not been found.
+      }
+    }
+    throw new InstarException(ErrorCode.IMAGE_NOT_FOUND, "There is no image " + digest + ". Upload it first.", Map.of("digest", digest.value()));
+  }
+
+  @Override
+  public int collect(Set<Digest> keep, long graceSeconds) {
+    long now = System.nanoTime();
+    long grace = TimeUnit.SECONDS.toNanos(graceSeconds);
+    int gone = 0;
+    try (DirectoryStream<Path> directories = Files.newDirectoryStream(blobs, "[0-9a-f][0-9a-f]")) {
+      for (Path directory : directories) {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
+          for (Path file : files) {
+            String name = file.getFileName().toString();
+            if (name.matches("[0-9a-f]{64}") && !keep.contains(new Digest("sha256:" + name)) && collect(new Digest("sha256:" + name), grace)) {
+              gone++;
+            }
+          }
+        }
+      }
+    } catch (IOException e) {
+      throw failed("The content store cannot be listed", e);
+    }
+    added.values().removeIf(then -> now - then > grace);
+    if (gone > 0) {
+      LOG.info("Removed {} images that no function uses", gone);
+    }
+    return gone;
+  }
+
+  private boolean collect(Digest digest, long grace) throws IOException {
+    Lock lock = lock(digest);
+    lock.lock();
+    try {
+      Path blob = blob(digest);
+      Long since = added.get(digest);
+      if (since != null && System.nanoTime() - since < grace
+          || TimeUnit.MILLISECONDS.toNanos(System.currentTimeMillis() - Files.getLastModifiedTime(blob).toMillis()) < grace) {
+        return false;
+      }
+      verified.remove(digest);
+      added.remove(digest);
+      boolean was = DurableFiles.delete(blob);
+      DurableFiles.deleteTree(view(digest));
+      return was;
+    } catch (NoSuchFileException e) {
+      return false;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private Lock lock(Digest digest) {
+    return locks[Math.floorMod(digest.hashCode(), locks.length)];
+  }
+
+  private Path blob(Digest digest) {
+    return blobs.resolve(digest.hex().substring(0, 2)).resolve(digest.hex());
+  }
+
+  private Path view(Digest digest) {
+    return unpacked.resolve(digest.hex());
+  }
+}
