@@ -79,7 +79,8 @@ public final class Main implements Runnable {
   private static int misused(ParameterException e) {
     CommandLine command = e.getCommandLine();
     PrintWriter err = command.getErr();
-    err.println("instar: " + e.getMessage() + ".");
+    // picocli begins some of its messages with the word.
+    err.println("instar: " + e.getMessage().replaceFirst("^Error: ", "") + ".");
     if (command.getParent() == null && !UnmatchedArgumentException.printSuggestions(e, err)) {
       command.usage(err);
     } else {

@@ -35,7 +35,7 @@ import picocli.CommandLine.Spec;
 public final class DeployCommand implements Callable<Integer> {
   /** One function, or a tree. */
   static final class What {
-    @ArgGroup(exclusive = false)
+    @ArgGroup(exclusive = false, multiplicity = "1")
     One one;
     @Option(names = "--tree", required = true, paramLabel = "DIR", description = "Deploy every <user>/<function>/function.wasm of a Faasm function tree: of DIR/wasm, or of DIR itself.")
     Path tree;
