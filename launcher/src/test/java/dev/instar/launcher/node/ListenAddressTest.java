@@ -28,6 +28,8 @@ class ListenAddressTest {
     assertEquals(new ListenAddress("127.0.0.1", 8080), of(OptionalInt.empty(), Optional.empty()));
     Files.writeString(config.resolve("dev.instar.listener.cfg.json"), "// where it listens\n{\"port\": 9000, /* all */ \"bind\": \"0.0.0.0\"}");
     assertEquals(new ListenAddress("0.0.0.0", 9000), of(OptionalInt.empty(), Optional.empty()));
+    Files.writeString(config.resolve("dev.instar.listener.cfg.json"), "{\"port:Integer\": \"9001\"}");
+    assertEquals(new ListenAddress("127.0.0.1", 9001), of(OptionalInt.empty(), Optional.empty()));
     assertEquals(new ListenAddress("::1", 0), of(OptionalInt.of(0), Optional.of("::1")));
   }
 
