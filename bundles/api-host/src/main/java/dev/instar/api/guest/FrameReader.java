@@ -48,11 +48,11 @@ public final class FrameReader {
     }
     FrameType type = FrameType.of(h.get() & 0xff);
     if (length < type.least || length > type.most) {
-      throw new FrameException("a " + type + " frame has a payload of " + length + " bytes");
+      throw new FrameException("a frame " + type + " has a payload of " + length + " bytes");
     }
     byte[] payload = new byte[length];
     if (in.readNBytes(payload, 0, length) < length) {
-      throw new FrameException("the stream ended inside a " + type + " frame");
+      throw new FrameException("the stream ended inside a frame " + type);
     }
     return Optional.of(decode(type, ByteBuffer.wrap(payload)));
   }
@@ -88,12 +88,12 @@ public final class FrameReader {
   private static Frame hello(ByteBuffer p) throws FrameException {
     int magic = p.getInt();
     if (magic != Frame.MAGIC) {
-      throw new FrameException("a HELLO has the magic number 0x%08x".formatted(magic));
+      throw new FrameException("a frame HELLO has the magic number 0x%08x".formatted(magic));
     }
     int lowest = p.getShort() & 0xffff;
     int highest = p.getShort() & 0xffff;
     if (lowest > highest) {
-      throw new FrameException("a HELLO has the versions " + lowest + " to " + highest);
+      throw new FrameException("a frame HELLO has the versions " + lowest + " to " + highest);
     }
     return new Frame.Hello(lowest, highest);
   }
@@ -102,7 +102,7 @@ public final class FrameReader {
     int call = call(FrameType.CREDIT, p);
     int bytes = p.getInt();
     if (bytes <= 0) {
-      throw new FrameException("a CREDIT is for " + Integer.toUnsignedString(bytes) + " bytes");
+      throw new FrameException("a frame CREDIT is for " + Integer.toUnsignedString(bytes) + " bytes");
     }
     return new Frame.Credit(call, bytes);
   }
@@ -111,12 +111,12 @@ public final class FrameReader {
     int call = call(FrameType.RESULT, p);
     int number = p.get() & 0xff;
     if (number >= STATUSES.length) {
-      throw new FrameException("a RESULT has the status " + number);
+      throw new FrameException("a frame RESULT has the status " + number);
     }
     Status status = STATUSES[number];
     int exitCode = p.getInt();
     if ((status == Status.FAILED) == (exitCode == 0)) {
-      throw new FrameException("a RESULT has the status " + status + " and the exit code " + exitCode);
+      throw new FrameException("a frame RESULT has the status " + status + " and the exit code " + exitCode);
     }
     return new Frame.Result(call, status, exitCode, text(FrameType.RESULT, p));
   }
@@ -124,7 +124,7 @@ public final class FrameReader {
   private static int call(FrameType type, ByteBuffer p) throws FrameException {
     int call = p.getInt();
     if (call == 0) {
-      throw new FrameException("a " + type + " frame is for call 0");
+      throw new FrameException("a frame " + type + " is for call 0");
     }
     return call;
   }
@@ -136,13 +136,13 @@ public final class FrameReader {
     for (int i = 0; i < count; i++) {
       byte[] key = item(p);
       if (i > 0 && Arrays.compareUnsigned(before, key) >= 0) {
-        throw new FrameException("the keys of a CALL's metadata are not in ascending order");
+        throw new FrameException("the keys of the metadata of a frame CALL are not in ascending order");
       }
       before = key;
       map.put(text(FrameType.CALL, ByteBuffer.wrap(key)), text(FrameType.CALL, ByteBuffer.wrap(item(p))));
     }
     if (p.hasRemaining()) {
-      throw new FrameException("a CALL frame has " + p.remaining() + " bytes after its metadata");
+      throw new FrameException("a frame CALL has " + p.remaining() + " bytes after its metadata");
     }
     return map;
   }
@@ -150,7 +150,7 @@ public final class FrameReader {
   private static byte[] item(ByteBuffer p) throws FrameException {
     int length = p.remaining() < 2 ? -1 : p.getShort() & 0xffff;
     if (length < 0 || length > p.remaining()) {
-      throw new FrameException("the metadata of a CALL frame is cut off");
+      throw new FrameException("the metadata of a frame CALL is cut off");
     }
     byte[] item = new byte[length];
     p.get(item);
@@ -161,7 +161,7 @@ public final class FrameReader {
     try {
       return StandardCharsets.UTF_8.newDecoder().onMalformedInput(CodingErrorAction.REPORT).decode(p).toString();
     } catch (CharacterCodingException e) {
-      throw new FrameException("the text of a " + type + " frame is not UTF-8");
+      throw new FrameException("the text of a frame " + type + " is not UTF-8");
     }
   }
 }

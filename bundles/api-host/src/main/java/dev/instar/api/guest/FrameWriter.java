@@ -27,7 +27,7 @@ public final class FrameWriter {
     FrameType type = encode(message);
     int length = frame.position() - HEADER;
     if (length < type.least || length > type.most) {
-      throw new IllegalArgumentException("a " + type + " frame cannot have a payload of " + length + " bytes");
+      throw new IllegalArgumentException("a frame " + type + " cannot have a payload of " + length + " bytes");
     }
     frame.putInt(0, length).put(4, (byte) type.number);
     out.write(frame.array(), 0, HEADER + length);

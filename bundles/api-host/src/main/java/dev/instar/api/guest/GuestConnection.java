@@ -268,8 +268,11 @@ public final class GuestConnection implements AutoCloseable {
         for (Optional<Frame> frame = frames.read(); frame.isPresent(); frame = frames.read()) {
           events.put(new Event.Received(frame.get()));
         }
-      } catch (IOException e) {
+      } catch (FrameException e) {
         end = e;
+      } catch (IOException e) {
+        // A socket that is closed with bytes unread in it resets; that is no more than its end.
+        end = new EOFException("the guest ended: " + e.getMessage());
       }
       broken = Optional.of(end);
       events.put(new Event.Ended(end));
@@ -348,15 +351,16 @@ public final class GuestConnection implements AutoCloseable {
       try {
         while (true) {
           credit.acquire();
-          int most = 1 + credit.drainPermits();
+          int more = Math.min(credit.availablePermits(), Frame.MAX_DATA - 1);
+          credit.acquire(more);
           // Each frame has an array of its own: it is still queued while the next is read.
-          byte[] bytes = new byte[Math.min(most, Frame.MAX_DATA)];
+          byte[] bytes = new byte[1 + more];
           int got = input.stream().read(bytes);
           if (got < 0) {
             send(new Frame.InputEnd(id));
             return;
           }
-          credit.release(most - got);
+          credit.release(bytes.length - got);
           if (got > 0) {
             send(new Frame.Input(id, ByteBuffer.wrap(bytes, 0, got)));
           }
