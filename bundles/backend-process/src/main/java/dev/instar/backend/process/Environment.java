@@ -13,11 +13,15 @@ record Environment(Map<String, String> own, String searchPath) {
   /** @throws InstarException MODULE_REFUSED when a variable cannot be handed to a process of this node */
   static Environment of(Map<String, String> own, String searchPath) {
     // The JDK hands over strings in this encoding and turns the rest into question marks (java.lang.ProcessEnvironment).
-    CharsetEncoder encoder = Charset.forName(System.getProperty("sun.jnu.encoding", "UTF-8")).newEncoder();
+    return of(own, searchPath, Charset.forName(System.getProperty("sun.jnu.encoding", "UTF-8")));
+  }
+
+  static Environment of(Map<String, String> own, String searchPath, Charset charset) {
+    CharsetEncoder encoder = charset.newEncoder();
     own.forEach((name, value) -> {
       if (!encoder.canEncode(name) || !encoder.canEncode(value)) {
         throw new InstarException(ErrorCode.MODULE_REFUSED, "The environment variable '" + name.replaceAll("[^ -~]", "?")
-            + "' has characters that the node's locale (" + encoder.charset() + ") cannot pass on; start the node with LC_ALL=C.UTF-8.");
+            + "' has characters that the node's locale (" + charset + ") cannot pass on; start the node with LC_ALL=C.UTF-8.");
       }
     });
     return new Environment(Map.copyOf(own), searchPath);

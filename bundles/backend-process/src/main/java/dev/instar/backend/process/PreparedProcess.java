@@ -95,7 +95,6 @@ final class PreparedProcess implements PreparedFunction {
   private InstarException notStarted(IOException e) {
     return switch (errno(e)) {
       case 11, 12, 23, 24 -> new InstarException(ErrorCode.NODE_BUSY, "The host has no room for another process.");
-      case 8 -> new InstarException(ErrorCode.MODULE_REFUSED, "The executable cannot run here: it is no program for this machine.");
       case 13 -> new InstarException(ErrorCode.SANDBOX_CRASHED, "The process could not be started: permission denied (is the data directory's file system mounted noexec?).");
       default -> new InstarException(ErrorCode.SANDBOX_CRASHED, "The process could not be started" + (errno(e) == 0 ? "." : " (error " + errno(e) + ")."));
     };

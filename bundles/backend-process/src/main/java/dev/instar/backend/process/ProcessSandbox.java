@@ -52,6 +52,8 @@ final class ProcessSandbox implements Sandbox {
       throw new InstarException(ErrorCode.NODE_BUSY, "The host has no room for another process.");
     }
     siblings.add(this);
+    // What the process has started is ended with it: it could hold the pipes open, and then nobody would hear that the process is gone.
+    process.onExit().thenRun(tree::kill);
   }
 
   /** Closes itself when it fails. */

@@ -10,11 +10,17 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Arrays;
 
 /** The file that is run: an ELF program, or a script whose first line names its interpreter. */
 final class Program {
   /** What the kernel reads of a first line: BINPRM_BUF_SIZE in linux/binfmts.h. */
   private static final int FIRST_LINE = 256;
+
+  private static final String ELF = "\177ELF";
+  private static final Path OWN = Path.of("/proc/self/exe");
+  /** Up to the end of e_machine. */
+  private static final int ELF_HEAD = 20;
 
   private Program() {}
 
@@ -27,7 +33,8 @@ final class Program {
       throw refused("it cannot be read");
     }
     String text = new String(head, StandardCharsets.ISO_8859_1);
-    if (text.startsWith("\177ELF")) {
+    if (text.startsWith(ELF)) {
+      checkMachine(head);
       return;
     }
     if (!text.startsWith("#!")) {
@@ -50,6 +57,22 @@ final class Program {
     }
     if (words[0].endsWith("/env")) {
       checkEnv(words, searchPath);
+    }
+  }
+
+  /**
+   * Compares class, byte order and e_machine (elf(5)) with those of the program that runs this node. The JDK starts processes the way of execvp(3),
+   * which hands what the kernel does not know as a program to the shell: it must not come so far.
+   */
+  private static void checkMachine(byte[] program) {
+    byte[] own;
+    try (InputStream in = Files.newInputStream(OWN)) {
+      own = in.readNBytes(ELF_HEAD);
+    } catch (IOException e) {
+      throw refused("it is an ELF program, which only Linux runs");
+    }
+    if (program.length < ELF_HEAD || !Arrays.equals(program, 4, 6, own, 4, 6) || !Arrays.equals(program, 18, ELF_HEAD, own, 18, ELF_HEAD)) {
+      throw refused("it is an ELF program for another machine than this node's (" + System.getProperty("os.arch") + ")");
     }
   }
 
