@@ -78,10 +78,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 public abstract class SandboxBackendSuite {
-  /** By when a call that was killed must have ended. The contract says a second; a busy machine gets more. */
-  private static final Duration KILLED = Duration.ofSeconds(5);
-  /** By when a call that answers must have answered. */
-  private static final Duration ANSWERED = Duration.ofSeconds(60);
   private static final byte[] NOTHING = {};
   private static final AtomicLong SANDBOXES = new AtomicLong();
 
@@ -105,6 +101,16 @@ public abstract class SandboxBackendSuite {
     return 200;
   }
 
+  /** By when what must happen at some time must have happened: a start, an answer. */
+  protected Duration patience() {
+    return Duration.ofSeconds(60);
+  }
+
+  /** By when a call that was killed must have ended, and what was closed must have gone. The contract says a second; a busy machine gets more. */
+  protected Duration bound() {
+    return Duration.ofSeconds(5);
+  }
+
   /** Whether a platform thread that a test has left may go on: one of a pool of the backend that lives as long as the backend. */
   protected boolean mayStay(Thread thread) {
     return false;
@@ -117,7 +123,7 @@ public abstract class SandboxBackendSuite {
   protected void assertNothingLeft() throws Exception {
     // A process is reaped and a thread ends a moment after it was told to.
     List<String> left = List.of();
-    for (long until = System.nanoTime() + Duration.ofSeconds(5).toNanos(); System.nanoTime() < until; Thread.sleep(10)) {
+    for (long until = System.nanoTime() + bound().toNanos(); System.nanoTime() < until; Thread.sleep(10)) {
       left = left();
       if (left.isEmpty()) {
         return;
@@ -187,14 +193,14 @@ public abstract class SandboxBackendSuite {
     Variant variant = new Variant(image.digest(), image.kind(), Optional.of(description.name()));
     FunctionVersion version = new FunctionVersion(new FunctionName("tck", fixture.name().toLowerCase().replace('_', '-')), 1,
         "tck-" + fixture + "-" + SANDBOXES.incrementAndGet(), Instant.now(), new FunctionSpec(List.of(variant), limits, environment, Map.of()));
-    PreparedFunction prepared = backend.prepare(new PrepareRequest(version, variant, image, Instant.now().plus(ANSWERED)));
+    PreparedFunction prepared = backend.prepare(new PrepareRequest(version, variant, image, Instant.now().plus(patience())));
     assertNotNull(prepared);
     open.add(prepared);
     return prepared;
   }
 
   private Sandbox start(PreparedFunction prepared) throws InterruptedException {
-    Sandbox sandbox = prepared.start(new StartContext("tck-" + SANDBOXES.incrementAndGet(), Instant.now().plus(ANSWERED), GuestLog.NONE));
+    Sandbox sandbox = prepared.start(new StartContext("tck-" + SANDBOXES.incrementAndGet(), Instant.now().plus(patience()), GuestLog.NONE));
     assertNotNull(sandbox);
     open.add(sandbox);
     return sandbox;
@@ -210,7 +216,7 @@ public abstract class SandboxBackendSuite {
 
   /** Calls, resets where there is a reset, and returns the answer. */
   private byte[] call(Sandbox sandbox, byte[] input) throws InterruptedException {
-    byte[] answer = attempt(sandbox, input).answer(ANSWERED);
+    byte[] answer = attempt(sandbox, input).answer(patience());
     settle(sandbox);
     return answer;
   }
@@ -220,7 +226,7 @@ public abstract class SandboxBackendSuite {
   }
 
   private InstarException refused(Sandbox sandbox, byte[] input) throws InterruptedException {
-    return attempt(sandbox, input).refused(ANSWERED);
+    return attempt(sandbox, input).refused(patience());
   }
 
   private static void settle(Sandbox sandbox) {
@@ -361,7 +367,7 @@ public abstract class SandboxBackendSuite {
   void echoesInputOfUnknownLength() throws Exception {
     byte[] input = random(3, 300_000);
     Attempt attempt = Attempt.of(description.shape(), start(Fixture.ECHO), new SequenceInputStream(new ByteArrayInputStream(input, 0, 17), new ByteArrayInputStream(input, 17, input.length - 17)));
-    assertArrayEquals(input, attempt.answer(ANSWERED));
+    assertArrayEquals(input, attempt.answer(patience()));
   }
 
   @Test
@@ -396,7 +402,7 @@ public abstract class SandboxBackendSuite {
         attempts.add(attempt(sandboxes.get(i), random(round * 100 + i, 10_000 + i)));
       }
       for (int i = 0; i < sandboxes.size(); i++) {
-        assertArrayEquals(random(round * 100 + i, 10_000 + i), attempts.get(i).answer(ANSWERED), "round " + round + ", sandbox " + i);
+        assertArrayEquals(random(round * 100 + i, 10_000 + i), attempts.get(i).answer(patience()), "round " + round + ", sandbox " + i);
         settle(sandboxes.get(i));
       }
     }
@@ -407,10 +413,10 @@ public abstract class SandboxBackendSuite {
     Sandbox sandbox = start(Fixture.SLOW_READER);
     try (Held held = new Held()) {
       Attempt attempt = Attempt.of(description.shape(), sandbox, new SequenceInputStream(new ByteArrayInputStream(utf8("one")), held));
-      assertTrue(attempt.output().awaitSize(3, ANSWERED), "No answer before the input's end.");
+      assertTrue(attempt.output().awaitSize(3, patience()), "No answer before the input's end.");
       assertTrue(attempt.running());
       held.close();
-      assertEquals("one", new String(attempt.answer(ANSWERED), StandardCharsets.UTF_8));
+      assertEquals("one", new String(attempt.answer(patience()), StandardCharsets.UTF_8));
     }
   }
 
@@ -427,14 +433,14 @@ public abstract class SandboxBackendSuite {
   void aFunctionNeedNotWaitForItsInput() throws Exception {
     Sandbox sandbox = start(Fixture.IGNORE_INPUT);
     try (Held held = new Held()) {
-      assertEquals("ignored", new String(Attempt.of(description.shape(), sandbox, held).answer(ANSWERED), StandardCharsets.UTF_8));
+      assertEquals("ignored", new String(Attempt.of(description.shape(), sandbox, held).answer(patience()), StandardCharsets.UTF_8));
     }
   }
 
   @Test
   void whatTheFunctionLogsArrivesBeforeTheCallEnds() throws Exception {
     Attempt attempt = attempt(start(Fixture.LOG), utf8("a word for the log"));
-    assertEquals("logged", new String(attempt.answer(ANSWERED), StandardCharsets.UTF_8));
+    assertEquals("logged", new String(attempt.answer(patience()), StandardCharsets.UTF_8));
     assertTrue(attempt.log().text().contains("a word for the log"), () -> "The log has '" + attempt.log().text() + "'.");
   }
 
@@ -484,10 +490,10 @@ public abstract class SandboxBackendSuite {
     Resettable resettable = assertInstanceOf(Resettable.class, sandbox);
     resettable.reset();
     resettable.reset();
-    assertEquals("1", new String(attempt(sandbox, NOTHING).answer(ANSWERED), StandardCharsets.UTF_8));
+    assertEquals("1", new String(attempt(sandbox, NOTHING).answer(patience()), StandardCharsets.UTF_8));
     resettable.reset();
     resettable.reset();
-    assertEquals("1", new String(attempt(sandbox, NOTHING).answer(ANSWERED), StandardCharsets.UTF_8));
+    assertEquals("1", new String(attempt(sandbox, NOTHING).answer(patience()), StandardCharsets.UTF_8));
   }
 
   // What a function does wrong.
@@ -544,7 +550,7 @@ public abstract class SandboxBackendSuite {
       @Override
       public void close() {}
     };
-    assertEquals("", new String(attempt(both, NOTHING).answer(ANSWERED), StandardCharsets.UTF_8));
+    assertEquals("", new String(attempt(both, NOTHING).answer(patience()), StandardCharsets.UTF_8));
   }
 
   @Test
@@ -560,7 +566,7 @@ public abstract class SandboxBackendSuite {
     Limits d = Limits.DEFAULT;
     long bound = 24L << 20;
     Attempt attempt = attempt(start(prepare(Fixture.GROW, new Limits(bound, d.timeout(), d.inputBytes(), d.outputBytes(), d.logBytes(), d.concurrency()), Map.of())), NOTHING);
-    Throwable end = attempt.end(ANSWERED);
+    Throwable end = attempt.end(patience());
     if (end == null) {
       long got = Long.parseLong(attempt.output().text().strip());
       assertTrue(got <= bound, () -> "The function got " + got + " bytes, over its limit of " + bound + ".");
@@ -574,7 +580,7 @@ public abstract class SandboxBackendSuite {
   void aFloodEndsAtTheLimitOfTheOutput() throws Exception {
     Sandbox sandbox = start(Fixture.FLOOD);
     InstarException limit = new InstarException(Problem.of(ErrorCode.OUTPUT_TOO_LARGE, "The answer is over 1 MiB.", Map.of("limitBytes", 1L << 20)));
-    InstarException e = Attempt.of(description.shape(), sandbox, InputStream.nullInputStream(), failingAfter(1 << 20, limit)).refused(ANSWERED);
+    InstarException e = Attempt.of(description.shape(), sandbox, InputStream.nullInputStream(), failingAfter(1 << 20, limit)).refused(patience());
     assertEquals(limit.problem(), e.problem());
     assertOthersWork();
   }
@@ -583,7 +589,7 @@ public abstract class SandboxBackendSuite {
   void inputOverItsLimitEndsTheCall() throws Exception {
     InstarException limit = new InstarException(Problem.of(ErrorCode.TOO_LARGE, "The body is over 100000 bytes.", Map.of("limitBytes", 100_000L)));
     InputStream input = new SequenceInputStream(new ByteArrayInputStream(random(1, 100_000)), failing(limit));
-    InstarException e = Attempt.of(description.shape(), start(Fixture.ECHO), input).refused(ANSWERED);
+    InstarException e = Attempt.of(description.shape(), start(Fixture.ECHO), input).refused(patience());
     assertEquals(limit.problem(), e.problem());
     assertOthersWork();
   }
@@ -591,7 +597,7 @@ public abstract class SandboxBackendSuite {
   @Test
   void aCallerThatGoesWhileItSendsEndsTheCall() throws Exception {
     InputStream input = new SequenceInputStream(new ByteArrayInputStream(random(1, 1000)), failing(new IOException("connection reset")));
-    assertCode(Attempt.of(description.shape(), start(Fixture.ECHO), input).refused(ANSWERED), ErrorCode.CALLER_GONE);
+    assertCode(Attempt.of(description.shape(), start(Fixture.ECHO), input).refused(patience()), ErrorCode.CALLER_GONE);
     assertOthersWork();
   }
 
@@ -599,7 +605,7 @@ public abstract class SandboxBackendSuite {
   void aCallerThatGoesWhileItReadsEndsTheCall() throws Exception {
     Sandbox sandbox = start(Fixture.FLOOD);
     OutputStream output = failingAfter(100_000, new IOException("broken pipe"));
-    assertCode(Attempt.of(description.shape(), sandbox, InputStream.nullInputStream(), output).refused(ANSWERED), ErrorCode.CALLER_GONE);
+    assertCode(Attempt.of(description.shape(), sandbox, InputStream.nullInputStream(), output).refused(patience()), ErrorCode.CALLER_GONE);
     assertOthersWork();
   }
 
@@ -619,7 +625,7 @@ public abstract class SandboxBackendSuite {
     Attempt attempt = Attempt.of(description.shape(), sandbox, InputStream.nullInputStream(), OutputStream.nullOutputStream()).underWay(200);
     assertTrue(attempt.running(), "The fixture ended by itself.");
     sandbox.kill();
-    assertCode(attempt.refused(KILLED), ErrorCode.TIMED_OUT);
+    assertCode(attempt.refused(bound()), ErrorCode.TIMED_OUT);
     assertFalse(sandbox.reusable());
     assertOthersWork();
   }
@@ -635,7 +641,7 @@ public abstract class SandboxBackendSuite {
       if (description.shape() == Shape.IN_PROCESS) {
         held.close();
       }
-      assertCode(attempt.refused(KILLED), ErrorCode.TIMED_OUT);
+      assertCode(attempt.refused(bound()), ErrorCode.TIMED_OUT);
     }
   }
 
@@ -643,7 +649,7 @@ public abstract class SandboxBackendSuite {
   void killBeforeACallEndsTheCall() throws Exception {
     Sandbox sandbox = start(Fixture.ECHO);
     sandbox.kill();
-    assertCode(attempt(sandbox, NOTHING).refused(KILLED), ErrorCode.TIMED_OUT);
+    assertCode(attempt(sandbox, NOTHING).refused(bound()), ErrorCode.TIMED_OUT);
     assertFalse(sandbox.reusable());
   }
 
@@ -653,7 +659,7 @@ public abstract class SandboxBackendSuite {
     Attempt attempt = attempt(sandbox, NOTHING).underWay(100);
     sandbox.kill();
     sandbox.kill();
-    assertCode(attempt.refused(KILLED), ErrorCode.TIMED_OUT);
+    assertCode(attempt.refused(bound()), ErrorCode.TIMED_OUT);
     sandbox.kill();
     assertFalse(sandbox.reusable());
   }
@@ -677,7 +683,7 @@ public abstract class SandboxBackendSuite {
     killed.kill();
     spinning.kill();
     assertEquals("unharmed", call(other, "unharmed"));
-    assertCode(victim.refused(KILLED), ErrorCode.TIMED_OUT);
+    assertCode(victim.refused(bound()), ErrorCode.TIMED_OUT);
     assertEquals("unharmed", call(other, "unharmed"));
   }
 
@@ -690,7 +696,7 @@ public abstract class SandboxBackendSuite {
       Attempt attempt = attempt(sandbox, utf8("raced"));
       Thread.sleep(0, random.nextInt(999_999));
       sandbox.kill();
-      Throwable end = attempt.end(KILLED);
+      Throwable end = attempt.end(bound());
       if (end != null) {
         assertCode(assertInstanceOf(InstarException.class, end), ErrorCode.TIMED_OUT);
       } else {
@@ -708,7 +714,7 @@ public abstract class SandboxBackendSuite {
     Attempt attempt = attempt(sandbox, NOTHING).underWay(200);
     assertTrue(attempt.running(), "The fixture ended by itself.");
     attempt.interrupt();
-    assertInstanceOf(InterruptedException.class, attempt.end(KILLED));
+    assertInstanceOf(InterruptedException.class, attempt.end(bound()));
     assertFalse(sandbox.reusable(), "A sandbox whose call was interrupted is in no known state.");
     assertOthersWork();
   }
@@ -719,7 +725,7 @@ public abstract class SandboxBackendSuite {
     Attempt attempt = attempt(sandbox, NOTHING).underWay(100);
     assertTrue(attempt.running(), "The fixture ended by itself.");
     sandbox.close();
-    assertNotNull(attempt.end(KILLED), "The call ended with success.");
+    assertNotNull(attempt.end(bound()), "The call ended with success.");
     assertFalse(sandbox.reusable());
   }
 
@@ -732,7 +738,7 @@ public abstract class SandboxBackendSuite {
     sandbox.close();
     sandbox.close();
     assertFalse(sandbox.reusable());
-    assertInstanceOf(InstarException.class, attempt(sandbox, NOTHING).end(KILLED), "A closed sandbox refuses a call.");
+    assertInstanceOf(InstarException.class, attempt(sandbox, NOTHING).end(bound()), "A closed sandbox refuses a call.");
   }
 
   @Test
