@@ -12,7 +12,8 @@ import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
@@ -215,7 +216,24 @@ class FrameCodecTest {
   }
 
   @Test
-  void theFirstBytesOfHelloSayInst() throws IOException {
-    assertEquals("INST", new String(encode(new Frame.Hello(1, 1)), 5, 4, StandardCharsets.US_ASCII));
+  void theExampleOfTheSpecificationIsRight() throws IOException {
+    String document = Files.readString(Path.of("../../docs/guest-protocol.md"));
+    String example = document.substring(document.indexOf("```", document.indexOf("## Example")) + 3, document.lastIndexOf("```"));
+    StringBuilder hex = new StringBuilder();
+    for (String line : example.lines().toList()) {
+      for (String word : line.replaceFirst("^(host|guest)", "").strip().split(" +")) {
+        if (!word.matches("[0-9a-f]+")) {
+          break;
+        }
+        hex.append(word);
+      }
+    }
+    FrameReader reader = hex(hex.toString());
+    for (Frame frame : List.of(new Frame.Hello(1, 1), new Frame.Hello(1, 1), new Frame.Ready(), new Frame.Call(1, Map.of("invocation", "r-1", "deadline-ms", "30000")),
+        new Frame.Input(1, ByteBuffer.wrap(new byte[] {'h', 'i'})), new Frame.InputEnd(1), new Frame.Output(1, ByteBuffer.wrap(new byte[] {'h', 'i'})),
+        new Frame.Result(1, Status.ANSWERED, 0, ""))) {
+      assertEquals(Optional.of(frame), reader.read());
+    }
+    assertEquals(Optional.empty(), reader.read());
   }
 }

@@ -21,6 +21,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
 import org.osgi.service.metatype.annotations.Designate;
 import org.slf4j.Logger;
@@ -40,21 +41,40 @@ public final class ProcessBackend implements SandboxBackend {
       "Runs programs as child processes of the node and isolates nothing: for development only.", Set.of(Variant.EXECUTABLE), Shape.REMOTE, Isolation.NONE, false, "1");
 
   private final Path scratch;
-  private final String searchPath;
-  private final Duration grace;
+  private volatile Settings settings;
   /** What is open, to be ended with the backend. */
   private final Set<ProcessSandbox> sandboxes = ConcurrentHashMap.newKeySet();
 
+  /** What preparations from now on go by. */
+  private record Settings(String searchPath, Duration grace) {
+    Settings {
+      searchPath = searchPath.isBlank() ? System.getenv().getOrDefault("PATH", "/usr/local/bin:/usr/bin:/bin") : searchPath;
+    }
+
+    static Settings of(ProcessConfig config) {
+      return new Settings(config.path(), Duration.ofMillis(config.close$_$grace$_$ms()));
+    }
+  }
+
   @Activate
   public ProcessBackend(@Reference DataDirectory data, ProcessConfig config) {
-    this(data.scratch("sandboxes"), config.path(), Duration.ofMillis(config.close$_$grace$_$ms()));
+    this(data.scratch("sandboxes"), Settings.of(config));
     LOG.warn("The backend 'process' is switched on. It isolates nothing: a function can read, change and stop whatever this node's user can. For development only.");
   }
 
   ProcessBackend(Path scratch, String searchPath, Duration grace) {
+    this(scratch, new Settings(searchPath, grace));
+  }
+
+  private ProcessBackend(Path scratch, Settings settings) {
     this.scratch = scratch;
-    this.searchPath = searchPath.isBlank() ? System.getenv().getOrDefault("PATH", "/usr/local/bin:/usr/bin:/bin") : searchPath;
-    this.grace = grace;
+    this.settings = settings;
+  }
+
+  /** Functions that are prepared keep what they were prepared with. */
+  @Modified
+  void modified(ProcessConfig config) {
+    settings = Settings.of(config);
   }
 
   /** Ends what the scheduler has not closed: a process outlives no backend. */
@@ -77,12 +97,13 @@ public final class ProcessBackend implements SandboxBackend {
 
   @Override
   public PreparedFunction prepare(PrepareRequest request) {
-    Program.check(request.image().program(), searchPath);
-    Environment environment = Environment.of(request.version().spec().environment(), searchPath);
+    Settings now = settings;
+    Program.check(request.image().program(), now.searchPath());
+    Environment environment = Environment.of(request.version().spec().environment(), now.searchPath());
     try {
       Path directory = Files.createTempDirectory(scratch, "process-");
       try {
-        return new PreparedProcess(request.version().label(), directory, Program.copy(request.image().program(), directory), environment, grace, sandboxes);
+        return new PreparedProcess(request.version().label(), directory, Program.copy(request.image().program(), directory), environment, now.grace(), sandboxes);
       } catch (IOException | RuntimeException e) {
         Directories.delete(directory);
         throw e;
