@@ -1,6 +1,9 @@
 package dev.instar.api.guest;
 
-/** Numbers of frames on the wire, with the bounds of their payloads. 0x30 to 0x3f are kept for chained calls, 0x40 to 0x4f for microVMs (reseed, clock). */
+/**
+ * Numbers of frames on the wire, with the bounds of their payloads. 0x30 to 0x3f are kept for chained calls, 0x40 to 0x4f for microVMs (reseed,
+ * clock).
+ */
 enum FrameType {
   HELLO(0x01, 8, 8),
   READY(0x02, 0, 0),

@@ -167,7 +167,8 @@ public final class GuestConnection implements AutoCloseable {
       case FAILED -> throw new InstarException(Problem.of(ErrorCode.FUNCTION_FAILED,
           "The function ended with exit code " + result.exitCode() + (said.isEmpty() ? "." : ": " + said), Map.of("exitCode", result.exitCode())));
       case TRAPPED -> throw new InstarException(ErrorCode.FUNCTION_TRAPPED, "The function trapped" + (said.isEmpty() ? "." : ": " + said));
-      case OUT_OF_MEMORY -> throw new InstarException(ErrorCode.OUT_OF_MEMORY, "The function was refused memory" + (said.isEmpty() ? "." : ": " + said));
+      case OUT_OF_MEMORY -> throw new InstarException(ErrorCode.OUT_OF_MEMORY, "The function was refused memory"
+          + (said.isEmpty() ? "." : ": " + said));
     }
   }
 
@@ -197,7 +198,8 @@ public final class GuestConnection implements AutoCloseable {
         broken = Optional.of(new EOFException(reason.isBlank() ? "the guest said goodbye" : "the guest said goodbye: " + printable(reason)));
         throw broken.get();
       }
-      case Event.Received(Frame frame) -> throw breach("the guest sent " + nameOf(frame) + (calling ? " during call " + lastCall : " while no call was running"));
+      case Event.Received(Frame frame) -> throw breach("the guest sent " + nameOf(frame)
+          + (calling ? " during call " + lastCall : " while no call was running"));
       case Event.Ended(IOException why) -> throw why;
       case Event.InputFailed late -> {}
     }

@@ -29,11 +29,14 @@ import org.junit.jupiter.params.provider.MethodSource;
 class FrameCodecTest {
   static List<Frame> frames() {
     return List.of(
-        new Frame.Hello(1, 1), new Frame.Hello(0, 65535), new Frame.Ready(), new Frame.Ping(Long.MIN_VALUE), new Frame.Pong(-1), new Frame.Bye(""), new Frame.Bye("wörld 🦋"),
+        new Frame.Hello(1, 1), new Frame.Hello(0, 65535), new Frame.Ready(), new Frame.Ping(Long.MIN_VALUE), new Frame.Pong(-1), new Frame.Bye(""),
+        new Frame.Bye("wörld 🦋"),
         new Frame.Call(1, Map.of()), new Frame.Call(-1, Map.of("deadline-ms", "500", "invocation", "", "ä", "1", "zzz", "ö".repeat(1000))),
-        new Frame.Input(7, data(1)), new Frame.Input(7, data(Frame.MAX_DATA)), new Frame.InputEnd(7), new Frame.Cancel(7), new Frame.Credit(7, Integer.MAX_VALUE),
+        new Frame.Input(7, data(1)), new Frame.Input(7, data(Frame.MAX_DATA)), new Frame.InputEnd(7), new Frame.Cancel(7),
+        new Frame.Credit(7, Integer.MAX_VALUE),
         new Frame.Output(7, data(65_000)), new Frame.Log(0, data(3)), new Frame.Log(7, data(3)),
-        new Frame.Result(7, Status.ANSWERED, 0, ""), new Frame.Result(7, Status.FAILED, -7, "no"), new Frame.Result(7, Status.TRAPPED, 0, "x".repeat(Frame.MAX_TEXT)),
+        new Frame.Result(7, Status.ANSWERED, 0, ""), new Frame.Result(7, Status.FAILED, -7, "no"),
+        new Frame.Result(7, Status.TRAPPED, 0, "x".repeat(Frame.MAX_TEXT)),
         new Frame.Result(Integer.MAX_VALUE, Status.OUT_OF_MEMORY, 0, ""));
   }
 
@@ -103,7 +106,8 @@ class FrameCodecTest {
   @CsvSource(delimiter = '|', value = {
       "00010001 20 00000001 | a frame's length is 65537, over 65536",
       "ffffffff 20 00000001 | a frame's length is 4294967295, over 65536",
-      "48656c6c 6f20776f726c64 | a frame's length is 1214606444, over 65536 (it begins with the text 'Hello': does something print to the standard output?)",
+      "48656c6c 6f20776f726c64 | a frame's length is 1214606444, over 65536 "
+          + "(it begins with the text 'Hello': does something print to the standard output?)",
       "00000000 00 | a frame has the unknown type 0x00",
       "00000000 30 | a frame has the unknown type 0x30",
       "00000004 ff 00000000 | a frame has the unknown type 0xff",
@@ -133,7 +137,8 @@ class FrameCodecTest {
   @Test
   void keysAreOrderedAsUnsignedBytes() throws IOException {
     // 'z' is 0x7a, 'ä' begins with 0xc3: a signed comparison has them the other way round.
-    assertEquals("00000011" + "10" + "00000001" + "0002" + "00017a" + "0000" + "0002c3a4" + "0000", HexFormat.of().formatHex(encode(new Frame.Call(1, Map.of("z", "", "ä", "")))));
+    assertEquals("00000011" + "10" + "00000001" + "0002" + "00017a" + "0000" + "0002c3a4" + "0000",
+        HexFormat.of().formatHex(encode(new Frame.Call(1, Map.of("z", "", "ä", "")))));
   }
 
   @Test
@@ -229,8 +234,10 @@ class FrameCodecTest {
       }
     }
     FrameReader reader = hex(hex.toString());
-    for (Frame frame : List.of(new Frame.Hello(1, 1), new Frame.Hello(1, 1), new Frame.Ready(), new Frame.Call(1, Map.of("invocation", "r-1", "deadline-ms", "30000")),
-        new Frame.Input(1, ByteBuffer.wrap(new byte[] {'h', 'i'})), new Frame.InputEnd(1), new Frame.Output(1, ByteBuffer.wrap(new byte[] {'h', 'i'})),
+    for (Frame frame : List.of(new Frame.Hello(1, 1), new Frame.Hello(1, 1), new Frame.Ready(),
+        new Frame.Call(1, Map.of("invocation", "r-1", "deadline-ms", "30000")),
+        new Frame.Input(1, ByteBuffer.wrap(new byte[] {'h', 'i'})), new Frame.InputEnd(1),
+        new Frame.Output(1, ByteBuffer.wrap(new byte[] {'h', 'i'})),
         new Frame.Result(1, Status.ANSWERED, 0, ""))) {
       assertEquals(Optional.of(frame), reader.read());
     }

@@ -56,6 +56,7 @@ class GuestConnectionTest {
   private final ByteArrayOutputStream answer = new ByteArrayOutputStream();
   private final ByteArrayOutputStream log = new ByteArrayOutputStream();
   private final List<Thread> threads = new ArrayList<>();
+  private volatile boolean closing;
 
   @BeforeEach
   void connect() throws IOException {
@@ -71,6 +72,7 @@ class GuestConnectionTest {
 
   @AfterEach
   void close() throws Exception {
+    closing = true;
     host.close();
     guestSide.close();
     hostSide.close();
@@ -90,7 +92,9 @@ class GuestConnectionTest {
       try {
         script.play();
       } catch (Throwable e) {
-        e.printStackTrace();
+        if (!closing) {
+          e.printStackTrace();
+        }
         try {
           guestSide.close();
         } catch (IOException closing) {
@@ -385,7 +389,9 @@ class GuestConnectionTest {
     assertFalse(host.usable());
   }
 
-  /** The guest neither reads nor answers while the caller's body is large: the host holds a credit's worth and waits, and an interrupt still ends it. */
+  /**
+   * The guest neither reads nor answers while the caller's body is large: the host holds a credit's worth and waits, and an interrupt still ends it.
+   */
   @Test
   void aGuestThatDoesNotReadBlocksNobodyForGood() throws Exception {
     handshake();

@@ -28,7 +28,8 @@ record Environment(Map<String, String> own, String searchPath) {
   }
 
   Map<String, String> in(Path workingDirectory, String mark) {
-    Map<String, String> all = new HashMap<>(Map.of("PATH", searchPath, "HOME", workingDirectory.toString(), "TMPDIR", workingDirectory.toString(), "LANG", "C.UTF-8"));
+    Map<String, String> all = new HashMap<>(Map.of("PATH", searchPath, "HOME", workingDirectory.toString(), "TMPDIR", workingDirectory.toString(),
+        "LANG", "C.UTF-8"));
     all.putAll(own);
     all.put(ProcessTree.MARK, mark);
     return all;

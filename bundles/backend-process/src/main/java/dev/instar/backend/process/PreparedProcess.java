@@ -28,7 +28,8 @@ final class PreparedProcess implements PreparedFunction {
   private final Set<ProcessSandbox> sandboxes;
   private volatile boolean closed;
 
-  PreparedProcess(String label, Path directory, Path program, Environment environment, Duration grace, Set<ProcessSandbox> sandboxes) throws IOException {
+  PreparedProcess(String label, Path directory, Path program, Environment environment, Duration grace, Set<ProcessSandbox> sandboxes)
+      throws IOException {
     this.label = label;
     this.directory = directory;
     this.program = program;
@@ -95,8 +96,10 @@ final class PreparedProcess implements PreparedFunction {
   private InstarException notStarted(IOException e) {
     return switch (errno(e)) {
       case 11, 12, 23, 24 -> new InstarException(ErrorCode.NODE_BUSY, "The host has no room for another process.");
-      case 13 -> new InstarException(ErrorCode.SANDBOX_CRASHED, "The process could not be started: permission denied (is the data directory's file system mounted noexec?).");
-      default -> new InstarException(ErrorCode.SANDBOX_CRASHED, "The process could not be started" + (errno(e) == 0 ? "." : " (error " + errno(e) + ")."));
+      case 13 -> new InstarException(ErrorCode.SANDBOX_CRASHED,
+          "The process could not be started: permission denied (is the data directory's file system mounted noexec?).");
+      default -> new InstarException(ErrorCode.SANDBOX_CRASHED, "The process could not be started"
+          + (errno(e) == 0 ? "." : " (error " + errno(e) + ")."));
     };
   }
 

@@ -38,7 +38,8 @@ public final class ProcessBackend implements SandboxBackend {
   private static final Logger LOG = LoggerFactory.getLogger(ProcessBackend.class);
   private static final Path SHELL = Path.of("/bin/sh");
   private static final BackendDescription DESCRIPTION = new BackendDescription("process",
-      "Runs programs as child processes of the node and isolates nothing: for development only.", Set.of(Variant.EXECUTABLE), Shape.REMOTE, Isolation.NONE, false, "1");
+      "Runs programs as child processes of the node and isolates nothing: for development only.", Set.of(Variant.EXECUTABLE), Shape.REMOTE,
+      Isolation.NONE, false, "1");
 
   private final Path scratch;
   private volatile Settings settings;
@@ -59,7 +60,8 @@ public final class ProcessBackend implements SandboxBackend {
   @Activate
   public ProcessBackend(@Reference DataDirectory data, ProcessConfig config) {
     this(data.scratch("sandboxes"), Settings.of(config));
-    LOG.warn("The backend 'process' is switched on. It isolates nothing: a function can read, change and stop whatever this node's user can. For development only.");
+    LOG.warn("The backend 'process' is switched on. It isolates nothing: "
+        + "a function can read, change and stop whatever this node's user can. For development only.");
   }
 
   ProcessBackend(Path scratch, String searchPath, Duration grace) {
@@ -103,7 +105,8 @@ public final class ProcessBackend implements SandboxBackend {
     try {
       Path directory = Files.createTempDirectory(scratch, "process-");
       try {
-        return new PreparedProcess(request.version().label(), directory, Program.copy(request.image().program(), directory), environment, now.grace(), sandboxes);
+        return new PreparedProcess(request.version().label(), directory, Program.copy(request.image().program(), directory), environment, now.grace(),
+            sandboxes);
       } catch (IOException | RuntimeException e) {
         Directories.delete(directory);
         throw e;

@@ -147,7 +147,8 @@ final class ProcessSandbox implements Sandbox {
       }
       int status = process.exitValue();
       String signal = status > 128 && status < 160 ? " (signal " + (status - 128) + ")" : "";
-      return withLastWords(ErrorCode.SANDBOX_CRASHED, "The process ended with exit status " + status + signal + " before " + before + ".", Map.of("exitStatus", status));
+      return withLastWords(ErrorCode.SANDBOX_CRASHED, "The process ended with exit status " + status + signal + " before " + before + ".",
+          Map.of("exitStatus", status));
     } catch (InterruptedException e) {
       if (isKilled()) {
         return timedOut();

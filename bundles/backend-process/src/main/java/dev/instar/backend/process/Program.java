@@ -46,7 +46,8 @@ final class Program {
     }
     String line = text.substring(2, end < 0 ? text.length() : end);
     if (line.endsWith("\r")) {
-      throw refused("its first line ends with a carriage return, which the kernel takes for a part of the interpreter's name; give it Unix line ends");
+      throw refused("its first line ends with a carriage return, "
+          + "which the kernel takes for a part of the interpreter's name; give it Unix line ends");
     }
     String[] words = line.strip().split("[ \t]+");
     if (!words[0].startsWith("/")) {

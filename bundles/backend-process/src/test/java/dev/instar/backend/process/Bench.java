@@ -58,7 +58,8 @@ final class Bench implements AutoCloseable {
   PreparedFunction prepare(Path file, Map<String, String> environment) throws IOException {
     Image image = Fixtures.ofFile(file, Variant.EXECUTABLE);
     Variant variant = new Variant(image.digest(), image.kind(), Optional.empty());
-    FunctionVersion version = new FunctionVersion(new FunctionName("test", "f" + NUMBER.incrementAndGet()), 1, "u" + NUMBER.incrementAndGet(), Instant.now(),
+    FunctionVersion version = new FunctionVersion(new FunctionName("test", "f" + NUMBER.incrementAndGet()), 1, "u" + NUMBER.incrementAndGet(),
+        Instant.now(),
         new FunctionSpec(List.of(variant), Limits.DEFAULT, environment, Map.of()));
     PreparedFunction one = backend.prepare(new PrepareRequest(version, variant, image, Instant.now().plusSeconds(30)));
     synchronized (prepared) {

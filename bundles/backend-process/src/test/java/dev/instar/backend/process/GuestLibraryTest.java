@@ -43,7 +43,8 @@ class GuestLibraryTest {
   }
 
   private Path bundle(Path function, Path output) throws Exception {
-    Process python = new ProcessBuilder("python3", EXAMPLES.resolve("bundle.py").toString(), function.toString(), output.toString()).inheritIO().start();
+    Process python = new ProcessBuilder("python3", EXAMPLES.resolve("bundle.py").toString(), function.toString(), output.toString()).inheritIO()
+        .start();
     assertEquals(0, python.waitFor());
     return output;
   }
@@ -51,7 +52,8 @@ class GuestLibraryTest {
   /** A function whose handle(call) has this body. */
   private Sandbox function(String body) throws Exception {
     Path source = directory.resolve("function.py");
-    Files.writeString(source, "import os, subprocess, sys, threading\nimport instar_guest\n\ndef handle(call):\n" + body.indent(4) + "\ninstar_guest.serve(handle)\n");
+    Files.writeString(source, "import os, subprocess, sys, threading\nimport instar_guest\n\ndef handle(call):\n" + body.indent(4)
+        + "\ninstar_guest.serve(handle)\n");
     return bench.start(bench.prepare(bundle(source, directory.resolve("function")), Map.of()), Duration.ofSeconds(30));
   }
 
@@ -69,7 +71,8 @@ class GuestLibraryTest {
 
   @Test
   void theSameSourcesGiveTheSameFile() throws Exception {
-    assertArrayEquals(Files.readAllBytes(bundle(EXAMPLES.resolve("echo.py"), directory.resolve("one"))), Files.readAllBytes(bundle(EXAMPLES.resolve("echo.py"), directory.resolve("two"))));
+    assertArrayEquals(Files.readAllBytes(bundle(EXAMPLES.resolve("echo.py"), directory.resolve("one"))),
+        Files.readAllBytes(bundle(EXAMPLES.resolve("echo.py"), directory.resolve("two"))));
   }
 
   @Test

@@ -76,7 +76,8 @@ class HostileChildTest {
   @Test
   void aProgramThatPrintsIsToldSo() {
     assertCrashed("The process broke the guest protocol: a frame's length is 1214606444, over 65536 "
-        + "(it begins with the text 'Hello': does something print to the standard output?).", startRefused("#!/bin/sh\necho Hello world\nsleep 60\n"));
+        + "(it begins with the text 'Hello': does something print to the standard output?).",
+        startRefused("#!/bin/sh\necho Hello world\nsleep 60\n"));
   }
 
   @ParameterizedTest
@@ -122,7 +123,8 @@ class HostileChildTest {
 
   @Test
   void silenceAtTheStartTimesOut() throws Exception {
-    InstarException e = assertThrows(InstarException.class, () -> bench.start(bench.prepare("#!/bin/sh\necho waiting >&2\nexec sleep 60\n", Map.of()), Duration.ofMillis(500)));
+    InstarException e = assertThrows(InstarException.class,
+        () -> bench.start(bench.prepare("#!/bin/sh\necho waiting >&2\nexec sleep 60\n", Map.of()), Duration.ofMillis(500)));
     assertEquals(ErrorCode.TIMED_OUT, e.code());
     assertTrue(e.problem().detail().startsWith("The program did not say HELLO in time"), e.problem().detail());
   }
@@ -213,7 +215,8 @@ class HostileChildTest {
   @Test
   void descendantsEndWithAKill() throws Exception {
     Path pids = directory.resolve("pids");
-    Sandbox sandbox = bench.start(bench.prepare(Bench.GREETING + FAMILY + "exec sleep 1003\n", Map.of("PIDS", pids.toString())), Duration.ofSeconds(30));
+    Sandbox sandbox = bench.start(bench.prepare(Bench.GREETING + FAMILY + "exec sleep 1003\n", Map.of("PIDS", pids.toString())),
+        Duration.ofSeconds(30));
     List<Long> family = family(pids);
     assertEquals(4, family.size());
     sandbox.kill();
@@ -224,7 +227,8 @@ class HostileChildTest {
   @Test
   void descendantsEndWithAClose() throws Exception {
     Path pids = directory.resolve("pids");
-    Sandbox sandbox = bench.start(bench.prepare(Bench.GREETING + FAMILY + "cat >/dev/null\n", Map.of("PIDS", pids.toString())), Duration.ofSeconds(30));
+    Sandbox sandbox = bench.start(bench.prepare(Bench.GREETING + FAMILY + "cat >/dev/null\n", Map.of("PIDS", pids.toString())),
+        Duration.ofSeconds(30));
     List<Long> family = family(pids);
     sandbox.close();
     assertEnd(family);
@@ -234,7 +238,8 @@ class HostileChildTest {
   @Test
   void descendantsEndWithTheirProcess() throws Exception {
     Path pids = directory.resolve("pids");
-    Sandbox sandbox = bench.start(bench.prepare(Bench.GREETING + FAMILY + "head -c 9 >/dev/null\nexit 4\n", Map.of("PIDS", pids.toString())), Duration.ofSeconds(30));
+    Sandbox sandbox = bench.start(bench.prepare(Bench.GREETING + FAMILY + "head -c 9 >/dev/null\nexit 4\n", Map.of("PIDS", pids.toString())),
+        Duration.ofSeconds(30));
     List<Long> family = family(pids);
     InstarException e = assertThrows(InstarException.class, () -> bench.call(sandbox, NOTHING));
     assertEquals(4, e.problem().members().get("exitStatus"));

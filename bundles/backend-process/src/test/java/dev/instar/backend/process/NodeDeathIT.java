@@ -24,7 +24,8 @@ class NodeDeathIT {
   @Test
   @Timeout(value = 90, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
   void childrenEndWithTheNode() throws Exception {
-    Process node = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", System.getProperty("java.class.path"),
+    Process node = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
+        System.getProperty("java.class.path"),
         Node.class.getName(), directory.toString()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     try {
       BufferedReader said = new BufferedReader(new InputStreamReader(node.getInputStream()));
@@ -85,7 +86,8 @@ class NodeDeathIT {
     }
 
     private static long onlyChild(Optional<Long> but) {
-      return ProcessHandle.current().children().map(ProcessHandle::pid).filter(pid -> but.isEmpty() || !but.get().equals(pid)).findFirst().orElseThrow();
+      return ProcessHandle.current().children().map(ProcessHandle::pid).filter(pid -> but.isEmpty() || !but.get().equals(pid)).findFirst()
+          .orElseThrow();
     }
   }
 }

@@ -35,7 +35,8 @@ class ProgramTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"#!/bin/sh\n", "#! /bin/sh\n", "#!/bin/sh -e\necho", "#!/bin/sh", "#!/usr/bin/env sh\n", "#!/usr/bin/env -S sh -e\n", "#!/usr/bin/env A=b sh\n"})
+  @ValueSource(strings = {"#!/bin/sh\n", "#! /bin/sh\n", "#!/bin/sh -e\necho", "#!/bin/sh", "#!/usr/bin/env sh\n", "#!/usr/bin/env -S sh -e\n",
+      "#!/usr/bin/env A=b sh\n"})
   void whatTheKernelRunsIsTaken(String head) throws Exception {
     check(head);
   }
@@ -55,7 +56,8 @@ class ProgramTest {
     refused("the interpreter 'python9' of its first line is not in the search path /no/such/directory:/usr/bin:/bin", "#!/usr/bin/env python9\n");
     refused("the interpreter 'python3' of its first line is not an absolute path", "#!python3\n");
     refused("the interpreter '' of its first line is not an absolute path", "#!\n");
-    refused("its first line ends with a carriage return, which the kernel takes for a part of the interpreter's name; give it Unix line ends", "#!/bin/sh\r\n");
+    refused("its first line ends with a carriage return, which the kernel takes for a part of the interpreter's name; give it Unix line ends",
+        "#!/bin/sh\r\n");
     refused("its first line is longer than 255 bytes, which the kernel does not read", "#!/bin/sh " + "x".repeat(300));
     refused("the interpreter '/a??[31m' of its first line is not on this node", "#!/a\0\033[31m\n");
   }
@@ -71,7 +73,8 @@ class ProgramTest {
     for (int at : new int[] {4, 5, 18, 19}) {
       byte[] other = shell.clone();
       other[at] ^= 3;
-      refused("it is an ELF program for another machine than this node's (" + System.getProperty("os.arch") + ")", new String(other, StandardCharsets.ISO_8859_1));
+      refused("it is an ELF program for another machine than this node's (" + System.getProperty("os.arch") + ")",
+          new String(other, StandardCharsets.ISO_8859_1));
     }
     refused("it is an ELF program for another machine than this node's (" + System.getProperty("os.arch") + ")", "\177ELF\2\1\1");
   }

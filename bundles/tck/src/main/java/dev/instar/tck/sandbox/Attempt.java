@@ -106,7 +106,8 @@ final class Attempt {
     if (t instanceof InstarException e) {
       return e;
     }
-    throw new AssertionError(t == null ? "The call ended with success and the answer '" + output.text() + "'." : "The call failed, but not with an InstarException: " + t, t);
+    throw new AssertionError(t == null
+        ? "The call ended with success and the answer '" + output.text() + "'." : "The call failed, but not with an InstarException: " + t, t);
   }
 
   /** Bytes that one thread writes and another looks at. */

@@ -134,7 +134,8 @@ public abstract class SandboxBackendSuite {
 
   private List<String> left() {
     List<String> left = new ArrayList<>();
-    ProcessHandle.current().descendants().filter(p -> !childrenBefore.contains(p.pid())).forEach(p -> left.add("process " + p.pid() + " " + p.info().command().orElse("")));
+    ProcessHandle.current().descendants().filter(p -> !childrenBefore.contains(p.pid()))
+        .forEach(p -> left.add("process " + p.pid() + " " + p.info().command().orElse("")));
     for (Thread thread : Thread.getAllStackTraces().keySet()) {
       if (!threadsBefore.contains(thread) && thread != Thread.currentThread() && !ofThePlatform(thread) && !mayStay(thread)) {
         left.add("thread '" + thread.getName() + "'");
@@ -338,7 +339,8 @@ public abstract class SandboxBackendSuite {
   void probeNamesWhatItFoundOrWhatIsMissing() {
     switch (backend.probe()) {
       case Probe.Usable usable -> assertFalse(usable.detail().isBlank());
-      case Probe.Missing missing -> fail("This host lacks '" + missing.what() + "' (" + missing.remedy() + "): guard the test with @RequiresCapability.");
+      case Probe.Missing missing -> fail("This host lacks '" + missing.what() + "' (" + missing.remedy()
+          + "): guard the test with @RequiresCapability.");
     }
   }
 
@@ -366,7 +368,8 @@ public abstract class SandboxBackendSuite {
   @Test
   void echoesInputOfUnknownLength() throws Exception {
     byte[] input = random(3, 300_000);
-    Attempt attempt = Attempt.of(description.shape(), start(Fixture.ECHO), new SequenceInputStream(new ByteArrayInputStream(input, 0, 17), new ByteArrayInputStream(input, 17, input.length - 17)));
+    Attempt attempt = Attempt.of(description.shape(), start(Fixture.ECHO),
+        new SequenceInputStream(new ByteArrayInputStream(input, 0, 17), new ByteArrayInputStream(input, 17, input.length - 17)));
     assertArrayEquals(input, attempt.answer(patience()));
   }
 
@@ -562,16 +565,19 @@ public abstract class SandboxBackendSuite {
 
   @Test
   void memoryIsBounded() throws Exception {
-    Assumptions.assumeTrue(description.isolation() != Isolation.NONE, () -> "The backend '" + description.name() + "' isolates nothing, so it bounds no memory.");
+    Assumptions.assumeTrue(description.isolation() != Isolation.NONE, () -> "The backend '" + description.name()
+        + "' isolates nothing, so it bounds no memory.");
     Limits d = Limits.DEFAULT;
     long bound = 24L << 20;
-    Attempt attempt = attempt(start(prepare(Fixture.GROW, new Limits(bound, d.timeout(), d.inputBytes(), d.outputBytes(), d.logBytes(), d.concurrency()), Map.of())), NOTHING);
+    Attempt attempt = attempt(start(prepare(Fixture.GROW,
+        new Limits(bound, d.timeout(), d.inputBytes(), d.outputBytes(), d.logBytes(), d.concurrency()), Map.of())), NOTHING);
     Throwable end = attempt.end(patience());
     if (end == null) {
       long got = Long.parseLong(attempt.output().text().strip());
       assertTrue(got <= bound, () -> "The function got " + got + " bytes, over its limit of " + bound + ".");
     } else {
-      assertCode(assertInstanceOf(InstarException.class, end), ErrorCode.OUT_OF_MEMORY, ErrorCode.FUNCTION_TRAPPED, ErrorCode.FUNCTION_FAILED, ErrorCode.SANDBOX_CRASHED);
+      assertCode(assertInstanceOf(InstarException.class, end), ErrorCode.OUT_OF_MEMORY, ErrorCode.FUNCTION_TRAPPED, ErrorCode.FUNCTION_FAILED,
+          ErrorCode.SANDBOX_CRASHED);
     }
     assertOthersWork();
   }

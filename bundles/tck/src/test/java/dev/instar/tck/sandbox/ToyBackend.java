@@ -24,7 +24,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** A backend whose functions are fixtures written in Java: just enough to be right in everything that the suite asks, and wrong in one thing when told so. */
+/** A backend whose functions are fixtures written in Java: right in all that the suite asks, and wrong in one thing when told so. */
 final class ToyBackend implements SandboxBackend {
   private final Flaw flaw;
   private final Set<ToySandbox> all = new HashSet<>();
@@ -152,7 +152,8 @@ final class ToyBackend implements SandboxBackend {
         throw new InstarException(e.problem);
       } catch (InstarException e) {
         spoiled = true;
-        if (e.code() == ErrorCode.OUTPUT_TOO_LARGE && flaw == Flaw.HIDES_THE_OUTPUT_LIMIT || e.code() == ErrorCode.TOO_LARGE && flaw == Flaw.HIDES_THE_INPUT_LIMIT) {
+        if (e.code() == ErrorCode.OUTPUT_TOO_LARGE && flaw == Flaw.HIDES_THE_OUTPUT_LIMIT || e.code() == ErrorCode.TOO_LARGE
+            && flaw == Flaw.HIDES_THE_INPUT_LIMIT) {
           throw new InstarException(ErrorCode.FUNCTION_TRAPPED, "A write failed.");
         }
         throw killed ? timedOut() : e;
@@ -161,7 +162,8 @@ final class ToyBackend implements SandboxBackend {
         if (killed) {
           throw timedOut();
         }
-        throw new InstarException(flaw == Flaw.TAKES_A_GONE_CALLER_FOR_A_TRAP ? ErrorCode.FUNCTION_TRAPPED : ErrorCode.CALLER_GONE, "The caller went away.");
+        throw new InstarException(flaw == Flaw.TAKES_A_GONE_CALLER_FOR_A_TRAP
+            ? ErrorCode.FUNCTION_TRAPPED : ErrorCode.CALLER_GONE, "The caller went away.");
       } catch (InterruptedException e) {
         spoiled = flaw != Flaw.IS_REUSABLE_AFTER_AN_INTERRUPT && flaw != Flaw.IS_REUSABLE_AFTER_A_KILL;
         if (killed) {
@@ -210,7 +212,8 @@ final class ToyBackend implements SandboxBackend {
           }
           throw new Ended(Problem.of(ErrorCode.FUNCTION_TRAPPED, "The function trapped."));
         }
-        case FAIL -> throw new Ended(Problem.of(ErrorCode.FUNCTION_FAILED, "Exit code 7.", flaw == Flaw.HIDES_THE_EXIT_CODE ? Map.of("exitCode", 1) : Map.of("exitCode", 7)));
+        case FAIL -> throw new Ended(Problem.of(ErrorCode.FUNCTION_FAILED, "Exit code 7.", flaw == Flaw.HIDES_THE_EXIT_CODE
+            ? Map.of("exitCode", 1) : Map.of("exitCode", 7)));
         case SPIN, SLEEP -> {
           while (!Thread.interrupted()) {
             Thread.sleep(0, 100_000);
