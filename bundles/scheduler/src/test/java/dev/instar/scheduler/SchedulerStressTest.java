@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -271,6 +272,39 @@ class SchedulerStressTest {
   private static int draw(Random random, int bound) {
     synchronized (random) {
       return random.nextInt(bound);
+    }
+  }
+
+  /** One call of each of two functions for one place, over and over: a release that a dispatch does not see leaves one waiting for ever. */
+  @Test
+  void noWakeUpIsLostBetweenAReleaseAndADispatch() throws Exception {
+    ScriptedBackend backend = ScriptedBackend.remote();
+    try (Node node = new Node(settings("maxSandboxes", 1), backend)) {
+      node.scheduler.prepare(node.deploy("demo/f", limits(1)));
+      node.scheduler.prepare(node.deploy("demo/g", limits(1)));
+      CyclicBarrier round = new CyclicBarrier(2);
+      List<CompletableFuture<Void>> callers = new ArrayList<>();
+      for (String name : List.of("demo/f", "demo/g")) {
+        CompletableFuture<Void> done = new CompletableFuture<>();
+        Thread.ofPlatform().daemon().start(() -> {
+          try {
+            for (int i = 0; i < 10_000; i++) {
+              round.await(20, TimeUnit.SECONDS);
+              for (int spin = i % 100 * 20; spin > 0; spin--) {
+                Thread.onSpinWait();
+              }
+              completed(node.invoke(name, Duration.ofSeconds(5)));
+            }
+            done.complete(null);
+          } catch (Throwable e) {
+            done.completeExceptionally(e);
+          }
+        });
+        callers.add(done);
+      }
+      for (CompletableFuture<Void> caller : callers) {
+        caller.get(100, TimeUnit.SECONDS);
+      }
     }
   }
 
