@@ -223,23 +223,28 @@ final class Desk {
     }
   }
 
-  /** Closes idle sandboxes, the longest idle first, until the caps hold again. */
+  /** Closes idle sandboxes, the longest idle first, until the caps hold again. With the lock, or two at once would close too many. */
   void trim() {
     List<Slot> surplus = new ArrayList<>();
-    Set<Generation> generations = new HashSet<>();
-    pools.forEach(pool -> generations.add(pool.generation()));
-    for (Generation generation : generations) {
-      int over = generation.units() - settings.maxSandboxesPerBackend();
-      for (Slot victim; over > 0 && (victim = takeOldest(generation)) != null; over--) {
+    lock.lock();
+    try {
+      Set<Generation> generations = new HashSet<>();
+      pools.forEach(pool -> generations.add(pool.generation()));
+      for (Generation generation : generations) {
+        int over = generation.units() - settings.maxSandboxesPerBackend();
+        for (Slot victim; over > 0 && (victim = takeOldest(generation)) != null; over--) {
+          surplus.add(victim);
+        }
+      }
+      while (idle.get() > settings.maxIdle() || units - surplus.size() > settings.maxSandboxes()) {
+        Slot victim = takeOldest(null);
+        if (victim == null) {
+          break;
+        }
         surplus.add(victim);
       }
-    }
-    while (idle.get() > settings.maxIdle() || units - surplus.size() > settings.maxSandboxes()) {
-      Slot victim = takeOldest(null);
-      if (victim == null) {
-        break;
-      }
-      surplus.add(victim);
+    } finally {
+      lock.unlock();
     }
     surplus.forEach(Slot::closeAside);
   }

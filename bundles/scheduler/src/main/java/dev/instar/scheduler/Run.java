@@ -290,6 +290,9 @@ final class Run implements Parking {
     boolean clean = false;
     try {
       clean = fit && slot.killed() == null && slot.sandbox().reusable() && reset();
+    } catch (InstarException e) {
+      // A function can bring this about as often as it is called: not for everybody's log.
+      LOG.debug("Sandbox {} of {} could not be reset and is closed: {}", slot.id(), version.label(), e.getMessage());
     } catch (Throwable e) {
       LOG.warn("Sandbox {} of {} could not be reset and is closed", slot.id(), version.label(), e);
     } finally {
