@@ -49,6 +49,7 @@ final class WasmSandbox implements Sandbox, Resettable {
     }
     if (thrown != null) {
       if (interrupted(thrown)) {
+        guard.kill();
         throw new InterruptedException();
       }
       throw Failures.of(thrown);
