@@ -6,8 +6,11 @@ import com.dylibso.chicory.wasm.types.ExternalType;
 import com.dylibso.chicory.wasm.types.FunctionImport;
 import com.dylibso.chicory.wasm.types.FunctionType;
 import dev.instar.backend.wasm.wasi.HostCall;
+import java.util.HashSet;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.IntStream;
 
 /** How a function is called: found by what its module exports. */
@@ -55,6 +58,28 @@ enum Entry {
         + "FaasmMemory and returning an int (a reactor: see faasm.h in the examples).");
   }
 
+  /** @throws dev.instar.api.InstarException MODULE_REFUSED when something is exported twice, or does not exist */
+  static void checkExports(WasmModule module) {
+    Set<String> names = new HashSet<>();
+    for (int i = 0; i < module.exportSection().exportCount(); i++) {
+      Export export = module.exportSection().getExport(i);
+      if (!names.add(export.name())) {
+        throw Refusal.of("export", Refusal.shown(export.name()) + " is exported twice.");
+      }
+      int there = switch (export.exportType()) {
+        case FUNCTION -> module.importSection().importCount() + module.functionSection().functionCount();
+        case TABLE -> module.tableSection().tableCount();
+        case MEMORY -> module.memorySection().map(m -> m.memoryCount()).orElse(0);
+        case GLOBAL -> module.globalSection().globalCount();
+        case TAG -> module.tagSection().map(t -> t.tagCount()).orElse(0);
+      };
+      if (export.index() < 0 || export.index() >= there) {
+        throw Refusal.of("export", Refusal.shown(export.name()) + " names the " + export.exportType().name().toLowerCase(Locale.ROOT) + " "
+            + Integer.toUnsignedString(export.index()) + ", which does not exist.");
+      }
+    }
+  }
+
   /** The type of an exported function. */
   static Optional<FunctionType> function(WasmModule module, String name) {
     for (int i = 0; i < module.exportSection().exportCount(); i++) {
@@ -68,9 +93,6 @@ enum Entry {
 
   private static Optional<FunctionType> type(WasmModule module, int function) {
     int imports = module.importSection().importCount();
-    if (function < 0 || function >= imports + module.functionSection().functionCount()) {
-      throw Refusal.of("export", "function " + Integer.toUnsignedString(function) + " is exported but does not exist.");
-    }
     int type = function < imports ? ((FunctionImport) module.importSection().getImport(function)).typeIndex()
         : module.functionSection().getFunctionType(function - imports);
     return Optional.of(module.typeSection().getType(type));

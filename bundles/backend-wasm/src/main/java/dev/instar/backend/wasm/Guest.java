@@ -3,6 +3,7 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import com.dylibso.chicory.runtime.ExecutionListener;
 import com.dylibso.chicory.runtime.Instance;
+import dev.instar.backend.wasm.wasi.ByteBudget;
 import dev.instar.backend.wasm.wasi.GuestMemory;
 import dev.instar.backend.wasm.wasi.Streams;
 import dev.instar.backend.wasm.wasi.Wasi;
@@ -41,16 +42,42 @@ final class Guest {
     }
   }
 
+  /** What an element of a table takes: a number and a reference, and both again while the table grows. */
+  private static final int ELEMENT_COST = 16;
+
   private final LinearMemory memory;
   private final Wasi wasi;
+  private final ByteBudget budget;
+  private int elementsLeft;
+  private long charged;
   private Instance instance;
   private Input input = Input.NONE;
   private OutputStream output = OutputStream.nullOutputStream();
   private boolean answered;
 
-  Guest(LinearMemory memory, Wasi wasi) {
+  /**
+   * @param elements how many elements its tables may have together
+   * @param overhead bytes that the instance takes whatever it does
+   */
+  Guest(LinearMemory memory, Wasi wasi, ByteBudget budget, int elements, long overhead) {
     this.memory = memory;
     this.wasi = wasi;
+    this.budget = budget;
+    this.elementsLeft = elements;
+    if (!budget.take(overhead)) {
+      throw LinearMemory.noRoom();
+    }
+    charged = overhead;
+  }
+
+  /** Takes elements for a table, if there are so many left. */
+  boolean takeElements(int count) {
+    if (count > elementsLeft || !budget.take((long) count * ELEMENT_COST)) {
+      return false;
+    }
+    elementsLeft -= count;
+    charged += (long) count * ELEMENT_COST;
+    return true;
   }
 
   void run(Instance made) {
@@ -119,6 +146,8 @@ final class Guest {
 
   /** Gives back what it holds. */
   void release() {
+    budget.give(charged);
+    charged = 0;
     memory.release();
     wasi.close();
   }

@@ -6,13 +6,23 @@ import com.dylibso.chicory.runtime.ImportValues;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.FunctionImport;
 import com.dylibso.chicory.wasm.types.FunctionType;
+import com.dylibso.chicory.wasm.types.ValType;
+import dev.instar.backend.wasm.wasi.FileImage;
 import dev.instar.backend.wasm.wasi.HostCall;
+import dev.instar.backend.wasm.wasi.Wasi;
 import dev.instar.backend.wasm.wasi.WasiCalls;
+import dev.instar.backend.wasm.wasi.WasiImage;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The functions that a module imports, found among those that are offered.
@@ -20,11 +30,12 @@ import java.util.stream.Collectors;
  * @param calls in the order of the module's imports, each once
  */
 record HostFunctions(List<HostCall<Guest>> calls) {
+  private static final Logger LOG = LoggerFactory.getLogger(HostFunctions.class);
   private static final Map<String, HostCall<Guest>> OFFERED = offered();
 
   private static Map<String, HostCall<Guest>> offered() {
     Map<String, HostCall<Guest>> all = new HashMap<>();
-    for (HostCall<dev.instar.backend.wasm.wasi.Wasi> call : WasiCalls.ALL) {
+    for (HostCall<Wasi> call : WasiCalls.ALL) {
       add(all, new HostCall<>(call.module(), call.name(), call.type(), (guest, memory, a) -> call.body().call(guest.wasi(), memory, a)));
     }
     add(all, new HostCall<>("env", "__faasm_read_input", HostCall.signature("ii>i"),
@@ -42,11 +53,14 @@ record HostFunctions(List<HostCall<Guest>> calls) {
 
   /** @throws dev.instar.api.InstarException MODULE_REFUSED naming the import that is not offered */
   static HostFunctions of(WasmModule module) {
-    Map<String, HostCall<Guest>> found = new java.util.LinkedHashMap<>();
+    Map<String, HostCall<Guest>> found = new LinkedHashMap<>();
     for (int i = 0; i < module.importSection().importCount(); i++) {
       // The scan has let nothing but functions pass.
       FunctionImport wanted = (FunctionImport) module.importSection().getImport(i);
       String name = Refusal.shown(wanted.module()) + "." + Refusal.shown(wanted.name());
+      if (wanted.typeIndex() < 0 || wanted.typeIndex() >= module.typeSection().subTypeCount()) {
+        throw Refusal.of("import", "the function " + name + " has a type that does not exist.");
+      }
       HostCall<Guest> call = OFFERED.get(wanted.module() + '\0' + wanted.name());
       if (call == null) {
         throw Refusal.of("import", "the function " + name + " is not offered; those of " + WasiCalls.MODULE
@@ -62,6 +76,27 @@ record HostFunctions(List<HostCall<Guest>> calls) {
       throw Refusal.of("memory", "the module has none, but the functions that it imports need one.");
     }
     return new HostFunctions(List.copyOf(found.values()));
+  }
+
+  /**
+   * Makes each call once, with arguments that come to nothing, so that its classes are there before a guest can make it with hardly any
+   * stack left: a class whose initialisation a stack overflow ends is lost for the whole node.
+   */
+  static void touch() {
+    var budget = new MemoryBudget(1 << 20);
+    var files = WasiImage.of(Optional.of(FileImage.empty()));
+    for (HostCall<Guest> call : OFFERED.values()) {
+      Guest guest = new Guest(new LinearMemory(1, 1, budget), new Wasi(files, List.of(), List.of(), budget, 1 << 20), budget, 0, 0);
+      long[] arguments = new long[call.type().params().size()];
+      // The root of the files, where a call takes a descriptor.
+      Arrays.fill(arguments, 3);
+      try {
+        call.body().call(guest, guest.memory(), arguments);
+      } catch (RuntimeException e) {
+        LOG.trace("{} came to nothing, as meant", call.name(), e);
+      }
+      guest.release();
+    }
   }
 
   /** The imports of one instance. */
@@ -85,7 +120,7 @@ record HostFunctions(List<HostCall<Guest>> calls) {
         + type.returns().stream().map(HostFunctions::letter).collect(Collectors.joining(", ")) + ")";
   }
 
-  private static String letter(com.dylibso.chicory.wasm.types.ValType type) {
-    return type.toString().toLowerCase(java.util.Locale.ROOT);
+  private static String letter(ValType type) {
+    return type.toString().toLowerCase(Locale.ROOT);
   }
 }

@@ -116,14 +116,18 @@ final class LinearMemory implements GuestMemory {
       throw outOfBounds();
     }
     if (!budget.take(CHUNK)) {
-      throw new InstarException(ErrorCode.OUT_OF_MEMORY,
-          "The functions of this node together use all the memory that backend-wasm may give them (guest-memory-bytes); try again later.");
+      throw noRoom();
     }
     charged += CHUNK;
     byte[] bytes = shared == ZEROS ? new byte[CHUNK] : shared.clone();
     own[chunk] = bytes;
     read[chunk] = bytes;
     return bytes;
+  }
+
+  static InstarException noRoom() {
+    return new InstarException(ErrorCode.OUT_OF_MEMORY,
+        "The functions of this node together use all the memory that backend-wasm may give them (guest-memory-bytes); try again later.");
   }
 
   private static WasmRuntimeException outOfBounds() {

@@ -42,14 +42,14 @@ final class Snapshot {
   /**
    * What is the same for all instances of a function.
    *
-   * @param arguments {@code argv}
-   * @param environment {@code NAME=value}
-   * @param tableElements elements of one table
+   * @param arguments {@code argv}, see {@link Wasi#texts}
+   * @param environment {@code NAME=value}, see {@link Wasi#texts}
+   * @param tableElements elements of all tables of an instance
    * @param fileBytes what an instance may write to its files
    * @param interpreted whether some functions are interpreted
    * @param budget what memory and files are charged to
    */
-  record Settings(List<String> arguments, List<String> environment, int tableElements, long fileBytes, boolean interpreted, ByteBudget budget) {}
+  record Settings(List<byte[]> arguments, List<byte[]> environment, int tableElements, long fileBytes, boolean interpreted, ByteBudget budget) {}
 
   private Snapshot(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, MemoryImage memory, int maximumPages,
       List<int[]> tables, WasiImage wasi, Settings settings) {
@@ -65,16 +65,30 @@ final class Snapshot {
 
   /** An instance of a module as it was compiled: its segments are copied and its start function is run. */
   static Guest instantiate(ModuleCompiler.Compiled compiled, HostFunctions imports, LinearMemory memory, WasiImage files, Settings settings) {
-    Guest guest = new Guest(memory, new Wasi(files, settings.arguments(), settings.environment(), settings.budget(), settings.fileBytes()));
+    Guest guest = guest(compiled.module(), memory, files, settings);
     try {
       guest.run(builder(compiled.module(), compiled.machines(), imports, guest, settings)
-          .withTableFactory((table, value) -> new BoundedTable(table, (int) table.limits().min(), value, settings.tableElements()))
+          .withTableFactory((table, value) -> table(guest, table, (int) table.limits().min(), value))
           .build());
       return guest;
     } catch (Throwable e) {
       guest.release();
       throw e;
     }
+  }
+
+  private static Guest guest(WasmModule module, LinearMemory memory, WasiImage files, Settings settings) {
+    // Chicory keeps three words for each function and an object for each global with the instance.
+    long overhead = 4096 + 16L * module.functionSection().functionCount() + 48L * module.globalSection().globalCount();
+    return new Guest(memory, new Wasi(files, settings.arguments(), settings.environment(), settings.budget(), settings.fileBytes()),
+        settings.budget(), settings.tableElements(), overhead);
+  }
+
+  private static BoundedTable table(Guest guest, Table declared, int size, int value) {
+    if (!guest.takeElements(size)) {
+      throw LinearMemory.noRoom();
+    }
+    return new BoundedTable(declared, size, value, guest::takeElements);
   }
 
   private static Instance.Builder builder(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, Guest guest,
@@ -135,18 +149,22 @@ final class Snapshot {
 
   /** A new instance in this state. */
   Guest start() {
-    LinearMemory linear = new LinearMemory(memory, maximumPages, settings.budget());
-    Guest guest = new Guest(linear, new Wasi(wasi, settings.arguments(), settings.environment(), settings.budget(), settings.fileBytes()));
-    int[] next = {0};
-    guest.run(builder(module, machines, imports, guest, settings)
-        .withTableFactory((table, value) -> {
-          int[] references = tables.get(next[0]++);
-          BoundedTable restored = new BoundedTable(table, references.length, value, settings.tableElements());
-          restored.restore(references);
-          return restored;
-        })
-        .build());
-    return guest;
+    Guest guest = guest(module, new LinearMemory(memory, maximumPages, settings.budget()), wasi, settings);
+    try {
+      int[] next = {0};
+      guest.run(builder(module, machines, imports, guest, settings)
+          .withTableFactory((table, value) -> {
+            int[] references = tables.get(next[0]++);
+            BoundedTable restored = table(guest, table, references.length, value);
+            restored.restore(references);
+            return restored;
+          })
+          .build());
+      return guest;
+    } catch (Throwable e) {
+      guest.release();
+      throw e;
+    }
   }
 
   HostFunctions imports() {

@@ -18,6 +18,7 @@ import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
 import dev.instar.backend.wasm.wasi.FileImage;
 import dev.instar.backend.wasm.wasi.GuestExit;
+import dev.instar.backend.wasm.wasi.Wasi;
 import dev.instar.backend.wasm.wasi.WasiImage;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -75,6 +76,7 @@ public final class WasmBackend implements SandboxBackend {
         task -> new Thread(null, task, "wasm-compiler", COMPILE_STACK));
     compilers.allowCoreThreadTimeOut(true);
     apply(config);
+    HostFunctions.touch();
   }
 
   @Modified
@@ -108,7 +110,18 @@ public final class WasmBackend implements SandboxBackend {
 
   @Override
   public Probe probe() {
-    return new Probe.Usable("Chicory " + Version.version() + " on Java " + Runtime.version().feature());
+    // (module (func (export "_start"))): shows that code can be generated and loaded here.
+    byte[] smallest = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 7, 10, 1, 6, '_', 's', 't', 'a', 'r', 't', 0, 0, 10, 4, 1, 2, 0, 0x0b};
+    try {
+      compiler.compile(smallest, ModuleScan.scan(smallest, bounds()));
+      return new Probe.Usable("Chicory " + Version.version() + ", compiling to bytecode of Java " + Runtime.version().feature());
+    } catch (RuntimeException | LinkageError e) {
+      LOG.warn("No code can be generated", e);
+      return new Probe.Missing("the right to define classes at run time", "run the node on a plain JDK " + Runtime.version().feature());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return new Probe.Usable("Chicory " + Version.version());
+    }
   }
 
   @Override
@@ -224,6 +237,7 @@ public final class WasmBackend implements SandboxBackend {
     ModuleCompiler.Compiled compiled = compiler.compile(bytes, figures);
     WasmModule module = compiled.module();
     HostFunctions imports = HostFunctions.of(module);
+    Entry.checkExports(module);
     Entry entry = Entry.of(module);
     MemoryLimits declared = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
     long limit = request.version().spec().limits().memoryBytes();
@@ -233,17 +247,16 @@ public final class WasmBackend implements SandboxBackend {
           + limit + ". Raise the limit or build the module with less.");
     }
     int maximum = Math.min(declared.maximumPages(), allowed);
-    var settings = new Snapshot.Settings(List.of(request.version().name().function()),
-        request.version().spec().environment().entrySet().stream().map(e -> e.getKey() + "=" + e.getValue()).sorted().toList(),
+    var settings = new Snapshot.Settings(Wasi.texts(List.of(request.version().name().function())),
+        Wasi.texts(request.version().spec().environment().entrySet().stream().map(e -> e.getKey() + "=" + e.getValue()).sorted().toList()),
         bounds.tableElements(), config.file$_$bytes(), compiled.interpreted() > 0, budget);
     List<String> ran = new ArrayList<>();
     Guest guest = initialise(compiled, imports, entry, new LinearMemory(declared.initialPages(), maximum, budget), WasiImage.of(files), settings, ran);
     Snapshot snapshot;
     try {
       snapshot = Snapshot.of(guest, compiled, imports, entry, maximum, settings);
-    } catch (Throwable e) {
+    } finally {
       guest.release();
-      throw e;
     }
     Map<String, String> description = new LinkedHashMap<>();
     description.put("entry", entry.description());
@@ -314,8 +327,6 @@ public final class WasmBackend implements SandboxBackend {
           Refusal.of("data", "a segment does not fit into the memory that the module begins with.");
       case ChicoryException c when instantiating && String.valueOf(c.getMessage()).contains("out of bounds table") ->
           Refusal.of("element", "a segment does not fit into its table.");
-      case ChicoryException c when instantiating && String.valueOf(c.getMessage()).contains("export") ->
-          Refusal.of("export", Refusal.shown(c.getMessage()) + ".");
       default -> Failures.trap(e).<RuntimeException>map(trap -> Refusal.of("module", "The initialisation (" + running + ") trapped: " + trap + "."))
           .orElseGet(() -> Failures.of(e));
     };

@@ -18,7 +18,7 @@ final class WasmFunction implements PreparedFunction {
   private final Map<String, String> description;
   private final Consumer<WasmFunction> whenClosed;
   private final Set<WasmSandbox> open = ConcurrentHashMap.newKeySet();
-  private boolean closed;
+  private volatile boolean closed;
 
   WasmFunction(Snapshot snapshot, Entry entry, Map<String, String> description, Consumer<WasmFunction> whenClosed) {
     this.snapshot = snapshot;
@@ -34,14 +34,17 @@ final class WasmFunction implements PreparedFunction {
 
   @Override
   public Sandbox start(StartContext context) {
-    synchronized (this) {
-      if (closed) {
-        throw new InstarException(ErrorCode.INTERNAL, "The prepared function was closed.");
-      }
+    if (closed) {
+      throw new InstarException(ErrorCode.INTERNAL, "The prepared function was closed.");
     }
     try {
       WasmSandbox sandbox = new WasmSandbox(snapshot, entry, open::remove);
       open.add(sandbox);
+      // Closed meanwhile: then close() may not have seen it.
+      if (closed) {
+        sandbox.close();
+        throw new InstarException(ErrorCode.INTERNAL, "The prepared function was closed.");
+      }
       return sandbox;
     } catch (RuntimeException | OutOfMemoryError | StackOverflowError e) {
       throw Failures.of(e);

@@ -72,6 +72,11 @@ public final class FileImage {
     return charged;
   }
 
+  /** No files: an empty directory. */
+  public static FileImage empty() {
+    return new FileImage(new Folder(Map.of(), 0), 0);
+  }
+
   /** The files below a directory of the host. Its symbolic links become links of the image; what is neither file, directory nor link is left out. */
   public static FileImage of(Path directory) throws IOException {
     return new FileImage(folder(directory, Files.getLastModifiedTime(directory).to(TimeUnit.NANOSECONDS)), 0);

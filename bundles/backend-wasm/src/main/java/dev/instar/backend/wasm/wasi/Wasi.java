@@ -52,22 +52,23 @@ public final class Wasi {
 
   /**
    * @param image the files and descriptors to start with
-   * @param arguments {@code argv}
-   * @param environment {@code NAME=value}
+   * @param arguments {@code argv}, made by {@link #texts}
+   * @param environment {@code NAME=value}, made by {@link #texts}
    * @param budget what the files that the guest writes are charged to
    * @param fileBytes what these files may use at most
    */
-  public Wasi(WasiImage image, List<String> arguments, List<String> environment, ByteBudget budget, long fileBytes) {
-    this.arguments = arguments.stream().map(Wasi::terminated).toList();
-    this.environment = environment.stream().map(Wasi::terminated).toList();
+  public Wasi(WasiImage image, List<byte[]> arguments, List<byte[]> environment, ByteBudget budget, long fileBytes) {
+    this.arguments = arguments;
+    this.environment = environment;
     this.files = image.files().map(f -> new FileView(f, new Quota(budget, fileBytes)));
     for (Optional<WasiImage.Slot> slot : image.descriptors()) {
       descriptors.add(slot.map(this::restored).orElse(null));
     }
   }
 
-  private static byte[] terminated(String text) {
-    return (text + '\0').getBytes(StandardCharsets.UTF_8);
+  /** Texts as a guest gets them, each with a NUL at its end. Made once for all instances. */
+  public static List<byte[]> texts(List<String> texts) {
+    return texts.stream().map(text -> (text + '\0').getBytes(StandardCharsets.UTF_8)).toList();
   }
 
   private Descriptor restored(WasiImage.Slot slot) {
