@@ -712,7 +712,8 @@ public final class Wasi {
 
   private FileView.Place place(GuestMemory memory, int fd, int pointer, int length, boolean follow) {
     String path = path(memory, pointer, length);
-    return view().resolve(directory(fd).directory, path, follow);
+    FileView.Directory start = directory(fd).directory;
+    return view().resolve(start, path, follow);
   }
 
   private FileView view() {
@@ -724,17 +725,20 @@ public final class Wasi {
   }
 
   int createDirectory(GuestMemory memory, int fd, int path, int length) {
-    view().createDirectory(place(memory, fd, path, length, false));
+    FileView.Place at = place(memory, fd, path, length, false);
+    view().createDirectory(at);
     return 0;
   }
 
   int removeDirectory(GuestMemory memory, int fd, int path, int length) {
-    view().removeDirectory(place(memory, fd, path, length, false));
+    FileView.Place at = place(memory, fd, path, length, false);
+    view().removeDirectory(at);
     return 0;
   }
 
   int unlink(GuestMemory memory, int fd, int path, int length) {
-    view().unlink(place(memory, fd, path, length, false));
+    FileView.Place at = place(memory, fd, path, length, false);
+    view().unlink(at);
     return 0;
   }
 
@@ -750,19 +754,22 @@ public final class Wasi {
 
   int hardLink(GuestMemory memory, int fromFd, int lookup, int from, int fromLength, int toFd, int to, int toLength) {
     FileView.Node node = place(memory, fromFd, from, fromLength, follow(lookup)).existing();
-    view().hardLink(node, place(memory, toFd, to, toLength, false));
+    FileView.Place at = place(memory, toFd, to, toLength, false);
+    view().hardLink(node, at);
     return 0;
   }
 
   int rename(GuestMemory memory, int fromFd, int from, int fromLength, int toFd, int to, int toLength) {
     FileView.Place old = place(memory, fromFd, from, fromLength, false);
-    view().rename(old, place(memory, toFd, to, toLength, false));
+    FileView.Place at = place(memory, toFd, to, toLength, false);
+    view().rename(old, at);
     return 0;
   }
 
   int createLink(GuestMemory memory, int target, int targetLength, int fd, int path, int length) {
     String text = path(memory, target, targetLength);
-    view().createLink(place(memory, fd, path, length, false), text);
+    FileView.Place at = place(memory, fd, path, length, false);
+    view().createLink(at, text);
     return 0;
   }
 
