@@ -100,6 +100,16 @@ public record Distribution(Path home, Optional<Path> source) {
     return new ArrayList<>(bundles);
   }
 
+  /** What whoever switches a feature on should know: {@code features/<name>.note}. */
+  public Optional<String> note(String feature) throws Failure {
+    Path note = home.resolve("features").resolve(feature + ".note");
+    try {
+      return Files.exists(note) ? Optional.of(Files.readString(note).strip()) : Optional.empty();
+    } catch (IOException e) {
+      throw incomplete(e);
+    }
+  }
+
   /** The properties of the framework, with the places put in. */
   public Properties frameworkProperties(Path data, Path config) throws Failure {
     Properties text = new Properties();

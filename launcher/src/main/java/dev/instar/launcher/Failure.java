@@ -1,7 +1,7 @@
 package dev.instar.launcher;
 
 /** Ends the command with a line for the user and an exit code; no stack is shown. */
-public final class Failure extends Exception {
+public class Failure extends Exception {
   private static final long serialVersionUID = 1;
   private final int exitCode;
 

@@ -1,23 +1,92 @@
 package dev.instar.launcher;
 
+import dev.instar.launcher.cli.ActivateCommand;
+import dev.instar.launcher.cli.BackendsCommand;
+import dev.instar.launcher.cli.BundlesCommand;
+import dev.instar.launcher.cli.DeployCommand;
+import dev.instar.launcher.cli.DescribeCommand;
+import dev.instar.launcher.cli.DoctorCommand;
+import dev.instar.launcher.cli.InvokeCommand;
+import dev.instar.launcher.cli.ListCommand;
+import dev.instar.launcher.cli.LogsCommand;
+import dev.instar.launcher.cli.RemoveCommand;
+import dev.instar.launcher.cli.RollbackCommand;
 import dev.instar.launcher.cli.RunCommand;
+import dev.instar.launcher.cli.SourceTreeCommand;
 import dev.instar.launcher.cli.VersionCommand;
+import java.io.PrintWriter;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /** The command {@code instar}. */
-@Command(name = "instar", mixinStandardHelpOptions = false, synopsisSubcommandLabel = "COMMAND",
-    description = "Runs a node of functions, and talks to one.",
-    subcommands = {RunCommand.class, VersionCommand.class})
-public final class Main {
+@Command(name = "instar", synopsisSubcommandLabel = "COMMAND", usageHelpAutoWidth = true,
+    description = "Runs a node for functions, and talks to one.",
+    subcommands = {RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class, InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class,
+        RemoveCommand.class, BackendsCommand.class, BundlesCommand.class, DoctorCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, VersionCommand.class},
+    footer = {"", "'instar COMMAND --help' says more about one.", "",
+        "Exit codes: 0 ok, 1 the operation failed, 2 wrong usage, 3 no node answers, 4 something is missing on this machine.",
+        "Environment: INSTAR_URL (the node to talk to), INSTAR_JAVA_HOME (the JDK to use), INSTAR_JAVA_OPTS (options of the JVM)."})
+public final class Main implements Runnable {
+  /** Kept, because the logging system forgets the level of a logger that nobody holds. */
+  private static final Logger ROOT = Logger.getLogger("");
+
+  @Spec
+  private CommandSpec spec;
+  @Option(names = {"-h", "--help"}, usageHelp = true, scope = ScopeType.INHERIT, description = "Show this help.")
+  private boolean help;
+
   private Main() {}
 
   public static void main(String[] arguments) {
-    int code = commandLine().execute(arguments);
-    System.exit(code);
+    // SPI Fly and Felix speak through java.util.logging, of each bundle that they see.
+    ROOT.setLevel(Level.WARNING);
+    System.exit(commandLine().execute(arguments));
   }
 
+  /** The whole command line; for tests, too. */
   static CommandLine commandLine() {
-    return new CommandLine(new Main());
+    CommandLine line = new CommandLine(new Main());
+    line.setExecutionExceptionHandler((e, command, parsed) -> explain(e, command));
+    line.setParameterExceptionHandler((e, arguments) -> misused(e));
+    line.setCaseInsensitiveEnumValuesAllowed(true);
+    return line;
+  }
+
+  @Override
+  public void run() {
+    throw new ParameterException(spec.commandLine(), "A command is missing");
+  }
+
+  private static int explain(Exception e, CommandLine command) {
+    PrintWriter err = command.getErr();
+    boolean expected = e instanceof Failure;
+    err.println("instar: " + (expected ? e.getMessage() : "unexpected: " + e + "; INSTAR_DEBUG=1 shows where"));
+    if (System.getenv("INSTAR_DEBUG") != null) {
+      e.printStackTrace(err);
+    }
+    err.flush();
+    return e instanceof Failure failure ? failure.exitCode() : ExitCode.FAILED;
+  }
+
+  private static int misused(ParameterException e) {
+    CommandLine command = e.getCommandLine();
+    PrintWriter err = command.getErr();
+    // picocli begins some of its messages with the word.
+    err.println("instar: " + e.getMessage().replaceFirst("^Error: ", "") + ".");
+    if (command.getParent() == null && !UnmatchedArgumentException.printSuggestions(e, err)) {
+      command.usage(err);
+    } else {
+      err.println("See '" + command.getCommandSpec().qualifiedName() + " --help'.");
+    }
+    err.flush();
+    return ExitCode.USAGE;
   }
 }

@@ -1,33 +1,160 @@
 package dev.instar.launcher.cli;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.instar.launcher.Distribution;
+import dev.instar.launcher.ExitCode;
+import dev.instar.launcher.Failure;
 import dev.instar.launcher.node.Node;
 import dev.instar.launcher.node.NodeOptions;
+import java.io.IOException;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
-@Command(name = "run", description = "Starts a node in the foreground.")
+/** {@code instar run}. */
+@Command(name = "run", description = {"Starts a node in the foreground; Ctrl-C stops it.", "It says when it is ready, and deploys the examples for user demo unless they are there."})
 public final class RunCommand implements Callable<Integer> {
-  @Option(names = "--port") Optional<Integer> port;
-  @Option(names = "--bind") Optional<String> bind;
-  @Option(names = "--data") Optional<Path> data;
-  @Option(names = "--config") Optional<Path> config;
-  @Option(names = "--feature") Set<String> features = Set.of();
+  /** Long enough for the slowest machine that would still be used; a node that is not ready by then will not be. */
+  private static final Duration START = Duration.ofSeconds(120);
+  private static final Duration DRAIN = Duration.ofSeconds(30);
+
+  @Spec
+  private CommandSpec spec;
+  @Option(names = "--port", paramLabel = "N", description = "The port, instead of the configuration's (8080); 0 takes a free one.")
+  private Optional<Integer> port;
+  @Option(names = "--bind", paramLabel = "ADDRESS", description = "The address, instead of the configuration's (127.0.0.1).")
+  private Optional<String> bind;
+  @Option(names = "--data", paramLabel = "DIR", description = "Where the node keeps everything (default: data/ in a source tree, else ~/.local/share/instar).")
+  private Optional<Path> data;
+  @Option(names = "--config", paramLabel = "DIR", description = "The configuration files (default: config/ of the source tree or distribution). A folder that is new or empty is filled with the defaults.")
+  private Optional<Path> config;
+  @Option(names = "--feature", paramLabel = "NAME", description = "Switch a feature on, e.g. process; may be repeated.")
+  private Set<String> features = new LinkedHashSet<>();
+  @Option(names = "--no-examples", description = "Do not deploy the examples.")
+  private boolean noExamples;
 
   @Override
   public Integer call() throws Exception {
-    Distribution d = Distribution.locate();
-    Node node = Node.start(d, new NodeOptions(data.orElse(d.defaultData()).toAbsolutePath(), config.orElse(d.config()), port.isPresent() ? OptionalInt.of(port.get()) : OptionalInt.empty(), bind, features, Map.of()));
-    Runtime.getRuntime().addShutdownHook(new Thread(() -> node.stop(Duration.ofSeconds(30))));
-    System.out.println("Instar is ready on " + node.awaitListening(Duration.ofSeconds(60)));
+    if (port.isPresent() && (port.get() < 0 || port.get() > 65535)) {
+      throw new ParameterException(spec.commandLine(), "--port is " + port.get() + "; give 0 to 65535");
+    }
+    Distribution distribution = Distribution.locate();
+    Path dataPlace = data.orElse(distribution.defaultData()).toAbsolutePath().normalize();
+    Path configPlace = config(distribution);
+    NodeOptions options = new NodeOptions(dataPlace, configPlace, port.isPresent() ? OptionalInt.of(port.get()) : OptionalInt.empty(), bind, features, Map.of());
+    distribution.bundles(features);
+    for (String feature : features) {
+      distribution.note(feature).ifPresent(System.err::println);
+    }
+    System.out.println("Starting Instar " + Distribution.version() + (features.isEmpty() ? "" : " with " + String.join(", ", features)) + " ...");
+    // Read while the framework starts, on the other processor.
+    CompletableFuture<Examples> examples = CompletableFuture.supplyAsync(() -> {
+      try {
+        return noExamples ? new Examples(List.of()) : Examples.read(distribution.examples());
+      } catch (IOException e) {
+        throw new CompletionException(e);
+      }
+    });
+    AtomicReference<Node> running = new AtomicReference<>();
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(running.get()), "instar-stop"));
+    Node node = Node.start(distribution, options);
+    running.set(node);
+    URI url = node.awaitListening(START);
+    try (NodeClient client = new NodeClient(url)) {
+      awaitReady(client);
+      deploy(client, examples);
+    }
+    System.out.println("Instar is ready on " + url);
+    boolean echo = !noExamples && examples.join().examples().stream().anyMatch(e -> e.function().equals("echo"));
+    System.out.println();
+    System.out.println(echo ? "  Call a function   curl -X POST " + url + "/f/" + Examples.USER + "/echo -d 'hello instar'"
+        : "  Upload and call   curl -T shout.wasm " + url + "/f/me/shout && curl -X POST " + url + "/f/me/shout -d hello");
+    System.out.println("  Data              " + dataPlace);
+    System.out.println("  Configuration     " + configPlace);
+    System.out.println("  Log               " + dataPlace.resolve("node.log"));
+    System.out.println("  Stop              Ctrl-C");
     node.awaitStopped();
-    return 0;
+    return ExitCode.OK;
+  }
+
+  private static void stop(Node node) {
+    if (node == null) {
+      return;
+    }
+    try (Progress progress = Progress.of("Stopping; calls in flight have " + DRAIN.toSeconds() + " s to end")) {
+      if (!node.stop(DRAIN)) {
+        System.err.println("The node did not stop within " + DRAIN.toSeconds() + " s; what still ran was cut.");
+      }
+    }
+  }
+
+  private Path config(Distribution distribution) throws Failure {
+    if (config.isEmpty()) {
+      return distribution.config();
+    }
+    Path place = config.get().toAbsolutePath().normalize();
+    try {
+      boolean empty;
+      try (Stream<Path> files = Files.list(place)) {
+        empty = files.findAny().isEmpty();
+      } catch (NoSuchFileException e) {
+        Files.createDirectories(place);
+        empty = true;
+      }
+      if (empty) {
+        try (Stream<Path> defaults = Files.list(distribution.config())) {
+          for (Path file : defaults.toList()) {
+            Files.copy(file, place.resolve(file.getFileName()));
+          }
+        }
+        System.out.println("The default configuration was put into " + place);
+      }
+      return place;
+    } catch (IOException e) {
+      throw new Failure(ExitCode.FAILED, "The configuration folder " + place + " cannot be used: " + Reason.of(e) + ".", e);
+    }
+  }
+
+  private static void awaitReady(NodeClient client) throws Failure, InterruptedException {
+    long began = System.nanoTime();
+    long tell = began + Duration.ofSeconds(3).toNanos();
+    JsonNode waiting;
+    while (!(waiting = client.readiness()).isMissingNode()) {
+      if (System.nanoTime() - began > START.toNanos()) {
+        throw new Failure(ExitCode.FAILED, "The node is not ready after " + START.toSeconds() + " s: " + Output.printable(waiting.toString()));
+      }
+      if (System.nanoTime() > tell) {
+        System.err.println("Not ready yet: " + Output.printable(waiting.path("detail").asText(waiting.toString())));
+        tell += Duration.ofSeconds(10).toNanos();
+      }
+      Thread.sleep(10);
+    }
+  }
+
+  private static void deploy(NodeClient client, CompletableFuture<Examples> examples) throws Failure, InterruptedException {
+    try (Progress progress = Progress.of("Deploying the examples")) {
+      List<String> failed = examples.join().deploy(client);
+      failed.forEach(line -> System.err.println("An example was not deployed: " + line));
+    } catch (CompletionException e) {
+      System.err.println("The examples were not deployed: " + (e.getCause() instanceof IOException io ? Reason.of(io) : e.getCause().toString()));
+    }
   }
 }

@@ -1,9 +1,9 @@
 package dev.instar.launcher.node;
 
-import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import com.fasterxml.jackson.core.json.JsonReadFeature;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.instar.launcher.ExitCode;
 import dev.instar.launcher.Failure;
 import java.io.IOException;
@@ -22,7 +22,7 @@ import java.nio.file.Path;
  */
 public record ListenAddress(String host, int port) {
   private static final String FILE = "dev.instar.listener.cfg.json";
-  private static final JsonMapper COMMENTED = JsonMapper.builder().enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).enable(JsonParser.Feature.AUTO_CLOSE_SOURCE).build();
+  private static final JsonMapper COMMENTED = JsonMapper.builder().enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).build();
 
   /** A file that cannot be read counts as absent here: the node itself refuses it with file, key and value. */
   public static ListenAddress of(NodeOptions options) {
@@ -35,8 +35,18 @@ public record ListenAddress(String host, int port) {
         file = COMMENTED.createObjectNode();
       }
     }
-    int port = options.port().orElse(file.path("port").asInt(8080));
-    return new ListenAddress(options.bind().orElse(file.path("bind").asText("127.0.0.1")), port);
+    int port = options.port().orElse(value(file, "port").asInt(8080));
+    return new ListenAddress(options.bind().orElse(value(file, "bind").asText("127.0.0.1")), port);
+  }
+
+  /** A key may carry its type: {@code "port:Integer"} (OSGi Configurator specification, section 150.3.1). */
+  private static JsonNode value(JsonNode file, String key) {
+    for (var member : file.properties()) {
+      if (member.getKey().equals(key) || member.getKey().startsWith(key + ":")) {
+        return member.getValue();
+      }
+    }
+    return MissingNode.getInstance();
   }
 
   /** Says who is to blame when the port cannot be had. The listener binds it for good a moment later. */

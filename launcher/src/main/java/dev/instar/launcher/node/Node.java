@@ -28,6 +28,9 @@ public final class Node implements AutoCloseable {
   /** What the listener sets once its port is open; the way in which {@code --port 0} becomes a number. */
   public static final String PORT = "dev.instar.listener.port";
 
+  /** What the listener sets instead when the port can't be had. */
+  private static final String PROBLEM = "dev.instar.listener.problem";
+
   private final Framework framework;
   private final List<Bundle> started;
   private final String host;
@@ -45,20 +48,9 @@ public final class Node implements AutoCloseable {
     DataPlace.check(options.data());
     List<Path> jars = distribution.bundles(options.features());
     System.clearProperty(PORT);
-    // Read by logback.xml. A system property, because the logging bundle reads its file before the framework can tell it anything.
-    System.setProperty("instar.data", options.data().toString());
-    System.setProperty("logback.configurationFile", options.config().resolve("logback.xml").toUri().toString());
-
-    Map<String, String> properties = new HashMap<>();
-    distribution.frameworkProperties(options.data(), options.config()).forEach((k, v) -> properties.put((String) k, (String) v));
-    properties.put("instar.home", distribution.home().toString());
-    properties.put("instar.data", options.data().toString());
-    properties.put("instar.config", options.config().toString());
-    properties.put("instar.version", Distribution.version());
-    options.port().ifPresent(p -> properties.put("instar.override.dev.instar.listener/port", Integer.toString(p)));
-    options.bind().ifPresent(b -> properties.put("instar.override.dev.instar.listener/bind", b));
-    properties.putAll(options.properties());
-    properties.put(Constants.FRAMEWORK_BEGINNING_STARTLEVEL, "1");
+    System.clearProperty(PROBLEM);
+    systemProperties(options).forEach(System::setProperty);
+    Map<String, String> properties = frameworkProperties(distribution, options);
     try {
       StartLevels levels = StartLevels.read(distribution.home().resolve("features/start-levels.rules"));
       Framework framework = ServiceLoader.load(FrameworkFactory.class, Node.class.getClassLoader()).findFirst().orElseThrow().newFramework(properties);
@@ -72,6 +64,26 @@ public final class Node implements AutoCloseable {
     } catch (IOException | BundleException e) {
       throw new Failure(ExitCode.FAILED, "The node could not be started: " + e.getMessage(), e);
     }
+  }
+
+  /** What the logging bundle and its file are told: it is there before any service, so only a system property reaches it. */
+  public static Map<String, String> systemProperties(NodeOptions options) {
+    return Map.of("instar.data", options.data().toString(), "logback.configurationFile", options.config().resolve("logback.xml").toUri().toString());
+  }
+
+  /** All that the framework is told. */
+  public static Map<String, String> frameworkProperties(Distribution distribution, NodeOptions options) throws Failure {
+    Map<String, String> properties = new HashMap<>();
+    distribution.frameworkProperties(options.data(), options.config()).forEach((k, v) -> properties.put((String) k, (String) v));
+    properties.put("instar.home", distribution.home().toString());
+    properties.put("instar.data", options.data().toString());
+    properties.put("instar.config", options.config().toString());
+    properties.put("instar.version", Distribution.version());
+    options.port().ifPresent(p -> properties.put("instar.override.dev.instar.listener/port", Integer.toString(p)));
+    options.bind().ifPresent(b -> properties.put("instar.override.dev.instar.listener/bind", b));
+    properties.putAll(options.properties());
+    properties.put(Constants.FRAMEWORK_BEGINNING_STARTLEVEL, "1");
+    return properties;
   }
 
   private static List<Bundle> bring(Framework framework, List<Path> jars, StartLevels levels) throws BundleException {
@@ -104,6 +116,10 @@ public final class Node implements AutoCloseable {
     long end = System.nanoTime() + limit.toNanos();
     String port;
     while ((port = System.getProperty(PORT)) == null) {
+      String problem = System.getProperty(PROBLEM);
+      if (problem != null) {
+        throw new Failure(ExitCode.FAILED, problem);
+      }
       if (System.nanoTime() > end) {
         throw new Failure(ExitCode.FAILED, "The node does not listen after " + limit.toSeconds() + " s." + notActive());
       }

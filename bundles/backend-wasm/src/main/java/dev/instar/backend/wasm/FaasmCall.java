@@ -1,0 +1,144 @@
+package dev.instar.backend.wasm;
+
+import com.dylibso.chicory.runtime.Memory;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.backend.wasm.wasi.GuestExit;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.util.Map;
+
+/**
+ * One call by Faasm's first-generation convention: the host grows the guest's memory at its end, lays there
+ *
+ * <pre>
+ *   struct FaasmMemory   32 bytes: input, output, chainFunctions, chainInputs, chainCount, inputSize, outputSize, outputCapacity
+ *   chainFunctions       50 names of 32 bytes
+ *   chainInputs          50 inputs of 1024 bytes
+ *   input                the body, and a NUL that is not counted
+ *   output               65536 bytes, or as many as the input has when these are more
+ * </pre>
+ *
+ * and calls {@code exec} with the address of the struct. All numbers are 32-bit little endian.
+ */
+final class FaasmCall {
+  private static final int STRUCT = 32;
+  private static final int CHAIN_FUNCTIONS = 50 * 32;
+  private static final int CHAIN_INPUTS = 50 * 1024;
+  private static final int FIXED = STRUCT + CHAIN_FUNCTIONS + CHAIN_INPUTS;
+  private static final int LEAST_OUTPUT = 65536;
+
+  private final Guest guest;
+  private final LinearMemory memory;
+
+  private FaasmCall(Guest guest) {
+    this.guest = guest;
+    this.memory = guest.memory();
+  }
+
+  static void make(Guest guest, InputStream body) {
+    new FaasmCall(guest).make(body);
+  }
+
+  private void make(InputStream body) {
+    int base = (int) memory.bytes();
+    int input = base + FIXED;
+    reserve(base, FIXED + 1);
+    int size = place(body, base, input);
+    // The output begins at a multiple of 16, for guests that write words.
+    int output = input + size + 1 + 15 & ~15;
+    int capacity = Math.max(LEAST_OUTPUT, size + LEAST_OUTPUT - 1 & -LEAST_OUTPUT);
+    if (capacity < 0 || output < 0) {
+      throw outOfMemory();
+    }
+    reserve(base, (long) output - base + capacity);
+    memory.writeI32(base, input);
+    memory.writeI32(base + 4, output);
+    memory.writeI32(base + 8, base + STRUCT);
+    memory.writeI32(base + 12, base + STRUCT + CHAIN_FUNCTIONS);
+    memory.writeI32(base + 20, size);
+    memory.writeI32(base + 24, -1);
+    memory.writeI32(base + 28, capacity);
+    guest.input(new Guest.Input(input, size));
+
+    int status;
+    try {
+      status = (int) guest.call(Entry.FAASM.export(), base)[0];
+    } catch (GuestExit e) {
+      status = e.code();
+    }
+    if (status != 0) {
+      throw Failures.failed(status);
+    }
+    if (memory.readInt(base + 16) != 0) {
+      throw new InstarException(ErrorCode.CHAINING_UNAVAILABLE, "The function asked for " + Integer.toUnsignedString(memory.readInt(base + 16))
+          + " chained calls, which this node does not offer; its answer was dropped.");
+    }
+    if (!guest.answered()) {
+      answer(memory.readInt(base + 4), memory.readInt(base + 24), capacity);
+    }
+  }
+
+  /** Makes sure that so many bytes from {@code base} are within the memory. */
+  private void reserve(int base, long bytes) {
+    long missing = base + bytes - memory.bytes();
+    if (missing > 0) {
+      long pages = (missing + Memory.PAGE_SIZE - 1) / Memory.PAGE_SIZE;
+      if (pages > Memory.RUNTIME_MAX_PAGES || memory.grow((int) pages) < 0) {
+        throw outOfMemory();
+      }
+    }
+  }
+
+  private InstarException outOfMemory() {
+    return new InstarException(ErrorCode.OUT_OF_MEMORY, "The call's input and output do not fit into the function's memory, which has "
+        + memory.bytes() + " bytes and may grow to " + (long) memory.maximumPages() * Memory.PAGE_SIZE
+        + ": the lower of the function's limit and of what its module declares.");
+  }
+
+  /** Lays the body into the memory as it comes; how many bytes it has. */
+  private int place(InputStream body, int base, int input) {
+    byte[] buffer = new byte[64 << 10];
+    int size = 0;
+    try {
+      for (int n = body.read(buffer); n >= 0; n = body.read(buffer)) {
+        reserve(base, (long) FIXED + size + n + 1);
+        memory.write(input + size, buffer, 0, n);
+        size += n;
+      }
+      return size;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private void answer(int output, int size, int capacity) {
+    if (size == -1) {
+      guest.send(output, terminated(output));
+    } else if (size < 0 || size > capacity) {
+      throw trapped("it set outputSize to " + size + ", outside of 0 to the outputCapacity of " + capacity
+          + "; longer answers go through __faasm_write_output");
+    } else if (Integer.toUnsignedLong(output) + size > memory.bytes()) {
+      throw trapped("its output of " + size + " bytes at " + Integer.toUnsignedString(output) + " is not within its memory");
+    } else {
+      guest.send(output, size);
+    }
+  }
+
+  /** The length of a text that ends with a NUL. */
+  private int terminated(int address) {
+    long end = memory.bytes();
+    long start = Integer.toUnsignedLong(address);
+    for (long at = start; at < end; at++) {
+      if (memory.read((int) at) == 0) {
+        return (int) (at - start);
+      }
+    }
+    throw trapped("it set no outputSize, and its output at " + Integer.toUnsignedString(address) + " has no NUL up to the end of its memory");
+  }
+
+  private static InstarException trapped(String detail) {
+    return new InstarException(ErrorCode.FUNCTION_TRAPPED, "The function gave no usable answer: " + detail + ".", Map.of("trap", "unusable answer"));
+  }
+}

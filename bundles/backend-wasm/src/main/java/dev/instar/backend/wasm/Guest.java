@@ -1,0 +1,154 @@
+package dev.instar.backend.wasm;
+
+import com.dylibso.chicory.runtime.ChicoryInterruptedException;
+import com.dylibso.chicory.runtime.ExecutionListener;
+import com.dylibso.chicory.runtime.Instance;
+import dev.instar.backend.wasm.wasi.ByteBudget;
+import dev.instar.backend.wasm.wasi.GuestMemory;
+import dev.instar.backend.wasm.wasi.Streams;
+import dev.instar.backend.wasm.wasi.Wasi;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+
+/**
+ * One instance and what belongs to it. It serves one call and is thrown away: a new one starts from the snapshot, so nothing that an engine
+ * or a host call keeps with an instance can reach the next call.
+ */
+final class Guest {
+  /**
+   * Called for each interpreted instruction. Chicory's interpreter looks for an interrupt at calls and at {@code br}, but not at
+   * {@code br_if} and {@code br_table}: a loop of these could not be stopped.
+   */
+  static final ExecutionListener INTERRUPTIBLE = (instruction, stack) -> {
+    if (Thread.currentThread().isInterrupted()) {
+      throw new ChicoryInterruptedException("interrupted");
+    }
+  };
+
+  /** Where a call's input lies in the guest's memory. */
+  record Input(int address, int size) {
+    private static final Input NONE = new Input(0, 0);
+
+    /** {@code __faasm_read_input}. */
+    int read(GuestMemory memory, int buffer, int length) {
+      if (length == 0) {
+        return size;
+      }
+      memory.check(buffer, length);
+      int n = Math.min(length, size);
+      memory.copy(buffer, address, n);
+      return n;
+    }
+  }
+
+  /** What an element of a table takes: a number and a reference, and both again while the table grows. */
+  private static final int ELEMENT_COST = 16;
+
+  private final LinearMemory memory;
+  private final Wasi wasi;
+  private final ByteBudget budget;
+  private int elementsLeft;
+  private long charged;
+  private Instance instance;
+  private Input input = Input.NONE;
+  private OutputStream output = OutputStream.nullOutputStream();
+  private boolean answered;
+
+  /**
+   * @param elements how many elements its tables may have together
+   * @param overhead bytes that the instance takes whatever it does
+   */
+  Guest(LinearMemory memory, Wasi wasi, ByteBudget budget, int elements, long overhead) {
+    this.memory = memory;
+    this.wasi = wasi;
+    this.budget = budget;
+    this.elementsLeft = elements;
+    if (!budget.take(overhead)) {
+      throw LinearMemory.noRoom();
+    }
+    charged = overhead;
+  }
+
+  /** Takes elements for a table, if there are so many left. */
+  boolean takeElements(int count) {
+    if (count > elementsLeft || !budget.take((long) count * ELEMENT_COST)) {
+      return false;
+    }
+    elementsLeft -= count;
+    charged += (long) count * ELEMENT_COST;
+    return true;
+  }
+
+  void run(Instance made) {
+    instance = made;
+  }
+
+  Instance instance() {
+    return instance;
+  }
+
+  LinearMemory memory() {
+    return memory;
+  }
+
+  Wasi wasi() {
+    return wasi;
+  }
+
+  Input input() {
+    return input;
+  }
+
+  void input(Input placed) {
+    input = placed;
+  }
+
+  /** Sets where the guest's words go. */
+  void connect(Streams streams, OutputStream answer) {
+    wasi.connect(streams);
+    output = answer;
+  }
+
+  /** Whether the answer has been given by {@code __faasm_write_output}. */
+  boolean answered() {
+    return answered;
+  }
+
+  /** Copies from the memory to the answer. */
+  void send(int address, int length) {
+    memory.check(address, length);
+    byte[] buffer = new byte[Math.min(length, 64 << 10)];
+    int at = 0;
+    try {
+      while (at < length) {
+        int n = Math.min(buffer.length, length - at);
+        memory.read(address + at, buffer, 0, n);
+        output.write(buffer, 0, n);
+        at += n;
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** {@code __faasm_write_output}. */
+  void writeOutput(int address, int length) {
+    memory.check(address, length);
+    answered = true;
+    send(address, length);
+  }
+
+  /** Calls an exported function. */
+  long[] call(String export, long... arguments) {
+    return instance.export(export).apply(arguments);
+  }
+
+  /** Gives back what it holds. */
+  void release() {
+    budget.give(charged);
+    charged = 0;
+    memory.release();
+    wasi.close();
+  }
+}

@@ -1,0 +1,183 @@
+package dev.instar.backend.wasm;
+
+import com.dylibso.chicory.runtime.Instance;
+import com.dylibso.chicory.runtime.Machine;
+import com.dylibso.chicory.wasm.WasmModule;
+import com.dylibso.chicory.wasm.types.DataSection;
+import com.dylibso.chicory.wasm.types.DeclarativeElement;
+import com.dylibso.chicory.wasm.types.Element;
+import com.dylibso.chicory.wasm.types.ElementSection;
+import com.dylibso.chicory.wasm.types.ExportSection;
+import com.dylibso.chicory.wasm.types.Global;
+import com.dylibso.chicory.wasm.types.GlobalSection;
+import com.dylibso.chicory.wasm.types.Instruction;
+import com.dylibso.chicory.wasm.types.OpCode;
+import com.dylibso.chicory.wasm.types.PassiveDataSegment;
+import com.dylibso.chicory.wasm.types.PassiveElement;
+import com.dylibso.chicory.wasm.types.Table;
+import com.dylibso.chicory.wasm.types.TableLimits;
+import com.dylibso.chicory.wasm.types.TableSection;
+import dev.instar.backend.wasm.wasi.ByteBudget;
+import dev.instar.backend.wasm.wasi.Wasi;
+import dev.instar.backend.wasm.wasi.WasiImage;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+
+/**
+ * A module after its initialisation, from which instances start without running any of it again: a module whose globals begin with the values
+ * they had, whose active segments and start function are gone, and beside it the images of memory, tables and files. (The idea of Wizer, with
+ * the images kept apart so that they are shared.)
+ */
+final class Snapshot {
+  private final WasmModule module;
+  private final Function<Instance, Machine> machines;
+  private final HostFunctions imports;
+  private final MemoryImage memory;
+  private final int maximumPages;
+  private final List<int[]> tables;
+  private final WasiImage wasi;
+  private final Settings settings;
+
+  /**
+   * What is the same for all instances of a function.
+   *
+   * @param arguments {@code argv}, see {@link Wasi#texts}
+   * @param environment {@code NAME=value}, see {@link Wasi#texts}
+   * @param tableElements elements of all tables of an instance
+   * @param fileBytes what an instance may write to its files
+   * @param interpreted whether some functions are interpreted
+   * @param budget what memory and files are charged to
+   */
+  record Settings(List<byte[]> arguments, List<byte[]> environment, int tableElements, long fileBytes, boolean interpreted, ByteBudget budget) {}
+
+  private Snapshot(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, MemoryImage memory, int maximumPages,
+      List<int[]> tables, WasiImage wasi, Settings settings) {
+    this.module = module;
+    this.machines = machines;
+    this.imports = imports;
+    this.memory = memory;
+    this.maximumPages = maximumPages;
+    this.tables = tables;
+    this.wasi = wasi;
+    this.settings = settings;
+  }
+
+  /** An instance of a module as it was compiled: its segments are copied and its start function is run. */
+  static Guest instantiate(ModuleCompiler.Compiled compiled, HostFunctions imports, LinearMemory memory, WasiImage files, Settings settings) {
+    Guest guest = guest(compiled.module(), memory, files, settings);
+    try {
+      guest.run(builder(compiled.module(), compiled.machines(), imports, guest, settings)
+          .withTableFactory((table, value) -> table(guest, table, (int) table.limits().min(), value))
+          .build());
+      return guest;
+    } catch (Throwable e) {
+      guest.release();
+      throw e;
+    }
+  }
+
+  private static Guest guest(WasmModule module, LinearMemory memory, WasiImage files, Settings settings) {
+    // Chicory keeps three words for each function and an object for each global with the instance.
+    long overhead = 4096 + 16L * module.functionSection().functionCount() + 48L * module.globalSection().globalCount();
+    return new Guest(memory, new Wasi(files, settings.arguments(), settings.environment(), settings.budget(), settings.fileBytes()),
+        settings.budget(), settings.tableElements(), overhead);
+  }
+
+  private static BoundedTable table(Guest guest, Table declared, int size, int value) {
+    if (!guest.takeElements(size)) {
+      throw LinearMemory.noRoom();
+    }
+    return new BoundedTable(declared, size, value, guest::takeElements);
+  }
+
+  private static Instance.Builder builder(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, Guest guest,
+      Settings settings) {
+    Instance.Builder builder = Instance.builder(module)
+        .withMachineFactory(machines)
+        .withImportValues(imports.bind(guest))
+        .withMemoryFactory(limits -> guest.memory())
+        .withStart(false);
+    return settings.interpreted() ? builder.withUnsafeExecutionListener(Guest.INTERRUPTIBLE) : builder;
+  }
+
+  /** The state of a guest, which is of no use afterwards. */
+  static Snapshot of(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, int maximumPages, Settings settings) {
+    WasmModule original = compiled.module();
+    Instance instance = guest.instance();
+    List<int[]> tables = new ArrayList<>();
+    TableSection.Builder tableSection = TableSection.builder();
+    for (int i = 0; i < original.tableSection().tableCount(); i++) {
+      Table declared = original.tableSection().getTable(i);
+      tables.add(((BoundedTable) instance.table(i)).references());
+      tableSection.addTable(new Table(declared.elementType(), new TableLimits(0, declared.limits().max())));
+    }
+    GlobalSection.Builder globals = GlobalSection.builder();
+    for (int i = 0; i < original.globalSection().globalCount(); i++) {
+      Global declared = original.globalSection().getGlobal(i);
+      // Whatever the type, Chicory takes a constant's operand for the global's bits.
+      globals.addGlobal(new Global(declared.valueType(), declared.mutabilityType(),
+          List.of(new Instruction(-1, OpCode.I64_CONST, new long[] {instance.global(i).getValue()}))));
+    }
+    ElementSection.Builder elements = ElementSection.builder();
+    for (int i = 0; i < original.elementSection().elementCount(); i++) {
+      Element left = instance.element(i);
+      elements.addElement(left instanceof PassiveElement ? left : new DeclarativeElement(original.elementSection().getElement(i).type(), List.of()));
+    }
+    DataSection.Builder data = DataSection.builder();
+    for (int i = 0; i < original.dataSection().dataSegmentCount(); i++) {
+      byte[] left = instance.dataSegmentData(i);
+      data.addDataSegment(left.length == 0 ? PassiveDataSegment.EMPTY : new PassiveDataSegment(left));
+    }
+    ExportSection.Builder exports = ExportSection.builder();
+    Entry.needed(original, entry).values().forEach(exports::addExport);
+    WasmModule.Builder module = WasmModule.builder().withValidation(false)
+        .setTypeSection(original.typeSection())
+        .setImportSection(original.importSection())
+        .setFunctionSection(original.functionSection())
+        .setTableSection(tableSection.build())
+        .setGlobalSection(globals.build())
+        .setExportSection(exports.build())
+        .setElementSection(elements.build())
+        .setCodeSection(original.codeSection())
+        .setDataSection(data.build());
+    original.memorySection().ifPresent(module::setMemorySection);
+    original.tagSection().ifPresent(module::setTagSection);
+    return new Snapshot(module.build(), compiled.machines(), imports, guest.memory().freeze(), maximumPages, List.copyOf(tables),
+        guest.wasi().freeze(), settings);
+  }
+
+  /** A new instance in this state. */
+  Guest start() {
+    Guest guest = guest(module, new LinearMemory(memory, maximumPages, settings.budget()), wasi, settings);
+    try {
+      int[] next = {0};
+      guest.run(builder(module, machines, imports, guest, settings)
+          .withTableFactory((table, value) -> {
+            int[] references = tables.get(next[0]++);
+            BoundedTable restored = table(guest, table, references.length, value);
+            restored.restore(references);
+            return restored;
+          })
+          .build());
+      return guest;
+    } catch (Throwable e) {
+      guest.release();
+      throw e;
+    }
+  }
+
+  HostFunctions imports() {
+    return imports;
+  }
+
+  /** The size of the memory that an instance begins with. */
+  int pages() {
+    return memory.pages();
+  }
+
+  /** Gives back what the images were charged. */
+  void release() {
+    settings.budget().give(memory.charged() + wasi.charged());
+  }
+}

@@ -1,0 +1,334 @@
+package dev.instar.backend.wasm;
+
+import com.dylibso.chicory.runtime.Memory;
+import com.dylibso.chicory.wasm.ChicoryException;
+import com.dylibso.chicory.wasm.Version;
+import com.dylibso.chicory.wasm.WasmModule;
+import com.dylibso.chicory.wasm.types.FunctionType;
+import com.dylibso.chicory.wasm.types.MemoryLimits;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.data.DataDirectory;
+import dev.instar.api.function.Image;
+import dev.instar.api.function.Variant;
+import dev.instar.api.sandbox.BackendDescription;
+import dev.instar.api.sandbox.PrepareRequest;
+import dev.instar.api.sandbox.PreparedFunction;
+import dev.instar.api.sandbox.Probe;
+import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.backend.wasm.wasi.FileImage;
+import dev.instar.backend.wasm.wasi.GuestExit;
+import dev.instar.backend.wasm.wasi.Wasi;
+import dev.instar.backend.wasm.wasi.WasiImage;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
+import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.metatype.annotations.Designate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Runs WebAssembly in this process. */
+@Component(immediate = true, service = SandboxBackend.class, configurationPid = "dev.instar.backend.wasm")
+@Designate(ocd = WasmConfig.class)
+public final class WasmBackend implements SandboxBackend {
+  private static final Logger LOG = LoggerFactory.getLogger(WasmBackend.class);
+  /** Goes up when what is compiled or cached changes its form. */
+  private static final int FORMAT = 1;
+  /** Measured: parsed and compiled, a byte of code takes up to so many bytes of heap at one time. */
+  private static final long HEAP_PER_CODE_BYTE = 200;
+  /** The parser and the class writer are not recursive in a function's size, but generous stacks are cheap for few threads. */
+  private static final long COMPILE_STACK = 16L << 20;
+  private static final List<String> INITIALISERS = List.of("_initialize", "__wasm_call_ctors");
+  private static final String ZYGOTE = "_faasm_zygote";
+
+  private final CodeCache cache;
+  private final ModuleCompiler compiler;
+  private final MemoryBudget budget = new MemoryBudget(0);
+  private final ThreadPoolExecutor compilers;
+  private final Set<WasmFunction> open = ConcurrentHashMap.newKeySet();
+  private volatile WasmConfig config;
+
+  @Activate
+  public WasmBackend(@Reference DataDirectory data, WasmConfig config) throws IOException {
+    this.config = config;
+    this.cache = new CodeCache(data.area("code-cache"), describe().version() + "-jvm" + Runtime.version().feature() + "-" + FORMAT,
+        config.code$_$cache$_$bytes());
+    this.compiler = new ModuleCompiler(cache);
+    this.compilers = new ThreadPoolExecutor(config.compile$_$threads(), config.compile$_$threads(), 60, TimeUnit.SECONDS, new LinkedBlockingQueue<>(),
+        task -> new Thread(null, task, "wasm-compiler", COMPILE_STACK));
+    compilers.allowCoreThreadTimeOut(true);
+    apply(config);
+    HostFunctions.touch();
+  }
+
+  @Modified
+  void apply(WasmConfig changed) {
+    config = changed;
+    cache.limit(changed.code$_$cache$_$bytes());
+    budget.limit(changed.guest$_$memory$_$bytes() > 0 ? changed.guest$_$memory$_$bytes() : Runtime.getRuntime().maxMemory() / 2);
+    int threads = changed.compile$_$threads();
+    // The pool insists on core <= maximum at every step.
+    compilers.setCorePoolSize(Math.min(threads, compilers.getMaximumPoolSize()));
+    compilers.setMaximumPoolSize(threads);
+    compilers.setCorePoolSize(threads);
+  }
+
+  @Deactivate
+  void close() {
+    compilers.shutdownNow();
+    open.forEach(WasmFunction::close);
+  }
+
+  /** Bytes that guests use now. */
+  long guestMemory() {
+    return budget.used();
+  }
+
+  @Override
+  public BackendDescription describe() {
+    return new BackendDescription("wasm", "WebAssembly in this process, compiled to JVM bytecode by Chicory", Set.of(Variant.WASM),
+        BackendDescription.Shape.IN_PROCESS, BackendDescription.Isolation.SOFTWARE, true, "chicory-" + Version.version());
+  }
+
+  @Override
+  public Probe probe() {
+    // (module (func (export "_start"))): shows that code can be generated and loaded here.
+    byte[] smallest = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 7, 10, 1, 6, '_', 's', 't', 'a', 'r', 't', 0, 0, 10, 4, 1, 2, 0, 0x0b};
+    try {
+      compiler.compile(smallest, ModuleScan.scan(smallest, bounds()));
+      return new Probe.Usable("Chicory " + Version.version() + ", compiling to bytecode of Java " + Runtime.version().feature());
+    } catch (RuntimeException | LinkageError e) {
+      LOG.warn("No code can be generated", e);
+      return new Probe.Missing("the right to define classes at run time", "run the node on a plain JDK " + Runtime.version().feature());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return new Probe.Usable("Chicory " + Version.version());
+    }
+  }
+
+  @Override
+  public PreparedFunction prepare(PrepareRequest request) throws InterruptedException {
+    Preparation preparation = new Preparation(request);
+    try {
+      compilers.execute(preparation);
+    } catch (RejectedExecutionException e) {
+      throw new InstarException(ErrorCode.NOT_READY, "backend-wasm is stopping.");
+    }
+    try {
+      return preparation.await();
+    } catch (InterruptedException e) {
+      preparation.abandon();
+      throw e;
+    }
+  }
+
+  /** One preparation on a thread of the compilers; the one that asked waits no longer than it said. */
+  private final class Preparation implements Runnable {
+    private final PrepareRequest request;
+    private Thread worker;
+    private boolean abandoned;
+    private boolean finished;
+    private WasmFunction result;
+    private Throwable failure;
+
+    Preparation(PrepareRequest request) {
+      this.request = request;
+    }
+
+    @Override
+    public void run() {
+      synchronized (this) {
+        if (abandoned) {
+          return;
+        }
+        worker = Thread.currentThread();
+      }
+      WasmFunction made = null;
+      Throwable thrown = null;
+      try {
+        made = make(request);
+      } catch (Throwable e) {
+        thrown = e;
+      }
+      synchronized (this) {
+        worker = null;
+        // Nobody else interrupts these threads but shutdownNow, after which they take no further task.
+        Thread.interrupted();
+        if (abandoned) {
+          if (made != null) {
+            made.close();
+          }
+          return;
+        }
+        result = made;
+        failure = thrown;
+        finished = true;
+        notifyAll();
+      }
+    }
+
+    synchronized void abandon() {
+      abandoned = true;
+      compilers.remove(this);
+      if (worker != null) {
+        worker.interrupt();
+      }
+      if (result != null) {
+        result.close();
+      }
+    }
+
+    synchronized WasmFunction await() throws InterruptedException {
+      while (!finished) {
+        long left = Duration.between(Instant.now(), request.deadline()).toMillis();
+        if (left <= 0) {
+          abandon();
+          throw new InstarException(ErrorCode.TIMED_OUT, "The function was not compiled and initialised in time. "
+              + (worker == null ? "Other modules were before it; try again." : "If it initialises for long, do less before the first call."));
+        }
+        wait(left);
+      }
+      switch (failure) {
+        case null -> {
+          return result;
+        }
+        case InstarException e -> throw e;
+        case InterruptedException e -> throw new InstarException(ErrorCode.NOT_READY, "backend-wasm is stopping.");
+        default -> throw Failures.of(failure);
+      }
+    }
+  }
+
+  private WasmFunction make(PrepareRequest request) throws InterruptedException {
+    Image image = request.image();
+    Bounds bounds = bounds();
+    byte[] bytes;
+    Optional<FileImage> files;
+    try {
+      long size = Files.size(image.program());
+      if (size > bounds.moduleBytes()) {
+        throw Refusal.of("module", "The module has " + size + " bytes; " + bounds.moduleBytes() + " are allowed (module-bytes).");
+      }
+      bytes = Files.readAllBytes(image.program());
+      files = image.rootfs().isPresent() ? Optional.of(FileImage.of(image.rootfs().get())) : Optional.empty();
+    } catch (IOException e) {
+      LOG.error("The image {} cannot be read", image.digest(), e);
+      throw new InstarException(ErrorCode.INTERNAL, "The image " + image.digest() + " cannot be read.");
+    }
+    ModuleScan.Figures figures = ModuleScan.scan(bytes, bounds);
+    ModuleCompiler.Compiled compiled = compiler.compile(bytes, figures);
+    WasmModule module = compiled.module();
+    HostFunctions imports = HostFunctions.of(module);
+    Entry.checkExports(module);
+    Entry entry = Entry.of(module);
+    MemoryLimits declared = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
+    long limit = request.version().spec().limits().memoryBytes();
+    int allowed = (int) Math.min(limit / Memory.PAGE_SIZE, Memory.RUNTIME_MAX_PAGES);
+    if (declared.initialPages() > allowed) {
+      throw Refusal.of("memory", "the memory begins with " + (long) declared.initialPages() * Memory.PAGE_SIZE + " bytes; the function's limit is "
+          + limit + ". Raise the limit or build the module with less.");
+    }
+    int maximum = Math.min(declared.maximumPages(), allowed);
+    var settings = new Snapshot.Settings(Wasi.texts(List.of(request.version().name().function())),
+        Wasi.texts(request.version().spec().environment().entrySet().stream().map(e -> e.getKey() + "=" + e.getValue()).sorted().toList()),
+        bounds.tableElements(), config.file$_$bytes(), compiled.interpreted() > 0, budget);
+    List<String> ran = new ArrayList<>();
+    Guest guest = initialise(compiled, imports, entry, new LinearMemory(declared.initialPages(), maximum, budget), WasiImage.of(files), settings, ran);
+    Snapshot snapshot;
+    try {
+      snapshot = Snapshot.of(guest, compiled, imports, entry, maximum, settings);
+    } finally {
+      guest.release();
+    }
+    Map<String, String> description = new LinkedHashMap<>();
+    description.put("entry", entry.description());
+    description.put("reset", "each call has an instance of its own, made from the state after initialisation: memory, globals, tables, descriptors, files");
+    description.put("initialised", ran.isEmpty() ? "nothing to run" : "once, by " + String.join(", ", ran));
+    description.put("memory", snapshot.pages() * (long) Memory.PAGE_SIZE + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
+    description.put("imports", imports.names());
+    description.put("code", compiled.compiled() + " functions compiled, " + compiled.interpreted() + " interpreted"
+        + (compiled.cached() ? ", from the cache" : ""));
+    description.put("files", files.isPresent() ? "rootfs at /, a private view, writable up to " + config.file$_$bytes() + " bytes, kept in memory" : "none");
+    WasmFunction function = new WasmFunction(snapshot, entry, description, open::remove);
+    open.add(function);
+    return function;
+  }
+
+  private Bounds bounds() {
+    WasmConfig now = config;
+    long heap = Runtime.getRuntime().maxMemory() / 2 / HEAP_PER_CODE_BYTE / now.compile$_$threads();
+    return new Bounds(now.module$_$bytes(), Math.min(now.code$_$bytes(), heap), now.functions(), now.function$_$bytes(), now.table$_$elements());
+  }
+
+  /** An instance after its initialisation. What the module does wrong here is a fault of the module. */
+  private Guest initialise(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, LinearMemory memory, WasiImage files,
+      Snapshot.Settings settings, List<String> ran) throws InterruptedException {
+    Guest guest = null;
+    String running = "start section";
+    try {
+      guest = Snapshot.instantiate(compiled, imports, memory, files, settings);
+      if (compiled.module().startSection().isPresent()) {
+        ran.add("the start function");
+      }
+      if (entry == Entry.FAASM) {
+        List<String> names = new ArrayList<>();
+        INITIALISERS.stream().filter(n -> Entry.function(compiled.module(), n).isPresent()).findFirst().ifPresent(names::add);
+        if (Entry.function(compiled.module(), ZYGOTE).isPresent()) {
+          names.add(ZYGOTE);
+        }
+        for (String name : names) {
+          running = name;
+          FunctionType type = Entry.function(compiled.module(), name).orElseThrow();
+          if (!type.params().isEmpty()) {
+            throw Refusal.of("export", name + " has parameters; it must have none.");
+          }
+          long[] results = guest.call(name);
+          if (name.equals(ZYGOTE) && results != null && results.length > 0 && (int) results[0] != 0) {
+            throw Refusal.of("module", name + " reported the failure " + (int) results[0] + ".");
+          }
+          ran.add(name);
+        }
+      }
+      return guest;
+    } catch (Throwable e) {
+      if (guest != null) {
+        guest.release();
+      }
+      if (Thread.interrupted() || e instanceof com.dylibso.chicory.runtime.ChicoryInterruptedException) {
+        throw new InterruptedException();
+      }
+      throw initialisation(e, running, guest == null);
+    }
+  }
+
+  private static RuntimeException initialisation(Throwable e, String running, boolean instantiating) {
+    return switch (e) {
+      case InstarException i -> i;
+      case GuestExit exit -> Refusal.of("module", "The initialisation (" + running + ") ended with the status " + exit.code() + ".");
+      case ChicoryException c when instantiating && String.valueOf(c.getMessage()).contains("data segment") ->
+          Refusal.of("data", "a segment does not fit into the memory that the module begins with.");
+      case ChicoryException c when instantiating && String.valueOf(c.getMessage()).contains("out of bounds table") ->
+          Refusal.of("element", "a segment does not fit into its table.");
+      default -> Failures.trap(e).<RuntimeException>map(trap -> Refusal.of("module", "The initialisation (" + running + ") trapped: " + trap + "."))
+          .orElseGet(() -> Failures.of(e));
+    };
+  }
+}

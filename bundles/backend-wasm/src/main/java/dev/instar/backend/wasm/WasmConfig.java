@@ -1,0 +1,39 @@
+package dev.instar.backend.wasm;
+
+import org.osgi.service.metatype.annotations.AttributeDefinition;
+import org.osgi.service.metatype.annotations.ObjectClassDefinition;
+
+@ObjectClassDefinition(name = "Instar backend: WebAssembly", description = "Bounds of what WebAssembly functions may ask of the node.")
+@interface WasmConfig {
+  @AttributeDefinition(name = "Code cache", description = "Bytes of compiled code that are kept on disk; what was used least recently goes first. "
+      + "0 switches the cache off.", min = "0", max = "1099511627776")
+  long code$_$cache$_$bytes() default 1L << 30;
+
+  @AttributeDefinition(name = "Compile threads", description = "Modules that are compiled at one time. Each takes up to 200 bytes of heap for a byte of "
+      + "code. Takes effect for the modules that are prepared after a change.", min = "1", max = "64")
+  int compile$_$threads() default 1;
+
+  @AttributeDefinition(name = "Guest memory", description = "Bytes of the Java heap that all functions together may use for their memories and files; "
+      + "0: half of the heap.", min = "0", max = "1099511627776")
+  long guest$_$memory$_$bytes() default 0;
+
+  @AttributeDefinition(name = "Module size", description = "Bytes of a module.", min = "8", max = "1073741824")
+  long module$_$bytes() default 64L << 20;
+
+  @AttributeDefinition(name = "Code size", description = "Bytes of a module's code section. What the heap is too small for is refused all the same.",
+      min = "1", max = "1073741824")
+  long code$_$bytes() default 16L << 20;
+
+  @AttributeDefinition(name = "Functions", description = "Functions of a module.", min = "1", max = "1000000")
+  int functions() default 50_000;
+
+  @AttributeDefinition(name = "Function size", description = "Bytes of one function of a module.", min = "1", max = "7654321")
+  int function$_$bytes() default 1 << 20;
+
+  @AttributeDefinition(name = "Table elements", description = "Elements of a module's tables.", min = "1", max = "10000000")
+  int table$_$elements() default 1_000_000;
+
+  @AttributeDefinition(name = "File bytes", description = "Bytes that a sandbox may write to its files, which are kept in memory.", min = "0",
+      max = "2147483639")
+  long file$_$bytes() default 64L << 20;
+}

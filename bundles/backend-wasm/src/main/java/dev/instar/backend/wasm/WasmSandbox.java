@@ -1,0 +1,165 @@
+package dev.instar.backend.wasm;
+
+import com.dylibso.chicory.runtime.ChicoryInterruptedException;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.Resettable;
+import dev.instar.api.sandbox.Sandbox;
+import dev.instar.backend.wasm.wasi.GuestExit;
+import dev.instar.backend.wasm.wasi.Streams;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.util.function.Consumer;
+
+/** A place for one call after the other, each in an instance of its own. */
+final class WasmSandbox implements Sandbox, Resettable {
+  private final Snapshot snapshot;
+  private final Entry entry;
+  private final Consumer<WasmSandbox> closed;
+  private final CallGuard guard = new CallGuard();
+  /** Guarded by this object's lock where another thread may close it; null once released. */
+  private Guest guest;
+  private boolean used;
+  private boolean done;
+
+  WasmSandbox(Snapshot snapshot, Entry entry, Consumer<WasmSandbox> closed) {
+    this.snapshot = snapshot;
+    this.entry = entry;
+    this.closed = closed;
+    this.guest = snapshot.start();
+  }
+
+  @Override
+  public void call(Call call) throws InterruptedException {
+    if (Thread.interrupted()) {
+      throw new InterruptedException();
+    }
+    guard.enter();
+    Throwable thrown = null;
+    try {
+      run(call);
+    } catch (Throwable e) {
+      thrown = e;
+    }
+    boolean killed = guard.leave();
+    releaseIfDone();
+    if (killed) {
+      throw CallGuard.timedOut();
+    }
+    if (thrown != null) {
+      if (interrupted(thrown)) {
+        guard.kill();
+        throw new InterruptedException();
+      }
+      throw Failures.of(thrown);
+    }
+  }
+
+  private void run(Call call) {
+    if (used) {
+      reset();
+    }
+    Guest running = guest();
+    used = true;
+    switch (entry) {
+      case COMMAND -> {
+        running.connect(new Streams(call.input().stream(), call.output(), call.log()), call.output());
+        try {
+          running.call(entry.export());
+        } catch (GuestExit e) {
+          if (e.code() != 0) {
+            throw e;
+          }
+        }
+      }
+      case FAASM -> {
+        // The answer goes through memory; what such a function prints is for its log.
+        OutputStream printed = new OutputStream() {
+          @Override
+          public void write(int b) {
+            call.log().write(new byte[] {(byte) b}, 0, 1);
+          }
+
+          @Override
+          public void write(byte[] bytes, int offset, int length) {
+            call.log().write(bytes, offset, length);
+          }
+        };
+        running.connect(new Streams(InputStream.nullInputStream(), printed, call.log()), call.output());
+        FaasmCall.make(running, call.input().stream());
+      }
+    }
+  }
+
+  /** Whether an interrupt ended the call: the engine noticed it, or a stream did. Takes the interrupt back. */
+  private static boolean interrupted(Throwable thrown) {
+    boolean flag = Thread.currentThread().isInterrupted();
+    boolean ended = thrown instanceof ChicoryInterruptedException || flag && !(thrown instanceof InstarException);
+    for (Throwable cause = thrown; cause != null && !ended; cause = cause.getCause()) {
+      ended = cause instanceof InterruptedException || cause instanceof java.io.InterruptedIOException
+          || cause instanceof java.nio.channels.ClosedByInterruptException;
+    }
+    if (ended) {
+      Thread.interrupted();
+    }
+    return ended;
+  }
+
+  private synchronized Guest guest() {
+    if (done) {
+      throw new InstarException(ErrorCode.INTERNAL, "The sandbox was closed.");
+    }
+    return guest;
+  }
+
+  @Override
+  public synchronized void reset() {
+    if (guard.killed() || done) {
+      throw CallGuard.timedOut();
+    }
+    try {
+      guest.release();
+      guest = snapshot.start();
+      used = false;
+    } catch (RuntimeException | OutOfMemoryError e) {
+      guard.kill();
+      throw Failures.of(e);
+    }
+  }
+
+  @Override
+  public boolean reusable() {
+    return !guard.killed();
+  }
+
+  @Override
+  public void kill() {
+    guard.kill();
+  }
+
+  @Override
+  public void close() {
+    guard.kill();
+    synchronized (this) {
+      done = true;
+    }
+    boolean idle = false;
+    try {
+      idle = guard.await(2000);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    if (idle) {
+      releaseIfDone();
+    }
+    closed.accept(this);
+  }
+
+  /** Where a call outlives the close, its own thread cleans up when it ends. */
+  private synchronized void releaseIfDone() {
+    if (done) {
+      guest.release();
+    }
+  }
+}

@@ -1,0 +1,47 @@
+package dev.instar.backend.wasm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.tck.capability.RequiresCapability;
+import dev.instar.tck.sandbox.Fixture;
+import dev.instar.tck.sandbox.Fixtures;
+import dev.instar.tck.sandbox.SandboxBackendSuite;
+import java.nio.file.Path;
+import java.util.Locale;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The suite with WASI commands. */
+@RequiresCapability("wabt")
+class CommandConformanceTest extends SandboxBackendSuite {
+  @TempDir
+  static Path directory;
+
+  private TestNode node;
+
+  @Override
+  protected SandboxBackend openBackend() {
+    node = new TestNode(directory);
+    return node.backend;
+  }
+
+  @Override
+  protected void closeBackend(SandboxBackend backend) {
+    node.close();
+    assertEquals(0, node.backend.guestMemory(), "bytes of guests that nobody gave back");
+  }
+
+  @Override
+  protected Fixtures fixtures() {
+    return fixture -> node.image(Wat.file("command/" + name(fixture)));
+  }
+
+  static String name(Fixture fixture) {
+    return fixture.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  @Override
+  protected boolean mayStay(Thread thread) {
+    return thread.getName().equals("wasm-compiler");
+  }
+}

@@ -1,0 +1,57 @@
+package dev.instar.backend.wasm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.instar.api.function.Image;
+import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.tck.capability.RequiresCapability;
+import dev.instar.tck.sandbox.Fixture;
+import dev.instar.tck.sandbox.Fixtures;
+import dev.instar.tck.sandbox.SandboxBackendSuite;
+import java.nio.file.Path;
+import java.util.Optional;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The suite with Faasm reactors. */
+@RequiresCapability("wabt")
+class ReactorConformanceTest extends SandboxBackendSuite {
+  @TempDir
+  static Path directory;
+
+  private TestNode node;
+
+  @Override
+  protected SandboxBackend openBackend() {
+    node = new TestNode(directory);
+    return node.backend;
+  }
+
+  @Override
+  protected void closeBackend(SandboxBackend backend) {
+    node.close();
+    assertEquals(0, node.backend.guestMemory(), "bytes of guests that nobody gave back");
+  }
+
+  @Override
+  protected Fixtures fixtures() {
+    return new Fixtures() {
+      @Override
+      public Image image(Fixture fixture) {
+        return node.image(Wat.file((fixture == Fixture.ENV ? "command/" : "reactor/") + CommandConformanceTest.name(fixture)));
+      }
+
+      @Override
+      public Optional<String> inexpressible(Fixture fixture) {
+        return switch (fixture) {
+          case SLOW_READER, IGNORE_INPUT -> Optional.of("A reactor is called when its whole input is in its memory.");
+          default -> Optional.empty();
+        };
+      }
+    };
+  }
+
+  @Override
+  protected boolean mayStay(Thread thread) {
+    return thread.getName().equals("wasm-compiler");
+  }
+}

@@ -1,0 +1,363 @@
+package dev.instar.backend.wasm;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.function.Limits;
+import dev.instar.api.sandbox.PreparedFunction;
+import dev.instar.api.sandbox.Sandbox;
+import dev.instar.tck.capability.RequiresCapability;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** State, traps and kills, beyond what the conformance suite asks of any backend. */
+@RequiresCapability("wabt")
+@Timeout(120)
+class SandboxTest {
+  @TempDir
+  Path directory;
+
+  private TestNode node;
+
+  @BeforeEach
+  void open() {
+    node = new TestNode(directory);
+  }
+
+  @AfterEach
+  void nothingIsLeft() {
+    node.close();
+    assertEquals(0, node.backend.guestMemory());
+  }
+
+  private static byte[] reactor(String declarations, String body) {
+    return Wat.compile("(module (memory (export \"memory\") 1) " + declarations + " (func (export \"exec\") (param $m i32) (result i32) (local $o i32) "
+        + "(local.set $o (i32.load (i32.add (local.get $m) (i32.const 4)))) (i32.store (i32.add (local.get $m) (i32.const 24)) (i32.const 8)) "
+        + body + " (i32.const 0)))");
+  }
+
+  private static String answer(int at, String value) {
+    return "(i32.store8 (i32.add (local.get $o) (i32.const " + at + ")) " + value + ")";
+  }
+
+  // ---- state ----
+
+  /** Answers what it finds in its memory, a global, a table, the sizes of both, a segment and an element segment, and then changes all of these. */
+  private static final byte[] CANARY = reactor("""
+      (global $g (mut i32) (i32.const 7))
+      (table $t 2 100 funcref)
+      (func $f (result i32) (i32.const 1))
+      (func $h (result i32) (i32.const 2))
+      (elem (i32.const 0) $f)
+      (elem $passive func $h)
+      (data $segment "S")
+      (type $r (func (result i32)))
+      (func (export "_initialize")
+        (global.set $g (i32.add (global.get $g) (i32.const 1)))
+        (i32.store8 (i32.const 40000) (i32.add (i32.load8_u (i32.const 40000)) (i32.const 5)))
+        (drop (table.grow $t (ref.null func) (i32.const 3))))
+      (func (export "_faasm_zygote") (result i32)
+        (global.set $g (i32.add (global.get $g) (i32.const 10))) (i32.const 0))
+      """,
+      answer(0, "(i32.load8_u (i32.const 40000))") + answer(1, "(global.get $g)") + answer(2, "(table.size $t)")
+          + answer(3, "(call_indirect (type $r) (i32.const 0))") + answer(4, "(memory.size)")
+          + "(memory.init $segment (i32.const 100) (i32.const 0) (i32.const 1))" + answer(5, "(i32.load8_u (i32.const 100))")
+          + "(table.init $t $passive (i32.const 4) (i32.const 0) (i32.const 1))" + answer(6, "(call_indirect (type $r) (i32.const 4))")
+          + answer(7, "(i32.load8_u (i32.const 50000))")
+          + "(memory.fill (i32.const 0) (i32.const 67) (i32.const 65536)) (global.set $g (i32.const 99)) (drop (table.grow $t (ref.null func) (i32.const 9)))"
+          + "(table.set $t (i32.const 0) (ref.func $h)) (data.drop $segment) (elem.drop $passive) (drop (memory.grow (i32.const 2)))");
+
+  @Test
+  void everyCallFindsTheSnapshot() {
+    byte[] fresh = {5, 18, 5, 1, 3, 'S', 2, 0};
+    try (PreparedFunction prepared = node.prepare(CANARY); Sandbox one = TestNode.start(prepared); Sandbox other = TestNode.start(prepared)) {
+      // The convention's own pages are at the end of the memory: 1 page of the module's and 2 of these.
+      for (int i = 0; i < 300; i++) {
+        assertArrayEquals(fresh, TestNode.call(i % 3 == 0 ? other : one, "canary " + i).good().output(), "call " + i);
+      }
+      assertTrue(prepared.describe().get("initialised").contains("_initialize, _faasm_zygote"), prepared.describe().toString());
+    }
+  }
+
+  @Test
+  void noByteOfAnEarlierCallIsInMemory() {
+    // Adds up all bytes of its memory, grown by 20 pages, but for what lies between the struct and its own output; then fills it all.
+    byte[] module = reactor("""
+        (global $sum (mut i32) (i32.const 0))
+        (func $add (param $from i32) (param $to i32)
+          (loop $next
+            (if (i32.lt_u (local.get $from) (local.get $to))
+              (then
+                (global.set $sum (i32.add (global.get $sum) (i32.load8_u (local.get $from))))
+                (local.set $from (i32.add (local.get $from) (i32.const 1)))
+                (br $next)))))
+        """, """
+        (drop (memory.grow (i32.const 20)))
+        (call $add (i32.const 0) (local.get $m))
+        (call $add (local.get $o) (i32.mul (memory.size) (i32.const 65536)))
+        (i32.store (local.get $o) (global.get $sum))
+        (memory.fill (i32.const 0) (i32.const 67) (local.get $m))
+        (memory.fill (i32.add (local.get $o) (i32.const 8)) (i32.const 67)
+          (i32.sub (i32.mul (memory.size) (i32.const 65536)) (i32.add (local.get $o) (i32.const 8))))
+        """);
+    try (PreparedFunction prepared = node.prepare(module); Sandbox one = TestNode.start(prepared); Sandbox other = TestNode.start(prepared)) {
+      for (int i = 0; i < 50; i++) {
+        assertArrayEquals(new byte[8], TestNode.call(i % 3 == 0 ? other : one, "CANARY".repeat(i * 100)).good().output(), "call " + i);
+      }
+    }
+  }
+
+  @Test
+  void filesAreThoseOfTheBundleInEveryCall() throws Exception {
+    Path rootfs = Files.createDirectories(directory.resolve("rootfs"));
+    Files.writeString(rootfs.resolve("state"), "bundle");
+    // Appends its input to the file, and answers the file.
+    byte[] module = Wat.compile("""
+        (module
+          (import "wasi_snapshot_preview1" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_pread" (func $pread (param i32 i32 i32 i64 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory 1)
+          (data (i32.const 100) "state")
+          (func (export "_start")
+            (i32.store (i32.const 0) (i32.const 1000))
+            (i32.store (i32.const 4) (i32.const 1000))
+            (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+            (if (call $open (i32.const 3) (i32.const 1) (i32.const 100) (i32.const 5) (i32.const 0) (i64.const 66) (i64.const 0) (i32.const 1) (i32.const 16))
+              (then (unreachable)))
+            (i32.store (i32.const 4) (i32.load (i32.const 8)))
+            (drop (call $write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 8)))
+            (i32.store (i32.const 4) (i32.const 1000))
+            (drop (call $pread (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 8)))
+            (i32.store (i32.const 4) (i32.load (i32.const 8)))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))""");
+    try (PreparedFunction prepared = node.prepare(node.image(module, Optional.of(rootfs)), Limits.DEFAULT, Map.of(), Duration.ofSeconds(60));
+        Sandbox one = TestNode.start(prepared); Sandbox other = TestNode.start(prepared)) {
+      for (int i = 0; i < 20; i++) {
+        assertEquals("bundle+" + i, TestNode.call(i % 3 == 0 ? other : one, "+" + i).text());
+      }
+      assertTrue(prepared.describe().get("files").contains("rootfs"), prepared.describe().toString());
+    }
+    assertEquals("bundle", Files.readString(rootfs.resolve("state")));
+  }
+
+  // ---- traps ----
+
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', value = {
+      "unreachable | unreachable",
+      "(drop (i32.div_s (i32.const 1) (i32.const 0))) | integer divide by zero",
+      "(drop (i64.rem_u (i64.const 1) (i64.const 0))) | integer divide by zero",
+      "(drop (i32.div_s (i32.const 0x80000000) (i32.const -1))) | integer overflow",
+      "(drop (i32.trunc_f32_s (f32.const nan))) | invalid conversion to integer",
+      "(drop (i32.trunc_f64_s (f64.const 1e30))) | integer overflow",
+      "(drop (i32.load (i32.const 65533))) | out of bounds memory access",
+      "(drop (i64.load offset=4294967295 (i32.const 100))) | out of bounds memory access",
+      "(i32.store (i32.const -4) (i32.const 1)) | out of bounds memory access",
+      "(memory.fill (i32.const 65530) (i32.const 1) (i32.const 100)) | out of bounds memory access",
+      "(memory.copy (i32.const 0) (i32.const 65530) (i32.const 100)) | out of bounds memory access",
+      "(drop (table.get 0 (i32.const 10))) | out of bounds table access",
+      "(call_indirect (i32.const 10)) | undefined element",
+      "(call_indirect (i32.const 1)) | uninitialized element",
+      "(drop (call_indirect (result i32) (i32.const 0))) | indirect call type mismatch",
+      "(call $deep) | call stack exhausted"})
+  void trapsAreNamedByTheSpecification(String instruction, String words) {
+    byte[] module = Wat.compile("(module (memory 1) (table 3 funcref) (func $f) (elem (i32.const 0) $f) (func $deep (call $deep)) "
+        + "(func (export \"_start\") " + instruction + "))");
+    InstarException e = node.once(module, "").bad();
+    assertEquals(ErrorCode.FUNCTION_TRAPPED, e.code());
+    assertEquals(words, e.problem().members().get("trap"));
+    assertTrue(e.problem().detail().contains(words), e.problem().detail());
+    assertFalse(e.problem().detail().matches("(?s).*(Exception|\\.java|dylibso|func_).*"), e.problem().detail());
+  }
+
+  @Test
+  void aTrapTellsItsFunction() {
+    byte[] module = Wat.compile("(module (func $ok) (func $bad unreachable) (func (export \"_start\") (call $ok) (call $bad)))");
+    assertTrue(node.once(module, "").bad().problem().detail().contains("function 1"), () -> node.once(module, "").bad().problem().detail());
+  }
+
+  // ---- kills ----
+
+  /** A function over the 64 KiB that a JVM method may have, which ends in these instructions. */
+  private static byte[] interpreted(String end) {
+    String filler = IntStream.range(0, 12_000).mapToObj(i -> "(local.set 0 (i32.add (local.get 0) (i32.const " + i + ")))").collect(Collectors.joining("\n"));
+    return Wat.compile("(module (memory 1) (func $large (param i32) (result i32) (if (i32.eqz (local.get 0)) (then " + filler + ")) " + end + ") "
+        + "(func (export \"_start\") (drop (call $large (i32.const 1)))))");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {
+      "(loop $l (br $l)) (unreachable)",
+      "(loop $l (br_if $l (i32.const 1))) (unreachable)",
+      "(loop $l (br_table $l $l (i32.const 0))) (unreachable)",
+      "(loop $l (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br_if $l (local.get 0)) (br $l)) (unreachable)",
+      "(return_call $large (i32.const 1))"})
+  void aLoopInAnInterpretedFunctionCanBeKilled(String loop) throws Exception {
+    try (PreparedFunction prepared = node.prepare(interpreted(loop))) {
+      assertEquals("1 functions compiled, 1 interpreted", prepared.describe().get("code"));
+      killed(prepared);
+    }
+    // The same from the cache.
+    try (PreparedFunction prepared = node.prepare(interpreted(loop))) {
+      assertEquals("1 functions compiled, 1 interpreted, from the cache", prepared.describe().get("code"));
+      killed(prepared);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {
+      "(loop $l (br $l))",
+      "(loop $l (br_if $l (i32.const 1)))",
+      "(loop $l (br_table $l $l (i32.const 0)))",
+      "(drop (call $fibonacci (i32.const 100)))",
+      "(drop (call $indirect (i32.const 100)))",
+      "(loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536)) (br $l))"})
+  void computationsCanBeKilled(String body) throws Exception {
+    // Recursion without a loop, and without end for all that anybody will see.
+    byte[] module = Wat.compile("(module (memory 1) (table 1 funcref) (elem (i32.const 0) $indirect) (type $t (func (param i32) (result i32))) "
+        + "(func $fibonacci (type $t) (if (result i32) (i32.lt_u (local.get 0) (i32.const 2)) (then (local.get 0)) (else (i32.add "
+        + "(call $fibonacci (i32.sub (local.get 0) (i32.const 1))) (call $fibonacci (i32.sub (local.get 0) (i32.const 2))))))) "
+        + "(func $indirect (type $t) (if (result i32) (i32.lt_u (local.get 0) (i32.const 2)) (then (local.get 0)) (else (i32.add "
+        + "(call_indirect (type $t) (i32.sub (local.get 0) (i32.const 1)) (i32.const 0)) "
+        + "(call_indirect (type $t) (i32.sub (local.get 0) (i32.const 2)) (i32.const 0)))))) "
+        + "(func (export \"_start\") " + body + "))");
+    try (PreparedFunction prepared = node.prepare(module)) {
+      killed(prepared);
+    }
+  }
+
+  private static void killed(PreparedFunction prepared) throws Exception {
+    try (ExecutorService pool = Executors.newSingleThreadExecutor(); Sandbox sandbox = TestNode.start(prepared)) {
+      Future<TestNode.Answer> call = pool.submit(() -> TestNode.call(sandbox, ""));
+      Thread.sleep(100);
+      assertFalse(call.isDone());
+      sandbox.kill();
+      assertEquals(ErrorCode.TIMED_OUT, call.get(20, TimeUnit.SECONDS).bad().code());
+      assertFalse(pool.submit(() -> Thread.currentThread().isInterrupted()).get(), "the thread is interrupted still");
+      assertFalse(sandbox.reusable());
+    }
+  }
+
+  @Test
+  void noInterruptLeaksToTheNextTaskOfAThread() throws Exception {
+    Random random = new Random(3);
+    try (PreparedFunction echo = node.prepare(Wat.file("command/echo")); ExecutorService pool = Executors.newSingleThreadExecutor()) {
+      for (int i = 0; i < 300; i++) {
+        Sandbox sandbox = TestNode.start(echo);
+        Future<TestNode.Answer> call = pool.submit(() -> TestNode.call(sandbox, "racing"));
+        Future<Boolean> after = pool.submit(() -> Thread.currentThread().isInterrupted());
+        long until = System.nanoTime() + random.nextInt(300_000);
+        while (System.nanoTime() < until) {
+          Thread.onSpinWait();
+        }
+        sandbox.kill();
+        call.get().failure().ifPresent(e -> assertEquals(ErrorCode.TIMED_OUT, e.code()));
+        assertFalse(after.get());
+        sandbox.close();
+      }
+    }
+  }
+
+  // ---- limits ----
+
+  @Test
+  void memoryThatIsTouchedIsBoundedForTheWholeNode() {
+    node.close();
+    node = new TestNode(directory, "guest$_$memory$_$bytes", 4L << 20);
+    byte[] hungry = reactor("", "(drop (memory.grow (i32.const 32))) (memory.fill (i32.const 70000) (i32.const 1) (i32.const 1500000))");
+    List<Sandbox> sandboxes = new ArrayList<>();
+    try (PreparedFunction prepared = node.prepare(hungry)) {
+      for (int i = 0; i < 20; i++) {
+        sandboxes.add(TestNode.start(prepared));
+        TestNode.call(sandboxes.getLast(), "").good();
+      }
+      byte[] greedy = reactor("", "(drop (memory.grow (i32.const 200))) (memory.fill (i32.const 0) (i32.const 1) (i32.const 9000000))");
+      InstarException e = node.once(greedy, "").bad();
+      assertEquals(ErrorCode.OUT_OF_MEMORY, e.code());
+      assertTrue(e.problem().detail().contains("guest-memory-bytes"), e.problem().detail());
+      TestNode.call(sandboxes.getFirst(), "").good();
+      sandboxes.forEach(Sandbox::close);
+    }
+  }
+
+  @Test
+  void tablesAreBounded() {
+    node.close();
+    node = new TestNode(directory, "table$_$elements", 1000);
+    byte[] grow = reactor("(table $a 10 funcref) (table $b 10 funcref)",
+        answer(0, "(i32.eq (table.grow $a (ref.null func) (i32.const 900)) (i32.const 10))")
+            + answer(1, "(i32.eq (table.grow $b (ref.null func) (i32.const 900)) (i32.const -1))")
+            + answer(2, "(i32.eq (table.grow $b (ref.null func) (i32.const 0x7fffffff)) (i32.const -1))")
+            + answer(3, "(i32.eq (table.grow $b (ref.null func) (i32.const -1)) (i32.const -1))"));
+    try (PreparedFunction prepared = node.prepare(grow); Sandbox sandbox = TestNode.start(prepared)) {
+      for (int i = 0; i < 3; i++) {
+        assertArrayEquals(new byte[] {1, 1, 1, 1, 0, 0, 0, 0}, TestNode.call(sandbox, "").good().output());
+      }
+    }
+    InstarException e = assertThrows(InstarException.class, () -> node.prepare(reactor("(table 1001 funcref)", "")));
+    assertTrue(e.problem().detail().contains("1001") && e.problem().detail().contains("1000"), e.problem().detail());
+  }
+
+  @Test
+  void growingPastTheLimitGivesMinusOne() {
+    byte[] grow = reactor("", answer(0, "(i32.eq (memory.grow (i32.const 100)) (i32.const -1))") + answer(1, "(i32.ne (memory.grow (i32.const 2)) (i32.const -1))"));
+    try (PreparedFunction prepared = node.prepare(grow, 10 << 16); Sandbox sandbox = TestNode.start(prepared)) {
+      assertArrayEquals(new byte[] {1, 1}, java.util.Arrays.copyOf(TestNode.call(sandbox, "").good().output(), 2));
+    }
+  }
+
+  @Test
+  void describesHowItRuns() {
+    try (PreparedFunction prepared = node.prepare(Wat.file("command/env"))) {
+      var told = prepared.describe();
+      assertTrue(told.get("entry").contains("_start"), told.toString());
+      assertEquals("environ_get, environ_sizes_get, fd_read, fd_write", told.get("imports"));
+      assertTrue(told.get("memory").contains("262144") && told.get("memory").contains("268435456"), told.toString());
+      assertEquals("none", told.get("files"));
+    }
+  }
+
+  @Test
+  void argumentsAreTheFunctionsName() {
+    byte[] name = Wat.compile("""
+        (module
+          (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory 1)
+          (func (export "_start")
+            (drop (call $sizes (i32.const 0) (i32.const 4)))
+            (drop (call $args (i32.const 100) (i32.const 200)))
+            (i32.store (i32.const 16) (i32.load (i32.const 100)))
+            (i32.store (i32.const 20) (i32.sub (i32.load (i32.const 4)) (i32.const 1)))
+            (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24)))))""");
+    assertEquals("tried", node.once(name, "").text());
+  }
+}

@@ -1,0 +1,10 @@
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "logged\00")
+  (func (export "exec") (param $m i32) (result i32)
+    (i32.store (i32.const 0) (i32.load (local.get $m)))
+    (i32.store (i32.const 4) (i32.load (i32.add (local.get $m) (i32.const 20))))
+    (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (i32.store (i32.add (local.get $m) (i32.const 4)) (i32.const 64))
+    (i32.const 0)))

@@ -1,0 +1,3 @@
+(module
+  (memory (export "memory") 1)
+  (func (export "exec") (param i32) (result i32) unreachable))

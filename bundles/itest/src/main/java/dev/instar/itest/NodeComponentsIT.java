@@ -1,0 +1,118 @@
+package dev.instar.itest;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.instar.api.data.DataDirectory;
+import dev.instar.api.function.FunctionRegistry;
+import dev.instar.api.image.ImageStore;
+import dev.instar.api.invocation.BackendDirectory;
+import dev.instar.api.invocation.BackendStatus;
+import dev.instar.api.invocation.Invoker;
+import dev.instar.api.invocation.Preparer;
+import dev.instar.api.log.FunctionLogs;
+import dev.instar.api.sandbox.Probe;
+import dev.instar.api.sandbox.SandboxBackend;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
+import org.osgi.service.component.runtime.ServiceComponentRuntime;
+import org.osgi.service.component.runtime.dto.ComponentConfigurationDTO;
+import org.osgi.service.component.runtime.dto.ComponentDescriptionDTO;
+import org.osgi.test.common.annotation.InjectBundleContext;
+import org.osgi.test.common.annotation.InjectService;
+import org.osgi.test.junit5.context.BundleContextExtension;
+import org.osgi.test.junit5.service.ServiceExtension;
+import org.osgi.util.tracker.ServiceTracker;
+
+/** The bundles of the node come up together: each is active, its components are satisfied, the services of the contracts are there. */
+@ExtendWith({BundleContextExtension.class, ServiceExtension.class})
+public class NodeComponentsIT {
+  private static final long PATIENCE_MS = 20_000;
+
+  @InjectBundleContext
+  BundleContext context;
+  @InjectService(timeout = PATIENCE_MS)
+  ServiceComponentRuntime components;
+
+  @Test
+  void everyBundleOfOursIsActive() {
+    List<String> others = Arrays.stream(context.getBundles()).filter(NodeComponentsIT::ours).filter(b -> b.getState() != Bundle.ACTIVE).map(Bundle::toString).toList();
+    assertEquals(List.of(), others);
+    Set<String> names = Arrays.stream(context.getBundles()).filter(NodeComponentsIT::ours).map(Bundle::getSymbolicName).collect(Collectors.toCollection(TreeSet::new));
+    assertTrue(names.containsAll(Set.of("dev.instar.listener", "dev.instar.gateway", "dev.instar.dialect.faasm", "dev.instar.functions", "dev.instar.images", "dev.instar.scheduler",
+        "dev.instar.backend.wasm", "dev.instar.backend.process", "dev.instar.logs", "dev.instar.operations")), names::toString);
+  }
+
+  @Test
+  void everyComponentIsSatisfied() throws InterruptedException {
+    List<String> unsatisfied;
+    long end = System.currentTimeMillis() + PATIENCE_MS;
+    while (!(unsatisfied = unsatisfied()).isEmpty() && System.currentTimeMillis() < end) {
+      Thread.sleep(50);
+    }
+    assertEquals(List.of(), unsatisfied);
+  }
+
+  private List<String> unsatisfied() {
+    List<String> found = new ArrayList<>();
+    for (Bundle bundle : context.getBundles()) {
+      if (ours(bundle)) {
+        for (ComponentDescriptionDTO component : components.getComponentDescriptionDTOs(bundle)) {
+          var configurations = components.getComponentConfigurationDTOs(component);
+          if (configurations.isEmpty()) {
+            found.add(component.name + " has no configuration");
+          }
+          for (ComponentConfigurationDTO one : configurations) {
+            if (one.state != ComponentConfigurationDTO.SATISFIED && one.state != ComponentConfigurationDTO.ACTIVE) {
+              found.add(component.name + " is in state " + one.state + ", waiting for " + Arrays.stream(one.unsatisfiedReferences).map(r -> r.name).toList());
+            }
+          }
+        }
+      }
+    }
+    return found;
+  }
+
+  @ParameterizedTest
+  @ValueSource(classes = {DataDirectory.class, ImageStore.class, FunctionRegistry.class, FunctionLogs.class, Invoker.class, Preparer.class, BackendDirectory.class, SandboxBackend.class})
+  void theServiceOfEachContractIsRegistered(Class<?> contract) throws InterruptedException {
+    ServiceTracker<Object, Object> tracker = new ServiceTracker<>(context, contract.getName(), null);
+    tracker.open();
+    try {
+      assertNotNull(tracker.waitForService(PATIENCE_MS), contract::getName);
+    } finally {
+      tracker.close();
+    }
+  }
+
+  @Test
+  void theSchedulerKnowsBothBackends(@InjectService(timeout = PATIENCE_MS) BackendDirectory directory) throws InterruptedException {
+    Set<String> wanted = Set.of("wasm", "process");
+    long end = System.currentTimeMillis() + PATIENCE_MS;
+    while (!names(directory).equals(wanted) && System.currentTimeMillis() < end) {
+      Thread.sleep(50);
+    }
+    assertEquals(new TreeSet<>(wanted), names(directory));
+    BackendStatus wasm = directory.backends().stream().filter(b -> b.description().name().equals("wasm")).findFirst().orElseThrow();
+    assertTrue(wasm.probe() instanceof Probe.Usable, () -> "the embedded backend runs everywhere, but: " + wasm.probe());
+  }
+
+  private static Set<String> names(BackendDirectory directory) {
+    return directory.backends().stream().map(b -> b.description().name()).collect(Collectors.toCollection(TreeSet::new));
+  }
+
+  private static boolean ours(Bundle bundle) {
+    return bundle.getSymbolicName() != null && bundle.getSymbolicName().startsWith("dev.instar.");
+  }
+}

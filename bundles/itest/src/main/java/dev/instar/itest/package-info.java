@@ -1,0 +1,2 @@
+/** Tests inside the framework: what comes up, what it registers, what a configuration reaches. */
+package dev.instar.itest;

@@ -1,0 +1,159 @@
+package dev.instar.operations;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
+import java.util.ArrayList;
+import java.util.Dictionary;
+import java.util.Hashtable;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A file {@code <pid>.cfg.json}, or {@code <factory pid>~<name>.cfg.json}: one JSON object, in which comments are allowed.
+ *
+ * @param path of the file
+ * @param pid of the configuration, or of the factory
+ * @param name which of the factory's; empty for a PID of its own
+ */
+record ConfigurationFile(Path path, String pid, Optional<String> name) {
+  static final String SUFFIX = ".cfg.json";
+  private static final int MAX_BYTES = 1 << 20;
+  private static final ObjectMapper JSON = JsonMapper.builder(JsonFactory.builder()
+          .enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
+      .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS, DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS).build();
+
+  /** What is wrong with a file or an override, each a sentence that names it. */
+  static final class Refused extends Exception {
+    private static final long serialVersionUID = 1;
+    private final transient List<String> problems;
+
+    Refused(List<String> problems) {
+      super(String.join(" ", problems));
+      this.problems = List.copyOf(problems);
+    }
+
+    List<String> problems() {
+      return problems;
+    }
+  }
+
+  static ConfigurationFile of(Path path) {
+    String base = path.getFileName().toString();
+    base = base.substring(0, base.length() - SUFFIX.length());
+    int tilde = base.indexOf('~');
+    return tilde < 0 ? new ConfigurationFile(path, base, Optional.empty())
+        : new ConfigurationFile(path, base.substring(0, tilde), Optional.of(base.substring(tilde + 1)));
+  }
+
+  static boolean is(Path path) {
+    String name = path.getFileName().toString();
+    return name.endsWith(SUFFIX) && name.length() > SUFFIX.length() && !name.startsWith(".");
+  }
+
+  /** How it is called in what people read, some of whom need not know the node's directories. */
+  String file() {
+    return path.getFileName().toString();
+  }
+
+  /** The PID of the one configuration that it is for. */
+  String fullPid() {
+    return name.map(n -> pid + "~" + n).orElse(pid);
+  }
+
+  /** Its values, held against what the PID takes. @throws Refused naming all that does not fit */
+  Dictionary<String, Object> read(Schema schema) throws Refused {
+    if (schema.factory() && name.isEmpty()) {
+      throw new Refused(List.of("The file " + file() + " has no name of its own; call it " + pid + "~<name>" + SUFFIX + ", because there may be several."));
+    }
+    if (!schema.factory() && name.isPresent()) {
+      throw new Refused(List.of("The file " + file() + " is not used, because there is only one such configuration; call it " + pid + SUFFIX + "."));
+    }
+    Dictionary<String, Object> values = new Hashtable<>();
+    List<String> problems = new ArrayList<>();
+    for (Map.Entry<String, JsonNode> entry : tree().properties()) {
+      Key key = schema.keys().get(entry.getKey());
+      if (key == null) {
+        problems.add(file() + " has the key '" + entry.getKey() + "', which " + pid + " does not know"
+            + Schema.nearest(entry.getKey(), schema.keys().keySet()).map(n -> "; did you mean '" + n + "'?").orElse("; it has no keys."));
+        continue;
+      }
+      try {
+        values.put(key.id(), key.value(entry.getValue()));
+      } catch (Key.Unfit e) {
+        problems.add(key.id() + " in " + file() + " " + e.getMessage() + ".");
+      }
+    }
+    if (!problems.isEmpty()) {
+      throw new Refused(problems);
+    }
+    return values;
+  }
+
+  /** Its values as they are, for a PID that says nothing of its keys. */
+  Dictionary<String, Object> read() throws Refused {
+    Dictionary<String, Object> values = new Hashtable<>();
+    for (Map.Entry<String, JsonNode> entry : tree().properties()) {
+      JsonNode node = entry.getValue();
+      if (node.isTextual()) {
+        values.put(entry.getKey(), node.textValue());
+      } else if (node.isBoolean()) {
+        values.put(entry.getKey(), node.booleanValue());
+      } else if (node.isIntegralNumber() && node.canConvertToLong()) {
+        values.put(entry.getKey(), node.longValue());
+      } else if (node.isNumber()) {
+        values.put(entry.getKey(), node.doubleValue());
+      } else if (node.isArray()) {
+        List<String> elements = new ArrayList<>();
+        node.forEach(e -> elements.add(e.asText()));
+        values.put(entry.getKey(), elements.toArray(String[]::new));
+      } else {
+        throw new Refused(List.of("'" + entry.getKey() + "' in " + file() + " is neither a text, a number, true, false nor a list."));
+      }
+    }
+    return values;
+  }
+
+  private JsonNode tree() throws Refused {
+    try {
+      if (writableByAll()) {
+        throw new Refused(List.of("The file " + file() + " is not used, because everybody on this machine may change it. Run: chmod o-w " + file()));
+      }
+      if (Files.size(path) > MAX_BYTES) {
+        throw new Refused(List.of("The file " + file() + " has " + Files.size(path) + " bytes; at most " + MAX_BYTES + " are read."));
+      }
+      JsonNode tree = JSON.readTree(Files.readAllBytes(path));
+      if (!tree.isObject()) {
+        throw new Refused(List.of("The file " + file() + " holds no JSON object; write { \"key\": value }."));
+      }
+      return tree;
+    } catch (JsonProcessingException e) {
+      String where = e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr();
+      throw new Refused(List.of("The file " + file() + " is no valid JSON" + where + ": " + e.getOriginalMessage().lines().findFirst().orElse("") + "."));
+    } catch (NoSuchFileException e) {
+      throw new Refused(List.of("The file " + file() + " has gone."));
+    } catch (IOException e) {
+      throw new Refused(List.of("The file " + file() + " could not be read: " + e.getMessage() + "."));
+    }
+  }
+
+  /** The owner and mode of the file are the credential for changing the node; where there are no modes, the directory's are trusted. */
+  private boolean writableByAll() throws IOException {
+    try {
+      return Files.getPosixFilePermissions(path).contains(PosixFilePermission.OTHERS_WRITE);
+    } catch (UnsupportedOperationException e) {
+      return false;
+    }
+  }
+}

@@ -1,0 +1,105 @@
+package dev.instar.operations;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Dictionary;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ConfigurationFileTest {
+  @TempDir
+  Path directory;
+  private Schema some;
+  private Schema many;
+
+  @BeforeEach
+  void schemas() throws Exception {
+    List<Schema> schemas = SchemaTest.read(SchemaTest.XML);
+    some = schemas.getFirst();
+    many = schemas.getLast();
+  }
+
+  private ConfigurationFile file(String name, String content) throws Exception {
+    Path path = directory.resolve(name);
+    Files.writeString(path, content);
+    return ConfigurationFile.of(path);
+  }
+
+  private List<String> refused(Schema schema, String content) throws Exception {
+    ConfigurationFile file = file("dev.instar.some.cfg.json", content);
+    return assertThrows(ConfigurationFile.Refused.class, () -> file.read(schema)).problems();
+  }
+
+  @Test
+  void itsNameTellsThePid() {
+    ConfigurationFile one = ConfigurationFile.of(Path.of("dev.instar.some.cfg.json"));
+    assertEquals("dev.instar.some", one.pid());
+    assertEquals(Optional.empty(), one.name());
+    ConfigurationFile named = ConfigurationFile.of(Path.of("dev.instar.many~main.cfg.json"));
+    assertEquals("dev.instar.many", named.pid());
+    assertEquals(Optional.of("main"), named.name());
+    assertEquals("dev.instar.many~main", named.fullPid());
+    assertTrue(ConfigurationFile.is(Path.of("a.cfg.json")));
+    for (String other : List.of("a.json", "a.cfg", ".cfg.json", ".a.cfg.json", "a.cfg.json~", "evil.jar")) {
+      assertFalse(ConfigurationFile.is(Path.of(other)), other);
+    }
+  }
+
+  @Test
+  void readsValuesAndSkipsComments() throws Exception {
+    Dictionary<String, Object> values = file("dev.instar.some.cfg.json", """
+        {
+          // how many
+          "size": 4, /* and */ "names": ["a", "b"]
+        }
+        """).read(some);
+    assertEquals(4, values.get("size"));
+    assertArrayEquals(new String[] {"a", "b"}, (String[]) values.get("names"));
+    assertEquals(2, values.size());
+  }
+
+  @Test
+  void namesEverythingThatIsWrong() throws Exception {
+    assertEquals(List.of(
+        "dev.instar.some.cfg.json has the key 'Sise', which dev.instar.some does not know; did you mean 'size'?",
+        "mode in dev.instar.some.cfg.json is \"of\"; give one of on, off.",
+        "size in dev.instar.some.cfg.json is 11; give a whole number from 1 to 10."),
+        refused(some, "{\"Sise\": 1, \"mode\": \"of\", \"size\": 11}"));
+  }
+
+  @Test
+  void tellsWhereTheJsonIsMalformed() throws Exception {
+    String problem = refused(some, "{\n  \"size\": 4,\n  \"mode\" \"on\"\n}").getFirst();
+    assertTrue(problem.startsWith("The file dev.instar.some.cfg.json is no valid JSON in line 3, column 1"), problem);
+    assertTrue(refused(some, "{\"size\": 4").getFirst().contains("in line 1"));
+    assertTrue(refused(some, "{\"size\": 4} {}").getFirst().contains("no valid JSON"));
+    assertTrue(refused(some, "{\"size\": 4, \"size\": 5}").getFirst().contains("Duplicate"));
+    assertTrue(refused(some, "").getFirst().contains("no JSON object"));
+    assertTrue(refused(some, "[1]").getFirst().contains("no JSON object"));
+    assertTrue(refused(some, "[".repeat(100_000)).getFirst().contains("no valid JSON"));
+  }
+
+  @Test
+  void refusesAFileThatEverybodyMayChange() throws Exception {
+    ConfigurationFile file = file("dev.instar.some.cfg.json", "{}");
+    Files.setPosixFilePermissions(file.path(), PosixFilePermissions.fromString("rw-rw-rw-"));
+    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> file.read(some)).problems().getFirst().contains("chmod o-w"));
+  }
+
+  @Test
+  void tellsAFactorysFileFromAnother() throws Exception {
+    assertTrue(refused(many, "{}").getFirst().contains("dev.instar.some~<name>.cfg.json"));
+    ConfigurationFile named = file("dev.instar.some~x.cfg.json", "{}");
+    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> named.read(some)).problems().getFirst().contains("call it dev.instar.some.cfg.json"));
+  }
+}

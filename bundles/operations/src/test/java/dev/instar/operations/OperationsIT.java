@@ -1,0 +1,328 @@
+package dev.instar.operations;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import ch.qos.logback.classic.Level;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.function.FunctionRegistry;
+import dev.instar.api.http.HttpDialect;
+import dev.instar.api.http.HttpExchange;
+import dev.instar.api.http.RouteHandler;
+import dev.instar.api.image.ImageStore;
+import dev.instar.api.invocation.Invoker;
+import dev.instar.api.sandbox.BackendDescription;
+import dev.instar.api.sandbox.Probe;
+import dev.instar.api.sandbox.SandboxBackend;
+import java.lang.reflect.Proxy;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
+import java.util.Dictionary;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.stream.StreamSupport;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.osgi.framework.Bundle;
+import org.osgi.service.cm.Configuration;
+import org.osgi.service.cm.ConfigurationAdmin;
+import org.osgi.service.log.LogService;
+
+/** Our bundle in a Felix framework with Declarative Services, ConfigAdmin, File Install and the bundle of the scheduler. */
+@Timeout(60)
+class OperationsIT {
+  private static final String PID = "dev.instar.scheduler";
+  @TempDir
+  Path directory;
+  private Path config;
+  private final Map<String, String> properties = new HashMap<>();
+
+  @BeforeEach
+  void prepare() throws Exception {
+    config = Files.createDirectory(directory.resolve("config"));
+    properties.put("instar.config", config.toString());
+    properties.put("instar.version", "9.8.7");
+    properties.put("felix.fileinstall.dir", config.toString());
+    properties.put("felix.fileinstall.filter", ".*\\.cfg\\.json");
+    properties.put("felix.fileinstall.poll", "50");
+    properties.put("felix.fileinstall.noInitialDelay", "true");
+    properties.put("felix.fileinstall.disableConfigSave", "true");
+    properties.put("felix.fileinstall.tmpdir", directory.resolve("tmp").toString());
+  }
+
+  private Framework framework() throws Exception {
+    return new Framework(directory.resolve("storage"), properties);
+  }
+
+  private void write(String pid, String content) throws Exception {
+    Path whole = directory.resolve("whole");
+    Files.writeString(whole, content);
+    Files.move(whole, config.resolve(pid + ".cfg.json"), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+  }
+
+  private static Dictionary<String, Object> configuration(Framework framework, String pid) throws Exception {
+    Configuration[] found = framework.service(ConfigurationAdmin.class).listConfigurations("(service.pid=" + pid + ")");
+    return found == null ? null : found[0].getProperties();
+  }
+
+  private static Object value(Framework framework, String pid, String key) throws Exception {
+    Dictionary<String, Object> properties = configuration(framework, pid);
+    return properties == null ? null : properties.get(key);
+  }
+
+  private static <T> void eventually(T expected, Callable<T> actual) throws Exception {
+    long end = System.nanoTime() + 15_000_000_000L;
+    T now = actual.call();
+    while (!expected.equals(now) && System.nanoTime() < end) {
+      Thread.sleep(10);
+      now = actual.call();
+    }
+    assertEquals(expected, now);
+  }
+
+  @Test
+  void filesAreInForceBeforeOtherBundlesStart() throws Exception {
+    write(PID, "{\"max-idle\": 7}");
+    properties.put("instar.override." + PID + "/queue", "99");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      // At once: nothing is waited for.
+      assertEquals(7, value(framework, PID, "max-idle"));
+      assertEquals(99, value(framework, PID, "queue"));
+      assertEquals(List.of(), refused(framework));
+    }
+  }
+
+  @Test
+  void anEditedFileTakesEffectAndAWrongOneDoesNot() throws Exception {
+    write(PID, "{\"max-idle\": 7}");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      write(PID, "{\"max-idle\": 8, \"queue\": 50}");
+      eventually(8, () -> value(framework, PID, "max-idle"));
+      write(PID, "{\"max-idel\": 9, \"max-sandboxes\": 0, \"queue\": \"many\"}");
+      eventually(3, () -> refused(framework).size());
+      assertEquals(List.of(
+          "dev.instar.scheduler.cfg.json has the key 'max-idel', which dev.instar.scheduler does not know; did you mean 'max-idle'?",
+          "max-sandboxes in dev.instar.scheduler.cfg.json is 0; give a whole number from 1 to 100000.",
+          "queue in dev.instar.scheduler.cfg.json is the text \"many\"; give a whole number from 1 to 1000000."), refused(framework));
+      assertEquals(8, value(framework, PID, "max-idle"));
+      assertTrue(framework.logged(Level.ERROR).stream().anyMatch(m -> m.contains("'max-idel'")), "not in the log");
+      write(PID, "{\"max-idle\": 10,\n \"queue\"}");
+      eventually(true, () -> refused(framework).size() == 1 && refused(framework).getFirst().contains("line 2"));
+      assertEquals(8, value(framework, PID, "max-idle"));
+      write(PID, "{\"max-idle\": 11}");
+      eventually(11, () -> value(framework, PID, "max-idle"));
+      assertNull(value(framework, PID, "queue"));
+      assertEquals(List.of(), refused(framework));
+    }
+  }
+
+  @Test
+  void aDeletedFileLeavesDefaultsAndOverrides() throws Exception {
+    write(PID, "{\"max-idle\": 7, \"queue\": 50}");
+    properties.put("instar.override." + PID + "/queue", "99");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      assertEquals(99, value(framework, PID, "queue"));
+      // File Install only tells of a file's end when it has seen the file.
+      write(PID, "{\"max-idle\": 8}");
+      eventually(8, () -> value(framework, PID, "max-idle"));
+      Files.delete(config.resolve(PID + ".cfg.json"));
+      eventually(true, () -> value(framework, PID, "max-idle") == null);
+      assertEquals(99, value(framework, PID, "queue"));
+    }
+  }
+
+  @Test
+  void aFileThatIsWrongAtTheStartLeavesDefaultsAndOverrides() throws Exception {
+    write(PID, "{\"max-idle\": -1}");
+    properties.put("instar.override." + PID + "/queue", "99");
+    properties.put("instar.override." + PID + "/drain-ms", "soon");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      assertNull(value(framework, PID, "max-idle"));
+      assertEquals(99, value(framework, PID, "queue"));
+      assertEquals(List.of("max-idle in dev.instar.scheduler.cfg.json is -1; give a whole number from 0 to 100000.",
+          "The override instar.override.dev.instar.scheduler/drain-ms is \"soon\"; give a whole number from 0 to 3600000."), refused(framework));
+    }
+  }
+
+  @Test
+  void whatAnEarlierRunLeftDoesNotCount() throws Exception {
+    write(PID, "{\"max-idle\": 7}");
+    write("dev.instar.many~old", "{\"size\": 2}");
+    properties.put("instar.override." + PID + "/queue", "99");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.install("some", SchemaTest.XML);
+      framework.startOperations();
+      assertEquals(2, value(framework, "dev.instar.many~old", "size"));
+    }
+    Files.delete(config.resolve("dev.instar.many~old.cfg.json"));
+    Files.delete(config.resolve(PID + ".cfg.json"));
+    properties.remove("instar.override." + PID + "/queue");
+    try (Framework framework = framework()) {
+      eventually(true, () -> framework.service(HttpDialect.class) != null && framework.service(ConfigurationAdmin.class) != null);
+      eventually(true, () -> configuration(framework, PID) != null && value(framework, PID, "max-idle") == null);
+      assertNull(value(framework, PID, "queue"));
+      assertNull(configuration(framework, "dev.instar.many~old"));
+    }
+  }
+
+  @Test
+  void aFileWaitsForTheBundleThatTakesIt() throws Exception {
+    write("dev.instar.some", "{\"size\": 2}");
+    write("dev.instar.many~a", "{\"size\": 3}");
+    write("org.example.library", "{\"level\": 5, \"names\": [\"x\"]}");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      assertNull(configuration(framework, "dev.instar.some"));
+      assertTrue(refused(framework).stream().anyMatch(p -> p.contains("dev.instar.some.cfg.json waits for a bundle")), () -> "none");
+      assertEquals(5L, value(framework, "org.example.library", "level"));
+      framework.install("some", SchemaTest.XML);
+      assertEquals(2, value(framework, "dev.instar.some", "size"));
+      assertEquals(3, value(framework, "dev.instar.many~a", "size"));
+      assertEquals(List.of(), refused(framework));
+      write("dev.instar.many~b", "{\"size\": 4}");
+      eventually(4, () -> value(framework, "dev.instar.many~b", "size"));
+      // Seen by File Install by now, as the one before it.
+      Files.delete(config.resolve("dev.instar.many~b.cfg.json"));
+      eventually(true, () -> configuration(framework, "dev.instar.many~b") == null);
+      assertEquals(3, value(framework, "dev.instar.many~a", "size"));
+    }
+  }
+
+  @Test
+  void anEditReachesTheScheduler() throws Exception {
+    write(PID, "{\"drain-ms\": 1}");
+    try (Framework framework = framework()) {
+      Bundle scheduler = framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      scheduler.start();
+      eventually(true, () -> framework.service(Invoker.class) != null);
+      Object before = framework.service(Invoker.class);
+      write(PID, "{\"drain-ms\": 2, \"in-process-threads\": 3}");
+      eventually(2, () -> value(framework, PID, "drain-ms"));
+      assertEquals(before, framework.service(Invoker.class), "the component was restarted");
+    }
+  }
+
+  @Test
+  void isReadyWhenEverythingIsThere() throws Exception {
+    try (Framework framework = framework()) {
+      Bundle scheduler = framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      JsonNode answer = get(framework, "/readyz", 503);
+      List<String> missing = texts(answer.get("missing"));
+      assertTrue(missing.containsAll(List.of("the function registry is not there", "the image store is not there", "the scheduler is not there",
+          "bundle dev.instar.scheduler is " + (scheduler.getState() == Bundle.INSTALLED ? "installed" : "resolved"))), missing::toString);
+      assertEquals("{\"status\":\"ok\"}", get(framework, "/healthz", 200).toString());
+      scheduler.start();
+      framework.context().registerService(FunctionRegistry.class, nothing(FunctionRegistry.class), null);
+      framework.context().registerService(ImageStore.class, nothing(ImageStore.class), null);
+      eventually(List.of("no backend is there that this host can run"), () -> texts(get(framework, "/readyz", 503).get("missing")));
+      framework.context().registerService(SandboxBackend.class, backend("vm", new Probe.Missing("/dev/kvm", "modprobe kvm")), null);
+      assertTrue(texts(get(framework, "/readyz", 503).get("missing")).contains("backend vm: /dev/kvm (modprobe kvm)"));
+      framework.context().registerService(SandboxBackend.class, backend("wasm", new Probe.Usable("engine 1.2")), null);
+      JsonNode ready = get(framework, "/readyz", 200);
+      assertEquals("ready", ready.get("status").asText());
+      assertEquals("9.8.7", ready.get("version").asText());
+      JsonNode backends = get(framework, "/v1/backends", 200).get("backends");
+      assertEquals("{\"name\":\"vm\",\"summary\":\"a test's\",\"kinds\":[\"wasm\"],\"shape\":\"in-process\",\"isolation\":\"virtual-machine\",\"resets\":false,"
+          + "\"version\":\"1\",\"usable\":false,\"missing\":\"/dev/kvm\",\"remedy\":\"modprobe kvm\",\"generation\":1,\"state\":\"active\",\"inFlight\":0,\"idle\":0,"
+          + "\"served\":0}", backends.get(0).toString());
+      assertEquals("engine 1.2", backends.get(1).get("detail").asText());
+      JsonNode bundles = get(framework, "/v1/bundles", 200).get("bundles");
+      assertEquals(framework.context().getBundles().length, bundles.size());
+      JsonNode last = bundles.get(bundles.size() - 1);
+      assertEquals("active", last.get("state").asText());
+      assertEquals("dev.instar.operations", last.get("name").asText());
+      assertEquals(1, last.get("startLevel").asInt());
+    }
+  }
+
+  @Test
+  void theOsgiLogReachesTheNodesLog() throws Exception {
+    try (Framework framework = framework()) {
+      framework.service(LogService.class).getLogger("x").error("before the bridge");
+      framework.startOperations();
+      framework.service(LogService.class).getLogger("x").warn("after the bridge");
+      eventually(1L, () -> framework.logged(Level.ERROR).stream().filter("before the bridge"::equals).count());
+      eventually(1L, () -> framework.logged(Level.WARN).stream().filter("after the bridge"::equals).count());
+      assertTrue(framework.logged(Level.INFO).stream().noneMatch(m -> m.startsWith("BundleEvent")), "events are noise at this level");
+    }
+  }
+
+  private static List<String> texts(JsonNode list) {
+    return StreamSupport.stream(list.spliterator(), false).map(JsonNode::asText).toList();
+  }
+
+  private static List<String> refused(Framework framework) throws Exception {
+    return texts(get(framework, "/readyz", 503).get("refusedConfiguration"));
+  }
+
+  private static JsonNode get(Framework framework, String path, int status) throws Exception {
+    RouteHandler handler = framework.service(HttpDialect.class).routes().stream().filter(r -> r.template().equals(path)).findFirst().orElseThrow().handler();
+    int[] answered = new int[1];
+    JsonNode[] body = new JsonNode[1];
+    ObjectMapper json = new ObjectMapper();
+    HttpExchange exchange = (HttpExchange) Proxy.newProxyInstance(OperationsIT.class.getClassLoader(), new Class<?>[] {HttpExchange.class}, (proxy, method, args) -> {
+      if (args.length == 1 && args[0] instanceof Problem problem) {
+        answered[0] = problem.code().status();
+        body[0] = json.valueToTree(problem.members());
+      } else if (args.length == 3) {
+        answered[0] = (int) args[0];
+        body[0] = json.readTree((byte[]) args[2]);
+      } else {
+        throw new UnsupportedOperationException(method + Arrays.toString(args));
+      }
+      return null;
+    });
+    try {
+      handler.handle(exchange);
+    } catch (InstarException e) {
+      exchange.respond(e.problem());
+    }
+    assertEquals(status, answered[0], () -> path + ": " + body[0]);
+    return body[0];
+  }
+
+  private static <T> T nothing(Class<T> type) {
+    return type.cast(Proxy.newProxyInstance(OperationsIT.class.getClassLoader(), new Class<?>[] {type}, (proxy, method, args) -> switch (method.getName()) {
+      case "hashCode" -> System.identityHashCode(proxy);
+      case "equals" -> proxy == args[0];
+      case "find" -> Optional.empty();
+      default -> throw new UnsupportedOperationException(method.toString());
+    }));
+  }
+
+  private static SandboxBackend backend(String name, Probe probe) {
+    BackendDescription description = new BackendDescription(name, "a test's", Set.of("wasm"), BackendDescription.Shape.IN_PROCESS,
+        BackendDescription.Isolation.VIRTUAL_MACHINE, false, "1");
+    return (SandboxBackend) Proxy.newProxyInstance(OperationsIT.class.getClassLoader(), new Class<?>[] {SandboxBackend.class}, (proxy, method, args) -> switch (method.getName()) {
+      case "hashCode" -> System.identityHashCode(proxy);
+      case "equals" -> proxy == args[0];
+      case "describe" -> description;
+      case "probe" -> probe;
+      default -> throw new UnsupportedOperationException(method.toString());
+    });
+  }
+}

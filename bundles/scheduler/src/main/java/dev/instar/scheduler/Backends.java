@@ -1,0 +1,262 @@
+package dev.instar.scheduler;
+
+import dev.instar.api.InstarException;
+import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.Variant;
+import dev.instar.api.invocation.BackendStatus;
+import dev.instar.api.sandbox.BackendDescription;
+import dev.instar.api.sandbox.Probe;
+import dev.instar.api.sandbox.SandboxBackend;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Which backends are here, and which of them runs a version. Arrivals and departures are rare and take the monitor; calls read
+ * {@link Routes}, an immutable table that is replaced whole, and take the monitor only when it has nothing for them and they wait.
+ */
+final class Backends {
+  private static final Logger LOG = LoggerFactory.getLogger(Backends.class);
+  /** A probe may take a second by contract; who takes longer is not waited for, and used when it has answered. */
+  private static final long PROBE_SECONDS = 5;
+  /** What a killed call may take to end: a second by contract, two for the close of its sandbox, and some for a busy machine. */
+  private static final long KILL_SECONDS = 5;
+
+  /**
+   * Where calls go.
+   *
+   * @param byName the newest open generation of each backend
+   * @param ranked the same, highest service ranking first, then by name, so that a swap does not change the order
+   */
+  private record Routes(Map<String, Generation> byName, List<Generation> ranked) {
+    Generation of(Variant variant) {
+      if (variant.backend().isPresent()) {
+        Generation named = byName.get(variant.backend().get());
+        return named != null && named.description().kinds().contains(variant.kind()) ? named : null;
+      }
+      for (Generation generation : ranked) {
+        if (generation.description().kinds().contains(variant.kind())) {
+          return generation;
+        }
+      }
+      return null;
+    }
+  }
+
+  /** @param variant the index of the version's variant that it runs */
+  record Route(Generation generation, int variant) {}
+
+  private final Desk desk;
+  private final long started = Clock.now();
+  private volatile Routes routes = new Routes(Map.of(), List.of());
+
+  // All below: under the monitor.
+  private final List<Generation> generations = new ArrayList<>();
+  private final Map<String, Long> counters = new HashMap<>();
+  private final Map<String, BackendDescription> known = new HashMap<>();
+  private boolean closed;
+
+  Backends(Desk desk) {
+    this.desk = desk;
+  }
+
+  /** Takes a backend in: counts its generation, probes it, and sends calls there if it is usable. */
+  Generation arrived(SandboxBackend backend, int ranking) {
+    BackendDescription description = backend.describe();
+    Generation generation;
+    synchronized (this) {
+      generation = new Generation(desk, backend, description, counters.merge(description.name(), 1L, Long::sum), ranking);
+      generations.add(generation);
+    }
+    CompletableFuture<Void> probed = new CompletableFuture<>();
+    Thread.ofPlatform().daemon().name("instar-probe-" + description.name()).start(() -> {
+      generation.probe(probe(backend));
+      route();
+      probed.complete(null);
+    });
+    try {
+      // Waited for, so that a backend takes calls by the time its registration returns, and the old one of a swap can go.
+      probed.get(PROBE_SECONDS, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } catch (Exception e) {
+      LOG.warn("The probe of {} has not ended in {} s; it gets calls when it has", generation, PROBE_SECONDS);
+    }
+    if (generation.probe() instanceof Probe.Missing missing) {
+      LOG.info("{} is here but can't run: {}. {}", generation, missing.what(), missing.remedy());
+    } else {
+      LOG.info("{} is here, for {}", generation, description.kinds());
+    }
+    return generation;
+  }
+
+  private static Probe probe(SandboxBackend backend) {
+    try {
+      return backend.probe();
+    } catch (Throwable e) {
+      LOG.error("A backend's probe failed", e);
+      return new Probe.Missing("its probe failed: " + e, "See the node's log.");
+    }
+  }
+
+  /**
+   * Sends calls elsewhere at once, lets those that run end, kills those that don't, and closes everything of this generation. Returns
+   * when nothing of the backend is in use (or it won't let go: that is logged).
+   */
+  void departed(Generation generation, long drainNanos) {
+    generation.leave();
+    route();
+    generation.retireAll();
+    drain(List.of(generation), Clock.now() + drainNanos);
+    synchronized (this) {
+      generations.remove(generation);
+    }
+    LOG.info("{} has gone", generation);
+  }
+
+  /** The same for all, for the scheduler's own end; who waits for a backend is sent away. */
+  void close(long drainNanos) {
+    List<Generation> all;
+    synchronized (this) {
+      closed = true;
+      all = List.copyOf(generations);
+      notifyAll();
+    }
+    all.forEach(Generation::leave);
+    route();
+    all.forEach(Generation::retireAll);
+    drain(all, Clock.now() + drainNanos);
+  }
+
+  private void drain(List<Generation> leaving, long deadline) {
+    boolean empty = true;
+    for (Generation generation : leaving) {
+      empty &= generation.awaitEmpty(deadline);
+    }
+    if (empty) {
+      return;
+    }
+    for (Generation generation : leaving) {
+      BackendStatus status = generation.status();
+      LOG.warn("{} did not drain in time: killing {} calls", generation, status.inFlight());
+      generation.kill(Slot.Cause.DRAINED);
+    }
+    // Whoever asked for the drain may have been interrupted; the kill is waited for all the same.
+    boolean interrupted = Thread.interrupted();
+    long end = Clock.now() + TimeUnit.SECONDS.toNanos(KILL_SECONDS);
+    for (Generation generation : leaving) {
+      if (!generation.awaitEmpty(end)) {
+        LOG.error("{} does not let go of {} sandboxes after their kill", generation, generation.status().inFlight());
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private synchronized void route() {
+    Map<String, Generation> newest = new HashMap<>();
+    for (Generation generation : generations) {
+      if (generation.open()) {
+        newest.merge(generation.name(), generation, (a, b) -> a.number() > b.number() ? a : b);
+        known.put(generation.name(), generation.description());
+      }
+    }
+    routes = new Routes(Map.copyOf(newest),
+        newest.values().stream().sorted(Comparator.comparingInt((Generation g) -> -g.ranking()).thenComparing(Generation::name)).toList());
+    notifyAll();
+  }
+
+  /** Where a call of the version goes: its first variant that a backend can run now. Null when there is none. */
+  Route find(FunctionVersion version) {
+    Routes now = routes;
+    List<Variant> variants = version.spec().variants();
+    for (int i = 0; i < variants.size(); i++) {
+      Generation generation = now.of(variants.get(i));
+      if (generation != null) {
+        return new Route(generation, i);
+      }
+    }
+    return null;
+  }
+
+  /** Where a variant would run now. Null when nowhere. */
+  Generation find(Variant variant) {
+    return routes.of(variant);
+  }
+
+  /**
+   * Waits until one of the variants can run.
+   *
+   * @throws InstarException BACKEND_UNAVAILABLE at the deadline, and at once when no such backend has been here since the node started
+   *     (but in the first moments, when it may be about to come); NOT_READY when the scheduler stops
+   */
+  void await(List<Variant> variants, long deadline, long patienceNanos) throws InterruptedException {
+    long until = Math.min(deadline, Clock.now() + patienceNanos);
+    synchronized (this) {
+      while (true) {
+        if (closed) {
+          throw Refusal.thrown(Refusal.stopping());
+        }
+        if (variants.stream().anyMatch(variant -> routes.of(variant) != null)) {
+          return;
+        }
+        boolean away = variants.stream().anyMatch(this::wasHere);
+        long end = away ? until : Math.min(until, started + patienceNanos);
+        long millis = (end - Clock.now() + 999_999) / 1_000_000;
+        if (millis <= 0) {
+          throw Refusal.thrown(Refusal.noBackend(why(variants, away), away));
+        }
+        wait(millis);
+      }
+    }
+  }
+
+  private boolean wasHere(Variant variant) {
+    return known.values().stream()
+        .anyMatch(d -> d.kinds().contains(variant.kind()) && variant.backend().map(d.name()::equals).orElse(true));
+  }
+
+  private String why(List<Variant> variants, boolean away) {
+    Variant first = variants.getFirst();
+    String wanted = first.backend().map(name -> "the backend '" + name + "' for images of kind '" + first.kind() + "'")
+        .orElse("a backend for images of kind '" + first.kind() + "'");
+    for (Generation generation : generations) {
+      if (generation.probe() instanceof Probe.Missing missing && generation.description().kinds().contains(first.kind())
+          && first.backend().map(generation.name()::equals).orElse(true)) {
+        return "This node needs " + wanted + "; " + generation.name() + " is here but can't run: " + missing.what() + ". " + missing.remedy();
+      }
+    }
+    return away ? "This node waits for " + wanted + ", which is being replaced. Try again in a moment."
+        : "This node has not got " + wanted + ". Install it, or deploy the function in another form.";
+  }
+
+  synchronized List<BackendStatus> statuses() {
+    return generations.stream().sorted(Comparator.comparing(Generation::name).thenComparingLong(Generation::number)).map(Generation::status).toList();
+  }
+
+  /** Every generation, those that drain too. */
+  synchronized List<Generation> all() {
+    return List.copyOf(generations);
+  }
+
+  /** What an operator sees of where a version runs. */
+  static Map<String, String> describe(Generation generation, Variant variant) {
+    Map<String, String> facts = new LinkedHashMap<>();
+    facts.put("backend", generation.name());
+    facts.put("generation", Long.toString(generation.number()));
+    facts.put("engine", generation.description().version());
+    facts.put("isolation", generation.description().isolation().name().toLowerCase(Locale.ROOT));
+    facts.put("kind", variant.kind());
+    facts.put("digest", variant.digest().value());
+    return facts;
+  }
+}

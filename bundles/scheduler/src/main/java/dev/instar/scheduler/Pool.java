@@ -1,0 +1,483 @@
+package dev.instar.scheduler;
+
+import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.Variant;
+import dev.instar.api.sandbox.PreparedFunction;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One variant of one function version in one generation of a backend: what was prepared, its sandboxes, and the calls that wait for one.
+ *
+ * <pre>
+ *   open ──retire──▶ retired ──last sandbox closed, nothing pinned──▶ ended (prepared function closed)
+ * </pre>
+ * A retired pool gives nothing out: its waiting calls are sent back to be routed anew, its idle sandboxes are closed, its busy ones when
+ * their call ends. The lock is held for a few operations on collections, never over a foreign call. See {@link Desk} for the order of locks.
+ */
+final class Pool {
+  private static final Logger LOG = LoggerFactory.getLogger(Pool.class);
+
+  private final Desk desk;
+  private final Generation generation;
+  private final FunctionVersion version;
+  private final int index;
+  private final ReentrantLock lock = new ReentrantLock();
+  private volatile PreparedFunction prepared;
+  private volatile boolean retired;
+  private volatile boolean replaced;
+
+  // All below: under the lock.
+  /** The most recently used first. */
+  private final ArrayDeque<Slot> idle = new ArrayDeque<>();
+  private final TreeMap<Long, Waiter> waiters = new TreeMap<>();
+  /** Every slot from its grant until its sandbox is closed. */
+  private final Set<Slot> slots = new HashSet<>();
+  private int parked;
+  private int pins;
+  private boolean ended;
+  private Preparation preparation;
+  private long lastUsed = Clock.now();
+
+  Pool(Desk desk, Generation generation, FunctionVersion version, int index) {
+    this.desk = desk;
+    this.generation = generation;
+    this.version = version;
+    this.index = index;
+  }
+
+  Generation generation() {
+    return generation;
+  }
+
+  FunctionVersion version() {
+    return version;
+  }
+
+  Variant variant() {
+    return version.spec().variants().get(index);
+  }
+
+  /** Which of the version's variants it runs. */
+  int index() {
+    return index;
+  }
+
+  /** What was prepared; null before. A slot or a pin keeps it open. */
+  PreparedFunction prepared() {
+    return prepared;
+  }
+
+  boolean retired() {
+    return retired;
+  }
+
+  /** Another version answers calls now (or this one does again). */
+  void replaced(boolean is) {
+    replaced = is;
+  }
+
+  boolean replaced() {
+    return replaced;
+  }
+
+  // ---- the warm path
+
+  /** The most recently used idle sandbox, unless somebody waits already. Null when there is none. */
+  Slot takeIdle() {
+    lock.lock();
+    try {
+      return retired || !waiters.isEmpty() ? null : pollIdle();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Takes back a slot whose sandbox is ready for a call of anybody who may call this version: reset where that is possible. */
+  void release(Slot slot) {
+    Slot surplus = null;
+    boolean others;
+    lock.lock();
+    try {
+      others = !waiters.isEmpty();
+      if (retired || desk.over(generation)) {
+        surplus = slot;
+      } else {
+        Waiter first = others ? waiters.firstEntry().getValue() : null;
+        if (first != null && !first.cold() && first.seq() <= desk.blockedSince()) {
+          waiters.pollFirstEntry();
+          first.grant(slot);
+          return;
+        }
+        slot.idleSince(lastUsed = Clock.now());
+        idle.addFirst(slot);
+        desk.idle(1);
+        if (!others && idle.size() > desk.settings().maxIdlePerFunction()) {
+          surplus = idle.pollLast();
+          desk.idle(-1);
+        }
+      }
+    } finally {
+      lock.unlock();
+    }
+    if (surplus != null) {
+      surplus.closeAside();
+    }
+    if (others || desk.blockedSince() != Desk.NOBODY) {
+      desk.settle();
+    }
+    if (desk.idle() > desk.settings().maxIdle()) {
+      desk.trim();
+    }
+  }
+
+  /** Takes back a slot that was given to a call which did not use it. */
+  void giveBack(Slot slot) {
+    if (slot.empty()) {
+      slot.close();
+    } else {
+      release(slot);
+    }
+  }
+
+  // ---- what the desk asks, with its lock
+
+  /** What the first waiting call needs. */
+  enum Need { SERVED, WAITS, STARTS, REPLACES }
+
+  /** Puts a call in the line; null when the pool is retired. */
+  Waiter enqueue(long seq, boolean cold) {
+    lock.lock();
+    try {
+      if (retired) {
+        return null;
+      }
+      Waiter waiter = new Waiter(seq, cold);
+      waiters.put(seq, waiter);
+      return waiter;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Takes a call out of the line; false when it was served or turned away before. */
+  boolean withdraw(Waiter waiter) {
+    lock.lock();
+    try {
+      return waiters.remove(waiter.seq()) != null;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The age of the first waiting call, or {@link Desk#NOBODY}. */
+  long firstWaiting() {
+    lock.lock();
+    try {
+      return waiters.isEmpty() ? Desk.NOBODY : waiters.firstKey();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Gives the first waiting call an idle sandbox, if that is what it wants, or else says what it needs. */
+  Need serveIdle() {
+    lock.lock();
+    try {
+      if (waiters.isEmpty()) {
+        return Need.WAITS;
+      }
+      Waiter first = waiters.firstEntry().getValue();
+      if (!first.cold()) {
+        Slot slot = pollIdle();
+        if (slot != null) {
+          waiters.pollFirstEntry();
+          first.grant(slot);
+          return Need.SERVED;
+        }
+      }
+      if (slots.size() >= version.spec().limits().concurrency()) {
+        return first.cold() && !idle.isEmpty() ? Need.REPLACES : Need.WAITS;
+      }
+      // More sandboxes than can run at one time would only wait for a thread; those that wait for their caller need none.
+      return slots.size() - idle.size() - parked < generation.atOnce() ? Need.STARTS : Need.WAITS;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Gives the first waiting call the right to start a sandbox. */
+  boolean grantNew(Slot predecessor) {
+    lock.lock();
+    try {
+      if (waiters.isEmpty()) {
+        return false;
+      }
+      Slot slot = new Slot(this, generation.nextSandboxId(), predecessor);
+      slots.add(slot);
+      waiters.pollFirstEntry().getValue().grant(slot);
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  long oldestIdle() {
+    lock.lock();
+    try {
+      return idle.isEmpty() ? Clock.NEVER : idle.peekLast().idleSince();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The sandbox that has been idle longest; null when there is none. */
+  Slot takeOldest() {
+    lock.lock();
+    try {
+      Slot slot = idle.pollLast();
+      if (slot != null) {
+        desk.idle(-1);
+      }
+      return slot;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  void forget(Slot slot) {
+    lock.lock();
+    try {
+      slots.remove(slot);
+      lastUsed = Clock.now();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  // ---- the rest of its life
+
+  /** A slot's sandbox is closed. */
+  void gone(Slot slot) {
+    desk.gone(slot);
+    endIfDone();
+  }
+
+  /** An in-process call waits for its caller's bytes: another may run meanwhile. */
+  void park() {
+    boolean wake;
+    lock.lock();
+    try {
+      parked++;
+      wake = !waiters.isEmpty();
+    } finally {
+      lock.unlock();
+    }
+    if (wake) {
+      desk.settle();
+    }
+  }
+
+  void unpark() {
+    lock.lock();
+    try {
+      parked--;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Whether every sandbox that the function may have is there. */
+  boolean full() {
+    lock.lock();
+    try {
+      return slots.size() >= version.spec().limits().concurrency();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Joins the preparation that is under way, or begins one.
+   *
+   * @return null when it has been prepared already, or the pool is retired
+   */
+  Preparation prepare(Preparations preparations) {
+    Preparation mine;
+    lock.lock();
+    try {
+      if (prepared != null || retired) {
+        return null;
+      }
+      if (preparation != null) {
+        return preparation;
+      }
+      mine = preparation = new Preparation(this);
+      pins++;
+    } finally {
+      lock.unlock();
+    }
+    preparations.begin(mine);
+    return mine;
+  }
+
+  /** The preparation has ended, with a result or (null) without; the next call begins another. */
+  void prepared(PreparedFunction result) {
+    lock.lock();
+    try {
+      prepared = result;
+      preparation = null;
+      lastUsed = Clock.now();
+    } finally {
+      lock.unlock();
+    }
+    unpin();
+  }
+
+  /** Keeps what was prepared open for somebody who has no slot. False when the pool is retired. */
+  boolean pin() {
+    lock.lock();
+    try {
+      if (retired) {
+        return false;
+      }
+      pins++;
+      lastUsed = Clock.now();
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  void unpin() {
+    lock.lock();
+    try {
+      pins--;
+    } finally {
+      lock.unlock();
+    }
+    endIfDone();
+  }
+
+  /** Closes what has been idle too long; retires the pool when nobody has needed it for the time that preparations are kept. */
+  void expire(long now) {
+    Settings settings = desk.settings();
+    long keep = (replaced ? settings.idleReplaced() : settings.idle()).toNanos();
+    List<Slot> old = new ArrayList<>();
+    boolean unused;
+    lock.lock();
+    try {
+      while (!idle.isEmpty() && idle.peekLast().idleSince() + keep <= now) {
+        old.add(idle.pollLast());
+      }
+      desk.idle(-old.size());
+      unused = slots.isEmpty() && waiters.isEmpty() && pins == 0 && lastUsed + settings.prepared().toNanos() <= now;
+    } finally {
+      lock.unlock();
+    }
+    old.forEach(Slot::closeAside);
+    if (unused) {
+      retire();
+    }
+  }
+
+  /** Gives nothing out any more. Idempotent. */
+  void retire() {
+    List<Slot> closing;
+    lock.lock();
+    try {
+      retired = true;
+      closing = new ArrayList<>(idle);
+      idle.clear();
+      desk.idle(-closing.size());
+      waiters.values().forEach(Waiter::turnAway);
+      waiters.clear();
+    } finally {
+      lock.unlock();
+    }
+    generation.retired(this);
+    closing.forEach(Slot::closeAside);
+    endIfDone();
+  }
+
+  /** Kills what runs, for a drain that takes too long. */
+  void kill(Slot.Cause cause) {
+    List<Slot> running;
+    Preparation preparing;
+    lock.lock();
+    try {
+      running = List.copyOf(slots);
+      preparing = preparation;
+    } finally {
+      lock.unlock();
+    }
+    running.forEach(slot -> slot.kill(cause));
+    if (preparing != null) {
+      preparing.interrupt();
+    }
+  }
+
+  int busyCount() {
+    lock.lock();
+    try {
+      return slots.size() - idle.size();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  int idleCount() {
+    lock.lock();
+    try {
+      return idle.size();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  int waitingCount() {
+    lock.lock();
+    try {
+      return waiters.size();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private Slot pollIdle() {
+    Slot slot = idle.pollFirst();
+    if (slot != null) {
+      desk.idle(-1);
+    }
+    return slot;
+  }
+
+  private void endIfDone() {
+    PreparedFunction done;
+    lock.lock();
+    try {
+      if (!retired || ended || !slots.isEmpty() || pins > 0) {
+        return;
+      }
+      ended = true;
+      done = prepared;
+    } finally {
+      lock.unlock();
+    }
+    if (done != null) {
+      try {
+        done.close();
+      } catch (Throwable e) {
+        LOG.error("Closing what was prepared for {} failed", version.label(), e);
+      }
+    }
+    generation.ended(this);
+  }
+}

@@ -1,0 +1,87 @@
+package dev.instar.scheduler;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.function.FunctionVersion;
+import java.time.Duration;
+import java.util.Map;
+
+/** The problems that the scheduler itself tells users. */
+final class Refusal {
+  private static final Duration SOON = Duration.ofSeconds(1);
+
+  private Refusal() {}
+
+  static Problem stopping() {
+    return Problem.of(ErrorCode.NOT_READY, "The scheduler is stopping. Try again in a moment.").retryAfter(SOON);
+  }
+
+  static Problem missing(String part) {
+    return Problem.of(ErrorCode.NOT_READY, "The " + part + " is not there yet. Try again in a moment.").retryAfter(SOON);
+  }
+
+  static Problem functionQueueFull(FunctionVersion version, int queue) {
+    return Problem.of(ErrorCode.FUNCTION_BUSY, version.label() + " has " + version.spec().limits().concurrency() + " sandboxes at most, and " + queue
+        + " of its calls, as many as may, wait already. Try again later, or raise its limit 'concurrency'.").retryAfter(SOON);
+  }
+
+  static Problem nodeQueueFull(int queue) {
+    return Problem.of(ErrorCode.NODE_BUSY, queue + " calls, as many as may, wait on this node already. Try again later.").retryAfter(SOON);
+  }
+
+  static Problem userQueueFull(String user, int queue) {
+    return Problem.of(ErrorCode.NODE_BUSY, queue + " calls of functions of " + user + ", as many as one user may have, wait on this node already. Try again later.")
+        .retryAfter(SOON);
+  }
+
+  static Problem functionBusy(FunctionVersion version, Duration waited) {
+    return Problem.of(ErrorCode.FUNCTION_BUSY, "No sandbox of " + version.label() + " (of " + version.spec().limits().concurrency()
+        + " at most) came free within " + shown(waited) + ". Try again later.").retryAfter(SOON);
+  }
+
+  static Problem nodeBusy(FunctionVersion version, Duration waited) {
+    return Problem.of(ErrorCode.NODE_BUSY, "This node had no room for " + version.label() + " within " + shown(waited) + ". Try again later.").retryAfter(SOON);
+  }
+
+  static Problem timedOut(FunctionVersion version, Duration limit) {
+    return Problem.of(ErrorCode.TIMED_OUT, "The call of " + version.label() + " took longer than its time-out of " + shown(limit) + " and was ended.",
+        Map.of("limitMillis", limit.toMillis()));
+  }
+
+  static Problem preparingTooLong(FunctionVersion version, long limitNanos) {
+    Duration limit = Duration.ofNanos(limitNanos);
+    return Problem.of(ErrorCode.TIMED_OUT, "Preparing " + version.label() + " took longer than the " + shown(limit) + " that this node allows.",
+        Map.of("limitMillis", limit.toMillis()));
+  }
+
+  static Problem inputTooLarge(long limit) {
+    return Problem.of(ErrorCode.TOO_LARGE, "The input is larger than the " + limit + " bytes that the function takes.", Map.of("limitBytes", limit));
+  }
+
+  static Problem outputTooLarge(long limit) {
+    return Problem.of(ErrorCode.OUTPUT_TOO_LARGE, "The function wrote more than the " + limit + " bytes that its answer may have.", Map.of("limitBytes", limit));
+  }
+
+  static Problem drained(FunctionVersion version) {
+    return Problem.of(ErrorCode.BACKEND_UNAVAILABLE, "The backend that ran " + version.label()
+        + " is being replaced and the call did not end within the drain time. Try again; it may have had effects.").retryAfter(SOON);
+  }
+
+  static Problem noBackend(String why, boolean comesBack) {
+    Problem problem = Problem.of(ErrorCode.BACKEND_UNAVAILABLE, why);
+    return comesBack ? problem.retryAfter(Duration.ofSeconds(5)) : problem;
+  }
+
+  static Problem internal(String what, String invocation) {
+    return Problem.of(ErrorCode.INTERNAL, what + " failed in a way that is a fault of the node. Its log has more under " + invocation + ".");
+  }
+
+  static InstarException thrown(Problem problem) {
+    return new InstarException(problem);
+  }
+
+  private static String shown(Duration time) {
+    return time.toMillis() % 1000 == 0 ? time.toSeconds() + " s" : time.toMillis() + " ms";
+  }
+}

@@ -1,0 +1,368 @@
+package dev.instar.scheduler;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.function.Function;
+import dev.instar.api.function.FunctionListener;
+import dev.instar.api.function.FunctionRegistry;
+import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.Limits;
+import dev.instar.api.function.Variant;
+import dev.instar.api.image.ImageStore;
+import dev.instar.api.invocation.BackendDirectory;
+import dev.instar.api.invocation.BackendStatus;
+import dev.instar.api.invocation.Invocation;
+import dev.instar.api.invocation.Invoker;
+import dev.instar.api.invocation.Outcome;
+import dev.instar.api.invocation.Preparer;
+import dev.instar.api.log.FunctionLogs;
+import dev.instar.api.sandbox.SandboxBackend;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeoutException;
+import org.osgi.framework.Constants;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
+import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.component.annotations.ReferenceCardinality;
+import org.osgi.service.component.annotations.ReferencePolicy;
+import org.osgi.service.component.annotations.ReferencePolicyOption;
+import org.osgi.service.metatype.annotations.Designate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Brings calls to sandboxes.
+ *
+ * <pre>
+ *   invoke ─▶ version ─▶ {@link Backends} route ─▶ {@link Generation} ─▶ {@link Pool} ─▶ {@link Desk} slot ─▶ {@link Run}
+ *                              │ none: wait                │ not prepared:   │ none: wait in line
+ *                              ▼                           ▼ {@link Preparation}        ▼
+ *                                      {@link WaitingRoom} bounds how many wait
+ * </pre>
+ * A step that finds its ground gone (a generation that drains, a pool that was retired because its version was removed) sends the call
+ * back to the first step, so a swap of a backend costs a waiting call nothing but another look, and a removed version is not found any
+ * more. A call that has its slot is in flight: it goes on to its end where it is.
+ *
+ * <p>The warm path takes the lock of its pool twice, for a deque operation each, and none other of ours; it makes no look-up of services.
+ * Locks, invariants and their order are told at {@link Desk}; who closes what, at {@link Slot} and {@link Run}.
+ */
+@Component(immediate = true, configurationPid = Config.PID, service = {Invoker.class, Preparer.class, BackendDirectory.class, FunctionListener.class})
+@Designate(ocd = Config.class)
+public final class Scheduler implements Invoker, Preparer, BackendDirectory, FunctionListener {
+  private static final Logger LOG = LoggerFactory.getLogger(Scheduler.class);
+
+  private final WaitingRoom room;
+  private final Desk desk;
+  private final Backends backends;
+  private final Watchdog watchdog = new Watchdog();
+  private final InProcessThreads threads;
+  private final Preparations preparations;
+  private final Map<SandboxBackend, Generation> arrivals = new IdentityHashMap<>();
+  private volatile boolean stopping;
+
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  volatile FunctionRegistry registry;
+
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  volatile ImageStore images;
+
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  volatile FunctionLogs logs;
+
+  /** For Declarative Services. */
+  @Activate
+  public Scheduler(Config config) {
+    this(Settings.of(config));
+  }
+
+  Scheduler(Settings settings) {
+    room = new WaitingRoom(settings);
+    desk = new Desk(settings);
+    backends = new Backends(desk);
+    threads = new InProcessThreads(settings);
+    preparations = new Preparations(settings, () -> images, watchdog);
+    watchdog.arm(Clock.in(settings.sweep()), this::sweep);
+  }
+
+  /** Edited configuration: holds from now on, without a restart. */
+  @Modified
+  void modified(Config config) {
+    apply(Settings.of(config));
+  }
+
+  void apply(Settings settings) {
+    room.apply(settings);
+    threads.apply(settings);
+    preparations.apply(settings);
+    desk.apply(settings);
+  }
+
+  /** Refuses new calls, lets those that run end within the drain time, kills the others, closes everything. */
+  @Deactivate
+  void stop() {
+    stopping = true;
+    backends.close(desk.settings().drain().toNanos());
+    threads.close();
+    preparations.close();
+    watchdog.close();
+  }
+
+  @Reference(service = SandboxBackend.class, cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  void bindBackend(SandboxBackend backend, Map<String, Object> properties) {
+    try {
+      Generation generation = backends.arrived(backend, properties.get(Constants.SERVICE_RANKING) instanceof Integer ranking ? ranking : 0);
+      synchronized (arrivals) {
+        arrivals.put(backend, generation);
+      }
+    } catch (RuntimeException e) {
+      LOG.error("A sandbox backend could not be taken in: {}", backend.getClass().getName(), e);
+    }
+  }
+
+  /**
+   * Drains the backend before it returns. It must: the service is unregistered, and its bundle stopped, only after this method has
+   * returned, because events of services that go are delivered synchronously; that is what lets calls end on code that is still there.
+   */
+  void unbindBackend(SandboxBackend backend) {
+    Generation generation;
+    synchronized (arrivals) {
+      generation = arrivals.remove(backend);
+    }
+    if (generation != null) {
+      backends.departed(generation, desk.settings().drain().toNanos());
+    }
+  }
+
+  @Override
+  public Outcome invoke(Invocation invocation) throws InterruptedException {
+    try (Visit visit = new Visit(room, invocation)) {
+      Outcome outcome;
+      do {
+        outcome = attempt(invocation, visit);
+      } while (outcome == null);
+      return outcome;
+    } catch (InstarException e) {
+      return new Outcome.Failed(e.problem());
+    } catch (RuntimeException | Error e) {
+      LOG.error("Invocation {} of {} failed", invocation.id(), invocation.function(), e);
+      return new Outcome.Failed(Refusal.internal("The call of " + invocation.function(), invocation.id()));
+    }
+  }
+
+  /** Null: what it had chosen is gone; choose again. */
+  private Outcome attempt(Invocation invocation, Visit visit) throws InterruptedException {
+    if (stopping) {
+      throw Refusal.thrown(Refusal.stopping());
+    }
+    FunctionRegistry functions = registry;
+    if (functions == null) {
+      throw Refusal.thrown(Refusal.missing("function registry"));
+    }
+    Function function = functions.find(invocation.function()).orElseThrow(() -> notFound(invocation));
+    int number = invocation.version().orElse(function.active());
+    FunctionVersion version = function.version(number).orElseThrow(() -> new InstarException(ErrorCode.VERSION_NOT_FOUND,
+        invocation.function() + " has no version " + number + "."));
+    Limits limits = version.spec().limits();
+    if (invocation.input().length().orElse(0) > limits.inputBytes()) {
+      throw Refusal.thrown(Refusal.inputTooLarge(limits.inputBytes()));
+    }
+    visit.to(version);
+    Backends.Route route = backends.find(version);
+    if (route == null) {
+      visit.sit();
+      backends.await(version.spec().variants(), visit.deadline(), desk.settings().backendWait().toNanos());
+      return null;
+    }
+    Pool pool = route.generation().pool(version, route.variant());
+    if (pool == null) {
+      return null;
+    }
+    if (pool.prepared() == null) {
+      prepare(pool, visit);
+    }
+    if (pool.replaced() && function.active() == number) {
+      pool.replaced(false);
+    }
+    if (pool.prepared() == null) {
+      return null;
+    }
+    Slot slot = desk.acquire(pool, visit);
+    if (slot == null) {
+      return null;
+    }
+    if (!slot.empty() && !alive(slot)) {
+      slot.close();
+      return null;
+    }
+    Run run = new Run(visit, invocation, slot, watchdog, logs, threads);
+    if (route.generation().inProcess()) {
+      return run.on(desk.settings());
+    }
+    visit.stand();
+    return run.here();
+  }
+
+  private static InstarException notFound(Invocation invocation) {
+    return new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function " + invocation.function() + " on this node.");
+  }
+
+  /** What was idle may have died (its process was killed by the kernel). */
+  private static boolean alive(Slot slot) {
+    try {
+      return slot.sandbox().reusable();
+    } catch (RuntimeException e) {
+      return false;
+    }
+  }
+
+  /** Waits for the pool's preparation. Afterwards it is prepared, or retired. */
+  private void prepare(Pool pool, Visit visit) throws InterruptedException {
+    // The pool is in the table by now. A removal before that did not see it, but then the registry does not know the version any more.
+    if (!published(pool.version())) {
+      pool.retire();
+      return;
+    }
+    visit.sit();
+    Preparation preparation = pool.prepare(preparations);
+    if (preparation == null) {
+      return;
+    }
+    long began = Clock.now();
+    try {
+      preparation.await(visit.deadline());
+    } catch (TimeoutException e) {
+      throw visit.timedOut();
+    } finally {
+      visit.prepared(Clock.now() - began);
+    }
+  }
+
+  /** Whether the registry still has it; true when there is no registry to ask. */
+  private boolean published(FunctionVersion version) {
+    FunctionRegistry functions = registry;
+    return functions == null
+        || functions.find(version.name()).flatMap(f -> f.version(version.number())).filter(v -> v.uid().equals(version.uid())).isPresent();
+  }
+
+  @Override
+  public void prepare(FunctionVersion version) throws InterruptedException {
+    for (int i = 0; i < version.spec().variants().size(); i++) {
+      prepared(version, i);
+    }
+  }
+
+  /** The pool of a variant, prepared. */
+  private Pool prepared(FunctionVersion version, int index) throws InterruptedException {
+    Variant variant = version.spec().variants().get(index);
+    while (true) {
+      if (stopping) {
+        throw Refusal.thrown(Refusal.stopping());
+      }
+      Generation generation = backends.find(variant);
+      if (generation == null) {
+        long wait = desk.settings().backendWait().toNanos();
+        backends.await(List.of(variant), Clock.now() + wait, wait);
+        continue;
+      }
+      Pool pool = generation.pool(version, index);
+      if (pool == null) {
+        continue;
+      }
+      Preparation preparation = pool.prepare(preparations);
+      if (preparation != null) {
+        try {
+          // Each preparation is bounded, so the wait for those before it is too.
+          preparation.await(Clock.NEVER);
+        } catch (TimeoutException e) {
+          throw new IllegalStateException(e);
+        }
+      }
+      if (pool.prepared() != null) {
+        return pool;
+      }
+    }
+  }
+
+  @Override
+  public void forget(FunctionVersion version) {
+    versionRemoved(version);
+  }
+
+  @Override
+  public void versionRemoved(FunctionVersion version) {
+    backends.all().forEach(generation -> generation.each(version, Pool::retire));
+  }
+
+  @Override
+  public void versionDeactivated(FunctionVersion version) {
+    backends.all().forEach(generation -> generation.each(version, pool -> pool.replaced(true)));
+  }
+
+  @Override
+  public List<BackendStatus> backends() {
+    return backends.statuses();
+  }
+
+  @Override
+  public Map<String, String> describe(FunctionVersion version) throws InterruptedException {
+    if (!published(version)) {
+      throw new InstarException(ErrorCode.VERSION_NOT_FOUND, "There is no " + version.label() + " on this node.");
+    }
+    while (true) {
+      Backends.Route route = backends.find(version);
+      Pool pool = prepared(version, route == null ? 0 : route.variant());
+      if (!pool.pin()) {
+        continue;
+      }
+      try {
+        Map<String, String> facts = Backends.describe(pool.generation(), pool.variant());
+        facts.putAll(pool.prepared().describe());
+        Limits limits = version.spec().limits();
+        facts.put("memoryBytes", Long.toString(limits.memoryBytes()));
+        facts.put("timeoutMillis", Long.toString(limits.timeout().toMillis()));
+        facts.put("inputBytes", Long.toString(limits.inputBytes()));
+        facts.put("outputBytes", Long.toString(limits.outputBytes()));
+        facts.put("logBytes", Long.toString(limits.logBytes()));
+        facts.put("concurrency", Integer.toString(limits.concurrency()));
+        return facts;
+      } finally {
+        pool.unpin();
+      }
+    }
+  }
+
+  /** On a thread of its own, because closing takes time that the watchdog has not got. */
+  private void sweep() {
+    Thread.ofVirtual().name("instar-sweep").start(() -> {
+      try {
+        long now = Clock.now();
+        desk.pools().forEach(pool -> pool.expire(now));
+      } catch (RuntimeException e) {
+        LOG.error("Closing what has been idle too long failed", e);
+      } finally {
+        watchdog.arm(Clock.in(desk.settings().sweep()), this::sweep);
+      }
+    });
+  }
+
+  /** For tests: what must be back at nothing when no call is there. */
+  Desk desk() {
+    return desk;
+  }
+
+  WaitingRoom room() {
+    return room;
+  }
+
+  Watchdog watchdog() {
+    return watchdog;
+  }
+
+  InProcessThreads threads() {
+    return threads;
+  }
+}

@@ -1,0 +1,167 @@
+package dev.instar.scheduler;
+
+import dev.instar.api.sandbox.PreparedFunction;
+import dev.instar.api.sandbox.Sandbox;
+import dev.instar.api.sandbox.StartContext;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A lease of the right to have one sandbox: of a place in its pool, and of a unit of the node's and the backend's capacity. It is given
+ * before the sandbox exists and closes exactly once, with the sandbox.
+ *
+ * <pre>
+ *   granted ──start──▶ busy ──Pool.release──▶ idle ──Pool.takeIdle or hand-over──▶ busy
+ *      └───────────────────────┴──────close────┴──▶ closed (once; sandbox first, then place and unit)
+ * </pre>
+ * Whoever holds it (the call that it was granted to, then the pool, then the next call) must either release or close it. {@link #kill}
+ * comes from other threads and never from a holder's duty: a killed slot is never used again, and its holder closes it. The monitor
+ * guards what kill, start and close see of each other and is a leaf: nothing is locked under it.
+ */
+final class Slot {
+  private static final Logger LOG = LoggerFactory.getLogger(Slot.class);
+
+  /** Why a sandbox was killed. */
+  enum Cause { DEADLINE, INTERRUPTED, DRAINED, RESET_OVERDUE }
+
+  private final Pool pool;
+  private final String id;
+  private Slot predecessor;
+  private Sandbox sandbox;
+  private Thread starter;
+  private boolean closed;
+  private volatile Cause killed;
+  /** Under the desk's lock: whether it still has its unit of capacity, or another slot took it over. */
+  private boolean unit = true;
+  /** Under the pool's lock. */
+  private long idleSince;
+
+  /** @param predecessor the sandbox that makes room for this one and is closed before this one starts; null when there was room */
+  Slot(Pool pool, String id, Slot predecessor) {
+    this.pool = pool;
+    this.id = id;
+    this.predecessor = predecessor;
+  }
+
+  Pool pool() {
+    return pool;
+  }
+
+  String id() {
+    return id;
+  }
+
+  /** The sandbox of a slot that one holds and that was started. */
+  Sandbox sandbox() {
+    return sandbox;
+  }
+
+  /** Whether there is no sandbox in it yet. */
+  boolean empty() {
+    return sandbox == null;
+  }
+
+  /** Why it was killed; null when it was not. */
+  Cause killed() {
+    return killed;
+  }
+
+  /** Starts its sandbox on this thread. What fails leaves the slot to its holder, who closes it. */
+  void start(PreparedFunction prepared, StartContext context) throws InterruptedException {
+    closePredecessor();
+    synchronized (this) {
+      if (killed != null) {
+        throw new InterruptedException("killed before its start");
+      }
+      starter = Thread.currentThread();
+    }
+    Sandbox made = null;
+    try {
+      made = prepared.start(context);
+    } finally {
+      synchronized (this) {
+        starter = null;
+        sandbox = made;
+        if (killed != null) {
+          // The interrupt was ours and must not meet what this thread does next.
+          Thread.interrupted();
+        }
+      }
+    }
+    if (killed != null) {
+      throw new InterruptedException("killed during its start");
+    }
+  }
+
+  /** Ends what runs in it, from any thread. The first cause counts. After close it does nothing. */
+  void kill(Cause cause) {
+    synchronized (this) {
+      if (closed) {
+        return;
+      }
+      if (killed == null) {
+        killed = cause;
+      }
+      if (sandbox != null) {
+        try {
+          sandbox.kill();
+        } catch (Throwable e) {
+          LOG.error("Killing sandbox {} of {} failed", id, pool.version().label(), e);
+        }
+      } else if (starter != null) {
+        starter.interrupt();
+      }
+    }
+  }
+
+  /** Closes the sandbox, then gives place and unit back. Takes as long as the sandbox's close, up to two seconds. Idempotent. */
+  void close() {
+    synchronized (this) {
+      if (closed) {
+        return;
+      }
+      closed = true;
+    }
+    closePredecessor();
+    if (sandbox != null) {
+      try {
+        sandbox.close();
+      } catch (Throwable e) {
+        LOG.error("Closing sandbox {} of {} failed", id, pool.version().label(), e);
+      }
+    }
+    pool.gone(this);
+  }
+
+  /** The same on a thread of its own, for whom the wait is not. The pool counts the slot until it is closed, so a drain waits for it. */
+  void closeAside() {
+    Thread.ofVirtual().name("instar-close-" + id).start(this::close);
+  }
+
+  private void closePredecessor() {
+    Slot before = predecessor;
+    predecessor = null;
+    if (before != null) {
+      before.close();
+    }
+  }
+
+  /** Under the desk's lock. Another slot takes this one's unit; the caller closes this one. */
+  void cedeUnit() {
+    unit = false;
+  }
+
+  /** Under the desk's lock. */
+  boolean hasUnit() {
+    return unit;
+  }
+
+  /** Under the pool's lock. */
+  void idleSince(long moment) {
+    idleSince = moment;
+  }
+
+  long idleSince() {
+    return idleSince;
+  }
+}

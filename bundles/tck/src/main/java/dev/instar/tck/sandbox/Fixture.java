@@ -1,0 +1,33 @@
+package dev.instar.tck.sandbox;
+
+/** The functions that the suite calls. Each backend brings them in a form that it runs. Text is UTF-8 without a line break at its end. */
+public enum Fixture {
+  /** Answers with its input, byte for byte, whatever its size. */
+  ECHO,
+  /** Reads its input in small pieces and answers each piece before it reads the next, with no buffering of its own. */
+  SLOW_READER,
+  /** Answers {@code ignored} and ends without having read its input. */
+  IGNORE_INPUT,
+  /** Does what its sandbox forbids or what cannot go on: an {@code unreachable}, an abort. */
+  TRAP,
+  /** Ends by itself with exit code 7. */
+  FAIL,
+  /** Computes for ever, with no call to its host. */
+  SPIN,
+  /** Sleeps in its host for at least a minute. */
+  SLEEP,
+  /** Takes memory until it is refused more, then answers in decimal digits how many bytes it has got; or is ended while it does so. */
+  GROW,
+  /** Calls itself for ever. */
+  RECURSE,
+  /** Writes its answer for ever. */
+  FLOOD,
+  /** Writes its input to its log (standard error) and answers {@code logged}. */
+  LOG,
+  /** Adds one to a number in its memory, which begins at zero, and answers it in decimal digits. */
+  COUNTER,
+  /** Answers the value of the environment variable that its input names; nothing when there is none. */
+  ENV,
+  /** Is refused when it is prepared, or at the latest when it is started. */
+  BAD
+}

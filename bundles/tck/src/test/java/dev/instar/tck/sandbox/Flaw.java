@@ -1,0 +1,48 @@
+package dev.instar.tck.sandbox;
+
+/** What can be wrong with a backend, each with the test of the suite that finds it. */
+enum Flaw {
+  NONE(""),
+  DESCRIBES_ITSELF_ANEW("describesItselfAndAlwaysTheSame"),
+  SAYS_NOTHING_OF_ITS_ENTRY("preparedFunctionTellsItsEntryAndItsReset"),
+  SAYS_IT_DOES_NOT_RESET("sandboxesResetWhenTheDescriptionSaysSo"),
+  DROPS_THE_LAST_BYTE("echoesEverySize(int)"),
+  MIXES_ANSWERS("concurrentSandboxesDoNotMixTheirAnswers"),
+  BUFFERS_THE_INPUT("answerStreamsWhileInputStillComes"),
+  WAITS_FOR_THE_INPUT("aFunctionNeedNotWaitForItsInput"),
+  DROPS_THE_LOG("whatTheFunctionLogsArrivesBeforeTheCallEnds"),
+  FORGETS_THE_ENVIRONMENT("theFunctionSeesItsEnvironment"),
+  PASSES_THE_NODES_ENVIRONMENT("theFunctionDoesNotSeeTheEnvironmentOfTheNode"),
+  DOES_NOT_RESET("stateIsUndoneByAResetAndKeptWithoutOne"),
+  SHARES_STATE("sandboxesOfOneFunctionShareNoState"),
+  FAILS_A_SECOND_RESET("resetCanComeTwiceAndBeforeTheFirstCall"),
+  HIDES_THE_EXIT_CODE("anExitCodeIsReported"),
+  LETS_A_TRAP_THROUGH("aTrapHurtsOnlyItsOwnCall"),
+  BOUNDS_NO_MEMORY("memoryIsBounded"),
+  HIDES_THE_OUTPUT_LIMIT("aFloodEndsAtTheLimitOfTheOutput"),
+  HIDES_THE_INPUT_LIMIT("inputOverItsLimitEndsTheCall"),
+  TAKES_A_GONE_CALLER_FOR_A_TRAP("aCallerThatGoesWhileItReadsEndsTheCall"),
+  TAKES_A_CUT_INPUT_FOR_ITS_END("aCallerThatGoesWhileItSendsEndsTheCall"),
+  TAKES_BAD_ARTIFACTS("aBadArtifactIsRefused"),
+  IGNORES_KILL("killEndsARunningCall(dev.instar.tck.sandbox.Fixture)"),
+  TAKES_A_KILL_FOR_SUCCESS("killEndsARunningCall(dev.instar.tck.sandbox.Fixture)"),
+  LEAVES_THE_INTERRUPT_FLAG("killEndsARunningCall(dev.instar.tck.sandbox.Fixture)"),
+  FORGETS_AN_EARLY_KILL("killBeforeACallEndsTheCall"),
+  IS_REUSABLE_AFTER_A_KILL("killCanComeTwiceAndAfterTheCall"),
+  THROWS_ON_A_LATE_KILL("killAfterCloseDoesNothing"),
+  KILLS_ITS_NEIGHBOURS("killHitsOnlyItsOwnSandbox"),
+  SWALLOWS_INTERRUPTS("anInterruptEndsTheCall(dev.instar.tck.sandbox.Fixture)"),
+  IS_REUSABLE_AFTER_AN_INTERRUPT("anInterruptEndsTheCall(dev.instar.tck.sandbox.Fixture)"),
+  LEAVES_A_CALL_RUNNING("closeEndsARunningCall"),
+  THROWS_ON_A_SECOND_CLOSE("closeIsIdempotentAndEndsTheSandbox"),
+  CALLS_WHEN_CLOSED("closeIsIdempotentAndEndsTheSandbox"),
+  STARTS_WHEN_CLOSED("aClosedPreparedFunctionStartsNothing"),
+  LEAKS_A_THREAD("cyclesLeaveNothing"),
+  LEAKS_A_PROCESS("echoesEveryByteValue");
+
+  final String test;
+
+  Flaw(String test) {
+    this.test = test;
+  }
+}

@@ -1,0 +1,182 @@
+package dev.instar.launcher.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.instar.launcher.ExitCode;
+import dev.instar.launcher.Failure;
+import dev.instar.launcher.cli.Arguments.Name;
+import dev.instar.launcher.cli.Arguments.Size;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code instar deploy}. */
+@Command(name = "deploy", description = {"Uploads a function, or a whole tree of them, and lets it answer calls.",
+    "A function that is there already gets a new version."},
+    footer = {"", "Examples:", "  instar deploy me/shout shout.wasm --memory 64Mi --timeout 5s", "  instar deploy --tree /usr/local/faasm/wasm"})
+public final class DeployCommand implements Callable<Integer> {
+  /** One function, or a tree. */
+  static final class What {
+    @ArgGroup(exclusive = false, multiplicity = "1")
+    One one;
+    @Option(names = "--tree", required = true, paramLabel = "DIR", description = "Deploy every <user>/<function>/function.wasm of a Faasm function tree: of DIR/wasm, or of DIR itself.")
+    Path tree;
+  }
+
+  /** One function. */
+  static final class One {
+    @Parameters(index = "0", paramLabel = "NAME", converter = Arguments.NameConverter.class, description = "The function, as user/function.")
+    Name name;
+    @Parameters(index = "1", paramLabel = "PATH", description = "A WebAssembly module (.wasm), a bundle (.tgz), or a program for the process backend.")
+    Path artifact;
+  }
+
+  @Spec
+  private CommandSpec spec;
+  @ArgGroup(multiplicity = "1")
+  private What what;
+  @Option(names = "--memory", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "Memory of a sandbox, e.g. 64Mi.")
+  private Optional<Size> memory;
+  @Option(names = "--timeout", paramLabel = "TIME", converter = Arguments.DurationConverter.class, description = "How long a call may take, e.g. 30s.")
+  private Optional<Duration> timeout;
+  @Option(names = "--concurrency", paramLabel = "N", description = "Sandboxes of this function at one time.")
+  private Optional<Integer> concurrency;
+  @Option(names = "--env", paramLabel = "KEY=VALUE", description = "An environment variable; may be repeated.")
+  private Map<String, String> environment = Map.of();
+  @Option(names = "--label", paramLabel = "KEY=VALUE", description = "A label; may be repeated.")
+  private Map<String, String> labels = Map.of();
+  @Option(names = "--backend", paramLabel = "NAME", description = "The backend that must run it (default: any that can).")
+  private Optional<String> backend;
+  @Option(names = "--no-activate", description = "Keep the version that answers calls now; see 'instar activate'.")
+  private boolean inactive;
+  @Mixin
+  private Output output;
+  @Mixin
+  private NodeOption node;
+
+  @Override
+  public Integer call() throws Exception {
+    try (NodeClient client = node.connect()) {
+      if (what.tree != null) {
+        return tree(client);
+      }
+      JsonNode version = deploy(client, what.one.name, what.one.artifact);
+      if (output.json()) {
+        Output.print(version);
+      } else {
+        System.out.println("Deployed " + what.one.name + ", version " + version.path("number").asInt() + (inactive ? " (not active)" : "") + ".");
+      }
+      return ExitCode.OK;
+    }
+  }
+
+  private int tree(NodeClient client) throws Failure, InterruptedException {
+    List<Path> modules = modules(what.tree);
+    ArrayNode results = Output.JSON.createArrayNode();
+    List<String> failed = new ArrayList<>();
+    for (Path module : modules) {
+      Path directory = module.getParent();
+      Name name = new Name(directory.getParent().getFileName().toString(), directory.getFileName().toString());
+      ObjectNode result = results.addObject().put("function", name.toString());
+      try {
+        int number = deploy(client, name, module).path("number").asInt();
+        result.put("version", number);
+        if (!output.json()) {
+          System.out.println(name + ": version " + number);
+        }
+      } catch (Failure failure) {
+        if (failure.exitCode() == ExitCode.UNREACHABLE) {
+          throw failure;
+        }
+        failed.add(name.toString());
+        result.put("error", failure.getMessage());
+        if (!output.json()) {
+          System.out.println(name + ": failed: " + failure.getMessage());
+        }
+      }
+    }
+    if (output.json()) {
+      Output.print(results);
+    } else {
+      System.out.println(modules.size() - failed.size() + " deployed, " + failed.size() + " failed");
+    }
+    if (!failed.isEmpty()) {
+      throw new Failure(ExitCode.FAILED, failed.size() + " of " + modules.size() + " functions could not be deployed: " + String.join(", ", failed));
+    }
+    return ExitCode.OK;
+  }
+
+  /** The modules of a Faasm tree: of its folder {@code wasm} where there is one. */
+  private static List<Path> modules(Path tree) throws Failure {
+    Path root = Files.isDirectory(tree.resolve("wasm")) ? tree.resolve("wasm") : tree;
+    try (Stream<Path> files = Files.walk(root, 3)) {
+      List<Path> modules = files.filter(f -> root.relativize(f).getNameCount() == 3 && f.endsWith("function.wasm")).sorted().toList();
+      if (modules.isEmpty()) {
+        throw new Failure(ExitCode.FAILED, "There is no function in " + root + "; a tree has <user>/<function>/function.wasm.");
+      }
+      return modules;
+    } catch (IOException e) {
+      throw new Failure(ExitCode.FAILED, "The tree " + root + " cannot be read: " + Reason.of(e) + ".", e);
+    }
+  }
+
+  private JsonNode deploy(NodeClient client, Name name, Path artifact) throws Failure, InterruptedException {
+    JsonNode image;
+    try (Progress progress = Progress.of("Uploading " + artifact)) {
+      if (!Files.isRegularFile(artifact)) {
+        throw new Failure(ExitCode.FAILED, "There is no file " + artifact + ".");
+      }
+      image = client.upload("/v1/images", BodyPublishers.ofFile(artifact));
+    } catch (FileNotFoundException e) {
+      throw new Failure(ExitCode.FAILED, "The file " + artifact + " cannot be read by this user.", e);
+    }
+    ObjectNode body = Output.JSON.createObjectNode();
+    ObjectNode variant = body.putArray("variants").addObject();
+    variant.put("digest", image.path("digest").asText());
+    variant.put("kind", image.path("kind").asText());
+    backend.ifPresent(b -> variant.put("backend", b));
+    ObjectNode limits = Output.JSON.createObjectNode();
+    memory.ifPresent(m -> limits.put("memory", m.bytes()));
+    timeout.ifPresent(t -> limits.put("timeout", t.toMillis()));
+    concurrency.ifPresent(c -> limits.put("concurrency", c));
+    if (!limits.isEmpty()) {
+      body.set("limits", limits);
+    }
+    map(body, "environment", environment);
+    map(body, "labels", labels);
+    body.put("activate", !inactive);
+    try (Progress progress = Progress.of("Preparing " + name)) {
+      return client.post(name.path() + "/versions", body);
+    }
+  }
+
+  private void map(ObjectNode body, String member, Map<String, String> map) {
+    if (!map.isEmpty()) {
+      ObjectNode json = body.putObject(member);
+      map.forEach((key, value) -> {
+        if (key.isEmpty()) {
+          throw new ParameterException(spec.commandLine(), "'=" + value + "' has no name before the '='");
+        }
+        json.put(key, value);
+      });
+    }
+  }
+}

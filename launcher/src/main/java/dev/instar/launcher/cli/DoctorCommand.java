@@ -1,0 +1,172 @@
+package dev.instar.launcher.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.instar.launcher.Distribution;
+import dev.instar.launcher.ExitCode;
+import dev.instar.launcher.Failure;
+import dev.instar.launcher.node.DataPlace;
+import dev.instar.launcher.node.ListenAddress;
+import dev.instar.launcher.node.Node;
+import dev.instar.launcher.node.NodeOptions;
+import java.io.IOException;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+/** {@code instar doctor}. */
+@Command(name = "doctor", description = {"Says whether this machine can run a node, and which backends; names the one thing that each lacks.",
+    "It asks the node at the URL; where there is none, or for the backends that are not switched on there, it starts a node of its own for a moment."})
+public final class DoctorCommand implements Callable<Integer> {
+  private static final Duration START = Duration.ofSeconds(60);
+
+  @Mixin
+  private Output output;
+  @Mixin
+  private NodeOption node;
+
+  @Override
+  public Integer call() throws Exception {
+    Distribution distribution = Distribution.locate();
+    ArrayNode checks = Output.JSON.createArrayNode();
+    check(checks, "jdk", "ok", Runtime.version() + " in " + System.getProperty("java.home"), "");
+    Optional<JsonNode> running = askRunning();
+    place(checks, distribution, running.isPresent());
+
+    ArrayNode backends = Output.JSON.createArrayNode();
+    Set<String> known = new HashSet<>();
+    running.ifPresent(answer -> answer.path("backends").forEach(b -> {
+      known.add(b.path("name").asText());
+      backends.add(((ObjectNode) b.deepCopy()).put("switchedOn", true));
+    }));
+    for (JsonNode b : askOwn(distribution).path("backends")) {
+      if (known.add(b.path("name").asText())) {
+        backends.add(((ObjectNode) b.deepCopy()).put("switchedOn", false));
+      }
+    }
+    boolean usable = false;
+    for (JsonNode b : backends) {
+      usable |= b.path("usable").asBoolean();
+    }
+    if (output.json()) {
+      ObjectNode all = Output.JSON.createObjectNode();
+      all.put("node", running.isPresent() ? node.url().toString() : null);
+      all.set("checks", checks);
+      all.set("backends", backends);
+      Output.print(all);
+    } else {
+      print(checks, backends, running.isPresent());
+    }
+    if (!usable) {
+      throw new Failure(ExitCode.MISSING, "No backend can run on this machine, so no function can.");
+    }
+    return ExitCode.OK;
+  }
+
+  private Optional<JsonNode> askRunning() throws Failure, InterruptedException {
+    try (NodeClient client = node.connect()) {
+      return Optional.of(client.get("/v1/backends"));
+    } catch (NodeClient.Refused e) {
+      throw e;
+    } catch (Failure e) {
+      return Optional.empty();
+    }
+  }
+
+  /** The backends of a node with everything on, that lives as long as the question. */
+  private static JsonNode askOwn(Distribution distribution) throws Failure, InterruptedException {
+    Path data;
+    try {
+      data = Files.createTempDirectory("instar-doctor");
+    } catch (IOException e) {
+      throw new Failure(ExitCode.MISSING, "No temporary directory can be made in " + System.getProperty("java.io.tmpdir") + ": " + Reason.of(e) + ".", e);
+    }
+    // Its warnings would be about itself, not about this machine.
+    System.setProperty("instar.console.level", "OFF");
+    Set<String> features = new HashSet<>(distribution.features());
+    try (Progress progress = Progress.of("Asking the backends");
+        Node own = Node.start(distribution, new NodeOptions(data, distribution.config(), OptionalInt.of(0), Optional.of("127.0.0.1"), features, Map.of()));
+        NodeClient client = new NodeClient(own.awaitListening(START))) {
+      long end = System.nanoTime() + START.toNanos();
+      while (!client.readiness().isMissingNode() && System.nanoTime() < end) {
+        Thread.sleep(20);
+      }
+      return client.get("/v1/backends");
+    } finally {
+      delete(data);
+    }
+  }
+
+  private static void delete(Path tree) {
+    try {
+      Files.walkFileTree(tree, new SimpleFileVisitor<>() {
+        @Override
+        public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+          Files.delete(file);
+          return FileVisitResult.CONTINUE;
+        }
+
+        @Override
+        public FileVisitResult postVisitDirectory(Path directory, IOException e) throws IOException {
+          Files.delete(directory);
+          return FileVisitResult.CONTINUE;
+        }
+      });
+    } catch (IOException e) {
+      System.err.println("The temporary directory " + tree + " could not be deleted: " + Reason.of(e) + ".");
+    }
+  }
+
+  private static void place(ArrayNode checks, Distribution distribution, boolean running) throws Failure {
+    Path data = distribution.defaultData();
+    NodeOptions options = new NodeOptions(data, distribution.config(), OptionalInt.empty(), Optional.empty(), Set.of(), Map.of());
+    try {
+      DataPlace.check(data);
+      check(checks, "data directory", "ok", data + ", " + Output.size(Files.getFileStore(data).getUsableSpace()) + " free", "");
+    } catch (Failure e) {
+      check(checks, "data directory", running ? "in use" : "problem", e.getMessage(), "");
+    } catch (IOException e) {
+      check(checks, "data directory", "problem", Reason.of(e), "");
+    }
+    ListenAddress address = ListenAddress.of(options);
+    try {
+      address.checkFree();
+      check(checks, "port", "ok", address.port() + " on " + address.host() + " is free", "");
+    } catch (Failure e) {
+      check(checks, "port", running ? "in use" : "problem", e.getMessage(), "");
+    }
+  }
+
+  private static void check(ArrayNode checks, String name, String state, String detail, String remedy) {
+    ObjectNode check = checks.addObject().put("name", name).put("state", state).put("detail", detail);
+    if (!remedy.isEmpty()) {
+      check.put("remedy", remedy);
+    }
+  }
+
+  private void print(ArrayNode checks, ArrayNode backends, boolean running) {
+    System.out.println(running ? "A node answers at " + node.url() + "." : "No node answers at " + node.url() + "; the backends were asked in a node of its own.");
+    System.out.println();
+    List<List<String>> rows = new ArrayList<>();
+    checks.forEach(c -> rows.add(List.of(c.path("name").asText(), c.path("state").asText(), c.path("detail").asText())));
+    for (JsonNode b : backends) {
+      String state = b.path("usable").asBoolean() ? "ok" : "missing";
+      rows.add(List.of("backend " + b.path("name").asText(), state, BackendsCommand.detail(b).replaceFirst("^missing: ", "") + (running && !b.path("switchedOn").asBoolean() ? " (not switched on in the node)" : "")));
+    }
+    Output.table(List.of("WHAT", "STATE", "DETAIL"), rows);
+  }
+}

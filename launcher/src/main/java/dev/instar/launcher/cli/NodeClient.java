@@ -1,0 +1,151 @@
+package dev.instar.launcher.cli;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.MissingNode;
+import dev.instar.launcher.Distribution;
+import dev.instar.launcher.ExitCode;
+import dev.instar.launcher.Failure;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.ConnectException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpConnectTimeoutException;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublisher;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.channels.UnresolvedAddressException;
+import java.time.Duration;
+import java.util.concurrent.Executors;
+
+/** Talks to a node over its API; a failure is a {@link Failure} with the words of the node. */
+final class NodeClient implements AutoCloseable {
+  /** More of an error's body is not read. */
+  private static final int PROBLEM_BYTES = 256 << 10;
+
+  private final URI node;
+  private final HttpClient http = HttpClient.newBuilder()
+      .version(HttpClient.Version.HTTP_1_1)
+      .connectTimeout(Duration.ofSeconds(5))
+      .executor(Executors.newVirtualThreadPerTaskExecutor())
+      .build();
+
+  NodeClient(URI node) {
+    this.node = node;
+  }
+
+  URI node() {
+    return node;
+  }
+
+  JsonNode get(String path) throws Failure, InterruptedException {
+    return json("GET", path, BodyPublishers.noBody(), "");
+  }
+
+  JsonNode delete(String path) throws Failure, InterruptedException {
+    return json("DELETE", path, BodyPublishers.noBody(), "");
+  }
+
+  JsonNode post(String path, JsonNode body) throws Failure, InterruptedException {
+    return json("POST", path, BodyPublishers.ofString(body.toString()), "application/json");
+  }
+
+  JsonNode upload(String path, BodyPublisher artifact) throws Failure, InterruptedException {
+    return json("POST", path, artifact, "application/octet-stream");
+  }
+
+  private JsonNode json(String method, String path, BodyPublisher body, String contentType) throws Failure, InterruptedException {
+    try (InputStream answer = stream(method, path, body, contentType)) {
+      byte[] bytes = answer.readAllBytes();
+      return bytes.length == 0 ? MissingNode.getInstance() : Output.JSON.readTree(bytes);
+    } catch (JsonProcessingException e) {
+      throw new Failure(ExitCode.FAILED, "What answers at " + node + " is no Instar node: its answer to " + path + " is not JSON.", e);
+    } catch (IOException e) {
+      throw failure(e);
+    }
+  }
+
+  /** The body of a successful answer, as it arrives. */
+  InputStream stream(String method, String path, BodyPublisher body, String contentType) throws Failure, InterruptedException {
+    HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(node + path)).method(method, body).header("User-Agent", "instar/" + Distribution.version());
+    if (!contentType.isEmpty()) {
+      request.header("Content-Type", contentType);
+    }
+    try {
+      HttpResponse<InputStream> response = http.send(request.build(), BodyHandlers.ofInputStream());
+      if (response.statusCode() / 100 == 2) {
+        return response.body();
+      }
+      try (InputStream in = response.body()) {
+        throw refused(response, in.readNBytes(PROBLEM_BYTES));
+      }
+    } catch (IOException e) {
+      throw failure(e);
+    }
+  }
+
+  /** Whether the node says that it is ready; why not, if not. */
+  JsonNode readiness() throws Failure, InterruptedException {
+    try {
+      HttpResponse<byte[]> response = http.send(HttpRequest.newBuilder(URI.create(node + "/readyz")).timeout(Duration.ofSeconds(10)).build(), BodyHandlers.ofByteArray());
+      if (response.statusCode() == 200) {
+        return MissingNode.getInstance();
+      }
+      JsonNode answer = Output.JSON.readTree(response.body());
+      return answer.isMissingNode() ? Output.JSON.createObjectNode().put("status", response.statusCode()) : answer;
+    } catch (JsonProcessingException e) {
+      return Output.JSON.createObjectNode().put("detail", "its answer is not JSON");
+    } catch (IOException e) {
+      throw failure(e);
+    }
+  }
+
+  private Failure refused(HttpResponse<?> response, byte[] body) {
+    JsonNode problem;
+    try {
+      problem = Output.JSON.readTree(body);
+    } catch (IOException e) {
+      problem = MissingNode.getInstance();
+    }
+    if (!problem.path("code").isTextual()) {
+      return new Failure(ExitCode.FAILED, "What answers at " + node + " ended the request with HTTP status " + response.statusCode() + " and no further word; is it an Instar node?");
+    }
+    String title = problem.path("title").asText();
+    String detail = problem.path("detail").asText();
+    String code = problem.path("code").asText();
+    String id = response.headers().firstValue("Instar-Request-Id").map(i -> ", request " + i).orElse("");
+    return new Refused(code, Output.printable((title.isEmpty() ? "" : title + ": ") + detail + " (" + code + id + ")"));
+  }
+
+  private Failure failure(IOException e) {
+    for (Throwable t = e; t != null; t = t.getCause()) {
+      if (t instanceof ConnectException || t instanceof HttpConnectTimeoutException || t instanceof UnresolvedAddressException) {
+        return new Failure(ExitCode.UNREACHABLE, "No node answers at " + node + ". Start one with 'instar run', or name another with --url or INSTAR_URL.", e);
+      }
+    }
+    return new Failure(ExitCode.FAILED, "The connection to " + node + " broke: " + e.getMessage() + ". The node may have stopped; its log says more.", e);
+  }
+
+  @Override
+  public void close() {
+    http.shutdownNow();
+  }
+
+  /** The node refused, with a stable code. */
+  static final class Refused extends Failure {
+    private static final long serialVersionUID = 1;
+    private final String code;
+
+    Refused(String code, String message) {
+      super(ExitCode.FAILED, message);
+      this.code = code;
+    }
+
+    String code() {
+      return code;
+    }
+  }
+}
