@@ -127,8 +127,11 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
 
   private JsonNode tree() throws Refused {
     try {
-      if (writableByAll()) {
-        throw new Refused(List.of("The file " + file() + " is not used, because everybody on this machine may change it. Run: chmod o-w " + file()));
+      for (Path guarded : List.of(path, path.toAbsolutePath().getParent())) {
+        if (writableByAll(guarded)) {
+          throw new Refused(List.of("The file " + file() + " is not used, because everybody on this machine may change it. Run: chmod o-w "
+              + guarded.getFileName()));
+        }
       }
       if (Files.size(path) > MAX_BYTES) {
         throw new Refused(List.of("The file " + file() + " has " + Files.size(path) + " bytes; at most " + MAX_BYTES + " are read."));
@@ -148,10 +151,10 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
     }
   }
 
-  /** The owner and mode of the file are the credential for changing the node; where there are no modes, the directory's are trusted. */
-  private boolean writableByAll() throws IOException {
+  /** Owner and mode of the file and its directory are the credential for changing the node. Where files have no modes this says no. */
+  private static boolean writableByAll(Path guarded) throws IOException {
     try {
-      return Files.getPosixFilePermissions(path).contains(PosixFilePermission.OTHERS_WRITE);
+      return Files.getPosixFilePermissions(guarded).contains(PosixFilePermission.OTHERS_WRITE);
     } catch (UnsupportedOperationException e) {
       return false;
     }

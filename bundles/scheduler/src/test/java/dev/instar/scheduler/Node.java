@@ -31,10 +31,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 
@@ -52,7 +53,7 @@ final class Node implements AutoCloseable {
 
   Node(Settings settings, ScriptedBackend... backends) {
     scheduler = new Scheduler(settings);
-    scheduler.registry = new Registry();
+    scheduler.registry = new Registry(functions);
     scheduler.images = new Images();
     for (ScriptedBackend backend : backends) {
       bind(backend, 0);
@@ -127,7 +128,7 @@ final class Node implements AutoCloseable {
 
   Invocation invocation(String name, InputStream in, OutputStream out, Optional<Duration> timeout, boolean cold) {
     return new Invocation("call-" + ids.incrementAndGet(), FunctionName.parse(name), OptionalInt.empty(),
-        new CallInput(in, java.util.OptionalLong.empty()), out, timeout, cold);
+        new CallInput(in, OptionalLong.empty()), out, timeout, cold);
   }
 
   Outcome invoke(String name) throws InterruptedException {
@@ -221,7 +222,8 @@ final class Node implements AutoCloseable {
     assertEquals(Set.of(), scheduler.desk().pools(), "pools");
   }
 
-  private final class Registry implements FunctionRegistry {
+  /** A registry that only finds. */
+  record Registry(Map<FunctionName, Function> functions) implements FunctionRegistry {
     @Override
     public Optional<Function> find(FunctionName name) {
       return Optional.ofNullable(functions.get(name));
@@ -258,7 +260,8 @@ final class Node implements AutoCloseable {
     }
   }
 
-  private static final class Images implements ImageStore {
+  /** A content store that has one image. */
+  static final class Images implements ImageStore {
     @Override
     public Image add(InputStream content, long limit) {
       throw new UnsupportedOperationException();
