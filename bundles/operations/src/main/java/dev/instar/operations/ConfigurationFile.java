@@ -75,7 +75,8 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
   /** Its values, held against what the PID takes. @throws Refused naming all that does not fit */
   Dictionary<String, Object> read(Schema schema) throws Refused {
     if (schema.factory() && name.isEmpty()) {
-      throw new Refused(List.of("The file " + file() + " has no name of its own; call it " + pid + "~<name>" + SUFFIX + ", because there may be several."));
+      throw new Refused(List.of("The file " + file() + " has no name of its own; call it " + pid + "~<name>" + SUFFIX
+          + ", because there may be several."));
     }
     if (!schema.factory() && name.isPresent()) {
       throw new Refused(List.of("The file " + file() + " is not used, because there is only one such configuration; call it " + pid + SUFFIX + "."));
@@ -143,7 +144,8 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
       return tree;
     } catch (JsonProcessingException e) {
       String where = e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr();
-      throw new Refused(List.of("The file " + file() + " is no valid JSON" + where + ": " + e.getOriginalMessage().lines().findFirst().orElse("") + "."));
+      throw new Refused(List.of("The file " + file() + " is no valid JSON" + where + ": " + e.getOriginalMessage().lines().findFirst().orElse("")
+          + "."));
     } catch (NoSuchFileException e) {
       throw new Refused(List.of("The file " + file() + " has gone."));
     } catch (IOException e) {

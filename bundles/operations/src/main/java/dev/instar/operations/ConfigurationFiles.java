@@ -136,7 +136,8 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
           if (!schema.factory()) {
             apply(schema.pid());
           }
-          files.values().stream().filter(f -> f.pid().equals(schema.pid()) && f.name().isPresent()).map(ConfigurationFile::fullPid).toList().forEach(this::apply);
+          files.values().stream().filter(f -> f.pid().equals(schema.pid()) && f.name().isPresent()).map(ConfigurationFile::fullPid).toList()
+              .forEach(this::apply);
         }
       }
       case BundleEvent.UNINSTALLED -> schemas.remove(id);

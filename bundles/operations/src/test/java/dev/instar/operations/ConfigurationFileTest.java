@@ -94,11 +94,13 @@ class ConfigurationFileTest {
   void refusesAFileThatEverybodyMayChange() throws Exception {
     ConfigurationFile file = file("dev.instar.some.cfg.json", "{}");
     Files.setPosixFilePermissions(file.path(), PosixFilePermissions.fromString("rw-rw-rw-"));
-    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> file.read(some)).problems().getFirst().contains("chmod o-w dev.instar.some.cfg.json"));
+    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> file.read(some)).problems().getFirst()
+        .contains("chmod o-w dev.instar.some.cfg.json"));
     Files.setPosixFilePermissions(file.path(), PosixFilePermissions.fromString("rw-r--r--"));
     file.read(some);
     Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxrwxrwx"));
-    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> file.read(some)).problems().getFirst().contains("chmod o-w " + directory.getFileName()));
+    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> file.read(some)).problems().getFirst()
+        .contains("chmod o-w " + directory.getFileName()));
   }
 
   @Test
@@ -115,6 +117,7 @@ class ConfigurationFileTest {
   void tellsAFactorysFileFromAnother() throws Exception {
     assertTrue(refused(many, "{}").getFirst().contains("dev.instar.some~<name>.cfg.json"));
     ConfigurationFile named = file("dev.instar.some~x.cfg.json", "{}");
-    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> named.read(some)).problems().getFirst().contains("call it dev.instar.some.cfg.json"));
+    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> named.read(some)).problems().getFirst()
+        .contains("call it dev.instar.some.cfg.json"));
   }
 }

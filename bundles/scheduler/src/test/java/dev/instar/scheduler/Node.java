@@ -41,7 +41,8 @@ import java.util.function.BooleanSupplier;
 
 /** A scheduler with a registry and a content store in memory. Closing it checks that nothing is left of anything. */
 final class Node implements AutoCloseable {
-  private static final Settings DEFAULTS = new Settings(256, 256, 128, 32, Duration.ofMinutes(5), Duration.ofSeconds(10), Duration.ofHours(1), 2000, 4000, 100,
+  private static final Settings DEFAULTS = new Settings(256, 256, 128, 32, Duration.ofMinutes(5), Duration.ofSeconds(10), Duration.ofHours(1), 2000,
+      4000, 100,
       Duration.ofMinutes(1), 2, 8, 1, 2, Duration.ofSeconds(30), Duration.ofSeconds(10), Duration.ofSeconds(10));
   static final Digest DIGEST = Digest.of(new byte[] {1});
 
@@ -118,7 +119,8 @@ final class Node implements AutoCloseable {
   }
 
   FunctionVersion version(String name, Limits limits, Variant... variants) {
-    return new FunctionVersion(FunctionName.parse(name), 1, "uid-" + ids.incrementAndGet(), Instant.now(), new FunctionSpec(List.of(variants), limits, Map.of(), Map.of()));
+    return new FunctionVersion(FunctionName.parse(name), 1, "uid-" + ids.incrementAndGet(), Instant.now(),
+        new FunctionSpec(List.of(variants), limits, Map.of(), Map.of()));
   }
 
   void remove(FunctionVersion version) {

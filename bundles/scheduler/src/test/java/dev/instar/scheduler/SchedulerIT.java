@@ -58,7 +58,8 @@ import org.osgi.service.cm.ConfigurationAdmin;
 @Timeout(60)
 class SchedulerIT {
   private static final List<String> SHARED = List.of("org.slf4j;version=2.0.17", "org.osgi.service.cm;version=1.6.1", "dev.instar.api;version=0.1.0",
-      "dev.instar.api.function;version=0.1.0", "dev.instar.api.image;version=0.1.0", "dev.instar.api.invocation;version=0.1.0", "dev.instar.api.log;version=0.1.0",
+      "dev.instar.api.function;version=0.1.0", "dev.instar.api.image;version=0.1.0", "dev.instar.api.invocation;version=0.1.0",
+      "dev.instar.api.log;version=0.1.0",
       "dev.instar.api.sandbox;version=0.1.0");
   private final Map<FunctionName, Function> functions = new ConcurrentHashMap<>();
   private final AtomicInteger ids = new AtomicInteger();
@@ -69,10 +70,12 @@ class SchedulerIT {
   @BeforeEach
   void start(@TempDir Path storage) throws Exception {
     framework = ServiceLoader.load(FrameworkFactory.class).findFirst().orElseThrow()
-        .newFramework(Map.of(Constants.FRAMEWORK_STORAGE, storage.resolve("framework").toString(), Constants.FRAMEWORK_SYSTEMPACKAGES_EXTRA, String.join(",", SHARED)));
+        .newFramework(Map.of(Constants.FRAMEWORK_STORAGE, storage.resolve("framework").toString(), Constants.FRAMEWORK_SYSTEMPACKAGES_EXTRA,
+            String.join(",", SHARED)));
     framework.start();
     BundleContext context = framework.getBundleContext();
-    for (String library : List.of("org.osgi.util.function", "org.osgi.util.promise", "org.osgi.service.component-", "org.apache.felix.configadmin", "org.apache.felix.scr")) {
+    for (String library : List.of("org.osgi.util.function", "org.osgi.util.promise", "org.osgi.service.component-", "org.apache.felix.configadmin",
+        "org.apache.felix.scr")) {
       context.installBundle("reference:" + jar(library).toUri()).start();
     }
     bundle = context.installBundle("reference:" + Path.of(System.getProperty("instar.bundle")).toUri());
@@ -126,7 +129,8 @@ class SchedulerIT {
   }
 
   private Outcome invoke(String function) throws InterruptedException {
-    return invoker().invoke(new Invocation("call-" + ids.incrementAndGet(), new FunctionName("demo", function), OptionalInt.empty(), CallInput.of(new byte[0]),
+    return invoker().invoke(new Invocation("call-" + ids.incrementAndGet(), new FunctionName("demo", function), OptionalInt.empty(),
+        CallInput.of(new byte[0]),
         new ByteArrayOutputStream(), Optional.empty(), false));
   }
 
@@ -201,7 +205,8 @@ class SchedulerIT {
     });
     eventually("refuses", () -> {
       try {
-        return invoker.invoke(new Invocation("late", new FunctionName("demo", "f"), OptionalInt.empty(), CallInput.of(new byte[0]), new ByteArrayOutputStream(),
+        return invoker.invoke(new Invocation("late", new FunctionName("demo", "f"), OptionalInt.empty(), CallInput.of(new byte[0]),
+            new ByteArrayOutputStream(),
             Optional.of(Duration.ofMillis(1)), false)) instanceof Outcome.Failed refused && refused.problem().code() == ErrorCode.NOT_READY;
       } catch (InterruptedException e) {
         throw new AssertionError(e);
