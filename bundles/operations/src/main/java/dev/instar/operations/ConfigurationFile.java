@@ -75,7 +75,8 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
   /** Its values, held against what the PID takes. @throws Refused naming all that does not fit */
   Dictionary<String, Object> read(Schema schema) throws Refused {
     if (schema.factory() && name.isEmpty()) {
-      throw new Refused(List.of("The file " + file() + " has no name of its own; call it " + pid + "~<name>" + SUFFIX + ", because there may be several."));
+      throw new Refused(List.of("The file " + file() + " has no name of its own; call it " + pid + "~<name>" + SUFFIX
+          + ", because there may be several."));
     }
     if (!schema.factory() && name.isPresent()) {
       throw new Refused(List.of("The file " + file() + " is not used, because there is only one such configuration; call it " + pid + SUFFIX + "."));
@@ -127,8 +128,11 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
 
   private JsonNode tree() throws Refused {
     try {
-      if (writableByAll()) {
-        throw new Refused(List.of("The file " + file() + " is not used, because everybody on this machine may change it. Run: chmod o-w " + file()));
+      for (Path guarded : List.of(path, path.toAbsolutePath().getParent())) {
+        if (writableByAll(guarded)) {
+          throw new Refused(List.of("The file " + file() + " is not used, because everybody on this machine may change it. Run: chmod o-w "
+              + guarded.getFileName()));
+        }
       }
       if (Files.size(path) > MAX_BYTES) {
         throw new Refused(List.of("The file " + file() + " has " + Files.size(path) + " bytes; at most " + MAX_BYTES + " are read."));
@@ -140,7 +144,8 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
       return tree;
     } catch (JsonProcessingException e) {
       String where = e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr();
-      throw new Refused(List.of("The file " + file() + " is no valid JSON" + where + ": " + e.getOriginalMessage().lines().findFirst().orElse("") + "."));
+      throw new Refused(List.of("The file " + file() + " is no valid JSON" + where + ": " + e.getOriginalMessage().lines().findFirst().orElse("")
+          + "."));
     } catch (NoSuchFileException e) {
       throw new Refused(List.of("The file " + file() + " has gone."));
     } catch (IOException e) {
@@ -148,10 +153,10 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
     }
   }
 
-  /** The owner and mode of the file are the credential for changing the node; where there are no modes, the directory's are trusted. */
-  private boolean writableByAll() throws IOException {
+  /** Owner and mode of the file and its directory are the credential for changing the node. Where files have no modes this says no. */
+  private static boolean writableByAll(Path guarded) throws IOException {
     try {
-      return Files.getPosixFilePermissions(path).contains(PosixFilePermission.OTHERS_WRITE);
+      return Files.getPosixFilePermissions(guarded).contains(PosixFilePermission.OTHERS_WRITE);
     } catch (UnsupportedOperationException e) {
       return false;
     }

@@ -136,7 +136,8 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
           if (!schema.factory()) {
             apply(schema.pid());
           }
-          files.values().stream().filter(f -> f.pid().equals(schema.pid()) && f.name().isPresent()).map(ConfigurationFile::fullPid).toList().forEach(this::apply);
+          files.values().stream().filter(f -> f.pid().equals(schema.pid()) && f.name().isPresent()).map(ConfigurationFile::fullPid).toList()
+              .forEach(this::apply);
         }
       }
       case BundleEvent.UNINSTALLED -> schemas.remove(id);
@@ -180,7 +181,7 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
 
   private void forgetEarlierRuns() {
     try {
-      Configuration[] old = admin.listConfigurations("(service.pid=" + OURS + "*)");
+      Configuration[] old = admin.listConfigurations(null);
       for (Configuration configuration : old == null ? new Configuration[0] : old) {
         boolean kept = files.containsKey(configuration.getPid()) || schema(configuration.getPid()).filter(s -> !s.factory()).isPresent();
         if (!kept) {
@@ -217,7 +218,7 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
         refusals.remove(fullPid);
       }
     } catch (ConfigurationFile.Refused e) {
-      refuse(fullPid, file, e);
+      refuse(named, e.problems(), "It is not in force.");
     } catch (IOException e) {
       LOG.error("The configuration {} could not be stored", fullPid, e);
     }
@@ -237,6 +238,7 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
       return;
     }
     boolean fits = problems.isEmpty();
+    boolean first = !configured.contains(named.fullPid());
     for (Key key : schema.keys().values()) {
       String property = "instar.override." + named.fullPid() + "/" + key.id();
       String text = context.getProperty(property);
@@ -248,19 +250,22 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
         }
       }
     }
-    if (fits || !schema.factory() && !configured.contains(named.fullPid())) {
+    if (file.isEmpty() && values.isEmpty() && !schema.pid().startsWith(OURS)) {
+      // A library may take an empty configuration for something else than none.
+      delete(named);
+    } else if (fits || first && !schema.factory()) {
       set(named, values);
     }
     if (problems.isEmpty()) {
       refusals.remove(named.fullPid());
     } else {
-      refuse(named.fullPid(), named, new ConfigurationFile.Refused(problems));
+      refuse(named, problems, first ? "Until that is mended the defaults hold." : "Until that is mended the configuration before it holds.");
     }
   }
 
-  private void refuse(String fullPid, ConfigurationFile file, ConfigurationFile.Refused refused) {
-    refusals.put(fullPid, new Refusal(file.file(), refused.problems()));
-    refused.problems().forEach(problem -> LOG.error("{} {}", problem, configured.contains(fullPid) ? "The configuration before it stays." : ""));
+  private void refuse(ConfigurationFile file, List<String> problems, String consequence) {
+    refusals.put(file.fullPid(), new Refusal(file.file(), problems));
+    problems.forEach(problem -> LOG.error("{} {}", problem, consequence));
   }
 
   private void set(ConfigurationFile file, Dictionary<String, Object> values) throws IOException {

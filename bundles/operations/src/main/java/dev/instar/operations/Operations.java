@@ -168,7 +168,8 @@ public final class Operations implements HttpDialect {
   private List<Map<String, Object>> backends() {
     BackendDirectory directory = backends;
     if (directory == null) {
-      throw new InstarException(Problem.of(ErrorCode.NOT_READY, "The scheduler is not there. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
+      throw new InstarException(Problem.of(ErrorCode.NOT_READY, "The scheduler is not there. Try again in a moment.")
+          .retryAfter(Duration.ofSeconds(1)));
     }
     return directory.backends().stream().map(Operations::backend).toList();
   }

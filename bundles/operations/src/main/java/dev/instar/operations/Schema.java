@@ -52,7 +52,8 @@ record Schema(String pid, boolean factory, Map<String, Key> keys) {
             String factoryPid = in.getAttributeValue(null, "factoryPid");
             designate = factoryPid == null ? new Designate(in.getAttributeValue(null, "pid"), false) : new Designate(factoryPid, true);
           }
-          case "Object" -> schemas.add(new Schema(designate.pid, designate.factory, classes.getOrDefault(in.getAttributeValue(null, "ocdref"), Map.of())));
+          case "Object" -> schemas.add(new Schema(designate.pid, designate.factory,
+              classes.getOrDefault(in.getAttributeValue(null, "ocdref"), Map.of())));
           default -> { }
         }
       }

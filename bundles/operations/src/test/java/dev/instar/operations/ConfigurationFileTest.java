@@ -12,6 +12,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Dictionary;
 import java.util.List;
 import java.util.Optional;
+import java.util.jar.JarFile;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -93,13 +94,30 @@ class ConfigurationFileTest {
   void refusesAFileThatEverybodyMayChange() throws Exception {
     ConfigurationFile file = file("dev.instar.some.cfg.json", "{}");
     Files.setPosixFilePermissions(file.path(), PosixFilePermissions.fromString("rw-rw-rw-"));
-    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> file.read(some)).problems().getFirst().contains("chmod o-w"));
+    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> file.read(some)).problems().getFirst()
+        .contains("chmod o-w dev.instar.some.cfg.json"));
+    Files.setPosixFilePermissions(file.path(), PosixFilePermissions.fromString("rw-r--r--"));
+    file.read(some);
+    Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxrwxrwx"));
+    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> file.read(some)).problems().getFirst()
+        .contains("chmod o-w " + directory.getFileName()));
+  }
+
+  @Test
+  void theFileThatIsShippedFits() throws Exception {
+    try (JarFile jar = new JarFile(Framework.jar("dev.instar.scheduler").toFile())) {
+      List<Schema> schemas = Schema.read(jar.getInputStream(jar.getEntry("OSGI-INF/metatype/dev.instar.scheduler.Config.xml")));
+      assertEquals(1, schemas.size());
+      Dictionary<String, Object> values = ConfigurationFile.of(Path.of("../../config/dev.instar.scheduler.cfg.json")).read(schemas.getFirst());
+      assertEquals(256, values.get("max-sandboxes"));
+    }
   }
 
   @Test
   void tellsAFactorysFileFromAnother() throws Exception {
     assertTrue(refused(many, "{}").getFirst().contains("dev.instar.some~<name>.cfg.json"));
     ConfigurationFile named = file("dev.instar.some~x.cfg.json", "{}");
-    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> named.read(some)).problems().getFirst().contains("call it dev.instar.some.cfg.json"));
+    assertTrue(assertThrows(ConfigurationFile.Refused.class, () -> named.read(some)).problems().getFirst()
+        .contains("call it dev.instar.some.cfg.json"));
   }
 }

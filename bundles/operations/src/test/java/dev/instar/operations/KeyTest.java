@@ -88,7 +88,8 @@ class KeyTest {
     assertEquals("is 0; give a whole number from 1", unfit(list, "[1, 0]"));
     assertTrue(unfit(list, "1").startsWith("is 1; give a list"));
     assertEquals(9, key(Type.INTEGER, 1L, 10L).value("9"));
-    assertEquals("is \"nine\"; give a whole number from 1 to 10", assertThrows(Key.Unfit.class, () -> key(Type.INTEGER, 1L, 10L).value("nine")).getMessage());
+    assertEquals("is \"nine\"; give a whole number from 1 to 10", assertThrows(Key.Unfit.class, () -> key(Type.INTEGER, 1L, 10L).value("nine"))
+        .getMessage());
     assertEquals(false, key(Type.BOOLEAN, null, null).value("false"));
     assertThrows(Key.Unfit.class, () -> key(Type.BOOLEAN, null, null).value("yes"));
   }

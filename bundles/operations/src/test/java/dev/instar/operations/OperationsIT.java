@@ -246,8 +246,10 @@ class OperationsIT {
       assertEquals("ready", ready.get("status").asText());
       assertEquals("9.8.7", ready.get("version").asText());
       JsonNode backends = get(framework, "/v1/backends", 200).get("backends");
-      assertEquals("{\"name\":\"vm\",\"summary\":\"a test's\",\"kinds\":[\"wasm\"],\"shape\":\"in-process\",\"isolation\":\"virtual-machine\",\"resets\":false,"
-          + "\"version\":\"1\",\"usable\":false,\"missing\":\"/dev/kvm\",\"remedy\":\"modprobe kvm\",\"generation\":1,\"state\":\"active\",\"inFlight\":0,\"idle\":0,"
+      assertEquals("{\"name\":\"vm\",\"summary\":\"a test's\",\"kinds\":[\"wasm\"],\"shape\":\"in-process\","
+          + "\"isolation\":\"virtual-machine\",\"resets\":false,"
+          + "\"version\":\"1\",\"usable\":false,\"missing\":\"/dev/kvm\",\"remedy\":\"modprobe kvm\","
+          + "\"generation\":1,\"state\":\"active\",\"inFlight\":0,\"idle\":0,"
           + "\"served\":0}", backends.get(0).toString());
       assertEquals("engine 1.2", backends.get(1).get("detail").asText());
       JsonNode bundles = get(framework, "/v1/bundles", 200).get("bundles");
@@ -280,11 +282,13 @@ class OperationsIT {
   }
 
   private static JsonNode get(Framework framework, String path, int status) throws Exception {
-    RouteHandler handler = framework.service(HttpDialect.class).routes().stream().filter(r -> r.template().equals(path)).findFirst().orElseThrow().handler();
+    RouteHandler handler = framework.service(HttpDialect.class).routes().stream().filter(r -> r.template().equals(path)).findFirst().orElseThrow()
+        .handler();
     int[] answered = new int[1];
     JsonNode[] body = new JsonNode[1];
     ObjectMapper json = new ObjectMapper();
-    HttpExchange exchange = (HttpExchange) Proxy.newProxyInstance(OperationsIT.class.getClassLoader(), new Class<?>[] {HttpExchange.class}, (proxy, method, args) -> {
+    HttpExchange exchange = (HttpExchange) Proxy.newProxyInstance(OperationsIT.class.getClassLoader(), new Class<?>[] {HttpExchange.class},
+        (proxy, method, args) -> {
       if (args.length == 1 && args[0] instanceof Problem problem) {
         answered[0] = problem.code().status();
         body[0] = json.valueToTree(problem.members());
@@ -306,7 +310,8 @@ class OperationsIT {
   }
 
   private static <T> T nothing(Class<T> type) {
-    return type.cast(Proxy.newProxyInstance(OperationsIT.class.getClassLoader(), new Class<?>[] {type}, (proxy, method, args) -> switch (method.getName()) {
+    return type.cast(Proxy.newProxyInstance(OperationsIT.class.getClassLoader(), new Class<?>[] {type},
+        (proxy, method, args) -> switch (method.getName()) {
       case "hashCode" -> System.identityHashCode(proxy);
       case "equals" -> proxy == args[0];
       case "find" -> Optional.empty();
@@ -317,7 +322,8 @@ class OperationsIT {
   private static SandboxBackend backend(String name, Probe probe) {
     BackendDescription description = new BackendDescription(name, "a test's", Set.of("wasm"), BackendDescription.Shape.IN_PROCESS,
         BackendDescription.Isolation.VIRTUAL_MACHINE, false, "1");
-    return (SandboxBackend) Proxy.newProxyInstance(OperationsIT.class.getClassLoader(), new Class<?>[] {SandboxBackend.class}, (proxy, method, args) -> switch (method.getName()) {
+    return (SandboxBackend) Proxy.newProxyInstance(OperationsIT.class.getClassLoader(), new Class<?>[] {SandboxBackend.class},
+        (proxy, method, args) -> switch (method.getName()) {
       case "hashCode" -> System.identityHashCode(proxy);
       case "equals" -> proxy == args[0];
       case "describe" -> description;

@@ -4,21 +4,26 @@ import org.osgi.service.metatype.annotations.AttributeDefinition;
 import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
 /** Keys are dash-separated in the file: Declarative Services maps {@code $_$} to a dash. */
-@ObjectClassDefinition(name = "Instar scheduler", description = "How many sandboxes live, how long idle ones stay, how many calls wait and for how long.")
+@ObjectClassDefinition(name = "Instar scheduler",
+    description = "How many sandboxes live, how long idle ones stay, how many calls wait and for how long.")
 @interface Config {
   String PID = "dev.instar.scheduler";
 
   @AttributeDefinition(name = "Sandboxes of the node", min = "1", max = "100000",
-      description = "Sandboxes alive at one time on this node, idle ones included. At the limit the oldest idle sandbox of another function makes room.")
+      description = "Sandboxes alive at one time on this node, idle ones included."
+          + " At the limit the oldest idle sandbox of another function makes room.")
   int max$_$sandboxes() default 256;
 
-  @AttributeDefinition(name = "Sandboxes per backend", min = "1", max = "100000", description = "Sandboxes alive at one time in one backend, idle ones included.")
+  @AttributeDefinition(name = "Sandboxes per backend", min = "1", max = "100000",
+      description = "Sandboxes alive at one time in one backend, idle ones included.")
   int max$_$sandboxes$_$per$_$backend() default 256;
 
-  @AttributeDefinition(name = "Idle sandboxes of the node", min = "0", max = "100000", description = "Idle sandboxes kept at one time on this node; the longest idle go first.")
+  @AttributeDefinition(name = "Idle sandboxes of the node", min = "0", max = "100000",
+      description = "Idle sandboxes kept at one time on this node; the longest idle go first.")
   int max$_$idle() default 128;
 
-  @AttributeDefinition(name = "Idle sandboxes per function", min = "0", max = "10000", description = "Idle sandboxes kept at one time for one function version.")
+  @AttributeDefinition(name = "Idle sandboxes per function", min = "0", max = "10000",
+      description = "Idle sandboxes kept at one time for one function version.")
   int max$_$idle$_$per$_$function() default 32;
 
   @AttributeDefinition(name = "Idle time in seconds", min = "1", max = "86400", description = "How long a sandbox may be idle before it is closed.")
@@ -32,10 +37,12 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
       description = "How long what was prepared for a version (compiled code, unpacked files) is kept without a sandbox or a call.")
   int prepared$_$seconds() default 3600;
 
-  @AttributeDefinition(name = "Waiting calls per function", min = "1", max = "100000", description = "Calls of one function version that may wait; the next is refused with function-busy (429).")
+  @AttributeDefinition(name = "Waiting calls per function", min = "1", max = "100000",
+      description = "Calls of one function version that may wait; the next is refused with function-busy (429).")
   int queue$_$per$_$function() default 1024;
 
-  @AttributeDefinition(name = "Waiting calls of the node", min = "1", max = "1000000", description = "Calls that may wait on this node; the next is refused with node-busy (503).")
+  @AttributeDefinition(name = "Waiting calls of the node", min = "1", max = "1000000",
+      description = "Calls that may wait on this node; the next is refused with node-busy (503).")
   int queue() default 4096;
 
   @AttributeDefinition(name = "A user's share of the queue in percent", min = "1", max = "100",
@@ -51,13 +58,16 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   int in$_$process$_$threads() default 0;
 
   @AttributeDefinition(name = "Waiting in-process threads", min = "0", max = "10000",
-      description = "In-process calls that may wait for their caller's bytes without counting as running. Past it a slow caller holds a processor's place.")
+      description = "In-process calls that may wait for their caller's bytes without counting as running."
+          + " Past it a slow caller holds a processor's place.")
   int in$_$process$_$waiting() default 256;
 
-  @AttributeDefinition(name = "Stack of in-process threads in MiB", min = "1", max = "256", description = "How deep in-process functions may recurse. Takes effect for threads that start later.")
+  @AttributeDefinition(name = "Stack of in-process threads in MiB", min = "1", max = "256",
+      description = "How deep in-process functions may recurse. Takes effect for threads that start later.")
   int in$_$process$_$stack$_$mib() default 4;
 
-  @AttributeDefinition(name = "Preparing threads", min = "1", max = "256", description = "Versions that are prepared (compiled, unpacked) at one time.")
+  @AttributeDefinition(name = "Preparing threads", min = "1", max = "256",
+      description = "Versions that are prepared (compiled, unpacked) at one time.")
   int prepare$_$threads() default 2;
 
   @AttributeDefinition(name = "Preparing time in seconds", min = "1", max = "3600", description = "How long preparing one version may take.")

@@ -195,7 +195,8 @@ final class Desk {
     if (until >= visit.deadline()) {
       return visit.timedOut();
     }
-    return Refusal.thrown(pool.full() ? Refusal.functionBusy(visit.version(), settings.queueWait()) : Refusal.nodeBusy(visit.version(), settings.queueWait()));
+    return Refusal.thrown(pool.full() ? Refusal.functionBusy(visit.version(), settings.queueWait())
+        : Refusal.nodeBusy(visit.version(), settings.queueWait()));
   }
 
   /** Serves who can be served. */

@@ -186,7 +186,8 @@ final class Generation {
       busy += pool.busyCount();
       idle += pool.idleCount();
     }
-    return new BackendStatus(description, probe, number, leaving ? BackendStatus.State.DRAINING : BackendStatus.State.ACTIVE, busy, idle, served.sum());
+    return new BackendStatus(description, probe, number, leaving ? BackendStatus.State.DRAINING : BackendStatus.State.ACTIVE, busy, idle,
+        served.sum());
   }
 
   @Override

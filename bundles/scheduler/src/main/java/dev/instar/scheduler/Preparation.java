@@ -37,7 +37,8 @@ final class Preparation {
       end.get(Math.max(0, deadline - Clock.now()), TimeUnit.NANOSECONDS);
     } catch (ExecutionException e) {
       // A new one for each who waits: a stack is that of the thread that throws.
-      throw e.getCause() instanceof InstarException failure ? new InstarException(failure.problem(), failure) : new IllegalStateException(e.getCause());
+      throw e.getCause() instanceof InstarException failure ? new InstarException(failure.problem(), failure)
+          : new IllegalStateException(e.getCause());
     }
   }
 

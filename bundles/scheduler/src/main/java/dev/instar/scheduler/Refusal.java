@@ -31,7 +31,8 @@ final class Refusal {
   }
 
   static Problem userQueueFull(String user, int queue) {
-    return Problem.of(ErrorCode.NODE_BUSY, queue + " calls of functions of " + user + ", as many as one user may have, wait on this node already. Try again later.")
+    return Problem.of(ErrorCode.NODE_BUSY, queue + " calls of functions of " + user
+        + ", as many as one user may have, wait on this node already. Try again later.")
         .retryAfter(SOON);
   }
 
@@ -41,7 +42,8 @@ final class Refusal {
   }
 
   static Problem nodeBusy(FunctionVersion version, Duration waited) {
-    return Problem.of(ErrorCode.NODE_BUSY, "This node had no room for " + version.label() + " within " + shown(waited) + ". Try again later.").retryAfter(SOON);
+    return Problem.of(ErrorCode.NODE_BUSY, "This node had no room for " + version.label() + " within " + shown(waited) + ". Try again later.")
+        .retryAfter(SOON);
   }
 
   static Problem timedOut(FunctionVersion version, Duration limit) {
@@ -60,7 +62,8 @@ final class Refusal {
   }
 
   static Problem outputTooLarge(long limit) {
-    return Problem.of(ErrorCode.OUTPUT_TOO_LARGE, "The function wrote more than the " + limit + " bytes that its answer may have.", Map.of("limitBytes", limit));
+    return Problem.of(ErrorCode.OUTPUT_TOO_LARGE, "The function wrote more than the " + limit + " bytes that its answer may have.",
+        Map.of("limitBytes", limit));
   }
 
   static Problem drained(FunctionVersion version) {

@@ -111,7 +111,8 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     watchdog.close();
   }
 
-  @Reference(service = SandboxBackend.class, cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  @Reference(service = SandboxBackend.class, cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC,
+      policyOption = ReferencePolicyOption.GREEDY)
   void bindBackend(SandboxBackend backend, Map<String, Object> properties) {
     try {
       Generation generation = backends.arrived(backend, properties.get(Constants.SERVICE_RANKING) instanceof Integer ranking ? ranking : 0);

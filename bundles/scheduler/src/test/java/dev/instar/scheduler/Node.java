@@ -31,16 +31,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
 
 /** A scheduler with a registry and a content store in memory. Closing it checks that nothing is left of anything. */
 final class Node implements AutoCloseable {
-  private static final Settings DEFAULTS = new Settings(256, 256, 128, 32, Duration.ofMinutes(5), Duration.ofSeconds(10), Duration.ofHours(1), 2000, 4000, 100,
+  private static final Settings DEFAULTS = new Settings(256, 256, 128, 32, Duration.ofMinutes(5), Duration.ofSeconds(10), Duration.ofHours(1), 2000,
+      4000, 100,
       Duration.ofMinutes(1), 2, 8, 1, 2, Duration.ofSeconds(30), Duration.ofSeconds(10), Duration.ofSeconds(10));
   static final Digest DIGEST = Digest.of(new byte[] {1});
 
@@ -52,7 +54,7 @@ final class Node implements AutoCloseable {
 
   Node(Settings settings, ScriptedBackend... backends) {
     scheduler = new Scheduler(settings);
-    scheduler.registry = new Registry();
+    scheduler.registry = new Registry(functions);
     scheduler.images = new Images();
     for (ScriptedBackend backend : backends) {
       bind(backend, 0);
@@ -117,7 +119,8 @@ final class Node implements AutoCloseable {
   }
 
   FunctionVersion version(String name, Limits limits, Variant... variants) {
-    return new FunctionVersion(FunctionName.parse(name), 1, "uid-" + ids.incrementAndGet(), Instant.now(), new FunctionSpec(List.of(variants), limits, Map.of(), Map.of()));
+    return new FunctionVersion(FunctionName.parse(name), 1, "uid-" + ids.incrementAndGet(), Instant.now(),
+        new FunctionSpec(List.of(variants), limits, Map.of(), Map.of()));
   }
 
   void remove(FunctionVersion version) {
@@ -127,7 +130,7 @@ final class Node implements AutoCloseable {
 
   Invocation invocation(String name, InputStream in, OutputStream out, Optional<Duration> timeout, boolean cold) {
     return new Invocation("call-" + ids.incrementAndGet(), FunctionName.parse(name), OptionalInt.empty(),
-        new CallInput(in, java.util.OptionalLong.empty()), out, timeout, cold);
+        new CallInput(in, OptionalLong.empty()), out, timeout, cold);
   }
 
   Outcome invoke(String name) throws InterruptedException {
@@ -221,7 +224,8 @@ final class Node implements AutoCloseable {
     assertEquals(Set.of(), scheduler.desk().pools(), "pools");
   }
 
-  private final class Registry implements FunctionRegistry {
+  /** A registry that only finds. */
+  record Registry(Map<FunctionName, Function> functions) implements FunctionRegistry {
     @Override
     public Optional<Function> find(FunctionName name) {
       return Optional.ofNullable(functions.get(name));
@@ -258,7 +262,8 @@ final class Node implements AutoCloseable {
     }
   }
 
-  private static final class Images implements ImageStore {
+  /** A content store that has one image. */
+  static final class Images implements ImageStore {
     @Override
     public Image add(InputStream content, long limit) {
       throw new UnsupportedOperationException();

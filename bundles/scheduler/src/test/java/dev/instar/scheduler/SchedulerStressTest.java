@@ -99,7 +99,8 @@ class SchedulerStressTest {
     AtomicInteger interrupted = new AtomicInteger();
     Settings tight = settings("maxSandboxes", 8, "maxSandboxesPerBackend", 6, "maxIdle", 5, "maxIdlePerFunction", 2, "idle", Duration.ofMillis(20),
         "idleReplaced", Duration.ofMillis(5), "prepared", Duration.ofMillis(30), "functionQueue", 12, "queue", 40, "userPercent", 60,
-        "queueWait", Duration.ofMillis(200), "inProcessThreads", 3, "inProcessWaiting", 2, "backendWait", Duration.ofMillis(50), "drain", Duration.ofMillis(20));
+        "queueWait", Duration.ofMillis(200), "inProcessThreads", 3, "inProcessWaiting", 2, "backendWait", Duration.ofMillis(50), "drain",
+        Duration.ofMillis(20));
     try (Node node = new Node(tight, in, out)) {
       for (int i = 0; i < 6; i++) {
         deploy(node, i);
@@ -131,7 +132,8 @@ class SchedulerStressTest {
           case 1 -> node.scheduler.versionDeactivated(node.functions.get(FunctionName.parse(name(random.nextInt(6)))).activeVersion());
           case 2 -> {
             int which = random.nextInt(2);
-            ScriptedBackend next = disorderly(new ScriptedBackend(which == 0 ? "in" : "out", which == 0 ? Shape.IN_PROCESS : Shape.REMOTE, which == 0), random.nextLong());
+            ScriptedBackend next = disorderly(new ScriptedBackend(which == 0 ? "in" : "out", which == 0 ? Shape.IN_PROCESS : Shape.REMOTE,
+                which == 0), random.nextLong());
             if (random.nextBoolean()) {
               node.bind(next, 0);
               node.unbind(backends[which]);
@@ -171,7 +173,8 @@ class SchedulerStressTest {
         new Variant(Node.DIGEST, "wasm", Optional.of(i % 2 == 0 ? "in" : "out")));
   }
 
-  private static void call(Node node, Random random, AtomicInteger completed, AtomicInteger interrupted, Map<ErrorCode, AtomicInteger> failures) throws Exception {
+  private static void call(Node node, Random random, AtomicInteger completed, AtomicInteger interrupted,
+      Map<ErrorCode, AtomicInteger> failures) throws Exception {
     String name = name(random.nextInt(6));
     Optional<Duration> timeout = random.nextInt(4) == 0 ? Optional.of(Duration.ofMillis(1 + random.nextInt(20))) : Optional.empty();
     InputStream body = random.nextInt(8) == 0 ? new SlowInput(random.nextBoolean()) : new ByteArrayInputStream(new byte[] {(byte) random.nextInt()});

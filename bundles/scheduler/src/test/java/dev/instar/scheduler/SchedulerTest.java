@@ -743,7 +743,8 @@ class SchedulerTest {
           throw new IOException("reset by peer");
         }
       };
-      failed(ErrorCode.CALLER_GONE, node.scheduler.invoke(node.invocation("demo/echo", broken, new ByteArrayOutputStream(), Optional.empty(), false)));
+      failed(ErrorCode.CALLER_GONE, node.scheduler.invoke(node.invocation("demo/echo", broken, new ByteArrayOutputStream(), Optional.empty(),
+          false)));
     }
   }
 
@@ -860,7 +861,8 @@ class SchedulerTest {
       List<BackendStatus> statuses = node.scheduler.backends();
       assertEquals(List.of("best 1", "high 1", "low 1", "low 2"), statuses.stream().map(s -> s.description().name() + " " + s.generation()).toList());
       FunctionVersion best = node.deploy("demo/best", limits(1), new Variant(Node.DIGEST, Variant.WASM, Optional.of("best")));
-      InstarException refused = assertThrows(InstarException.class, () -> new Node(settings("backendWait", Duration.ZERO), missing).scheduler.prepare(best));
+      node.scheduler.apply(settings("backendWait", Duration.ZERO));
+      InstarException refused = assertThrows(InstarException.class, () -> node.scheduler.prepare(best));
       assertTrue(refused.problem().detail().contains("/dev/kvm") && refused.problem().detail().contains("modprobe kvm"), refused.problem().detail());
     }
   }
@@ -870,7 +872,8 @@ class SchedulerTest {
     ScriptedBackend one = new ScriptedBackend("one", Shape.REMOTE, false);
     ScriptedBackend two = new ScriptedBackend("two", Shape.REMOTE, false);
     try (Node node = new Node(one, two)) {
-      node.deploy("demo/h", limits(1), new Variant(Node.DIGEST, Variant.WASM, Optional.of("one")), new Variant(Node.DIGEST, Variant.WASM, Optional.of("two")));
+      node.deploy("demo/h", limits(1), new Variant(Node.DIGEST, Variant.WASM, Optional.of("one")),
+          new Variant(Node.DIGEST, Variant.WASM, Optional.of("two")));
       assertEquals("one", completed(node.invoke("demo/h")).backend());
       node.unbind(one);
       assertEquals("two", completed(node.invoke("demo/h")).backend());

@@ -652,6 +652,33 @@ public abstract class SandboxBackendSuite {
   }
 
   @Test
+  void killEndsACallWhoseCallerDoesNotRead() throws Exception {
+    Sandbox sandbox = start(Fixture.FLOOD);
+    CountDownLatch writing = new CountDownLatch(1);
+    OutputStream stuck = new OutputStream() {
+      @Override
+      public void write(int b) throws IOException {
+        writing.countDown();
+        try {
+          new CountDownLatch(1).await();
+        } catch (InterruptedException e) {
+          throw new InterruptedIOException();
+        }
+      }
+
+      @Override
+      public void write(byte[] b, int offset, int length) throws IOException {
+        write(0);
+      }
+    };
+    Attempt attempt = Attempt.of(description.shape(), sandbox, InputStream.nullInputStream(), stuck);
+    writing.await();
+    sandbox.kill();
+    assertCode(attempt.refused(bound()), ErrorCode.TIMED_OUT);
+    assertFalse(sandbox.reusable());
+  }
+
+  @Test
   void killBeforeACallEndsTheCall() throws Exception {
     Sandbox sandbox = start(Fixture.ECHO);
     sandbox.kill();

@@ -27,6 +27,7 @@ enum Flaw {
   IGNORES_KILL("killEndsARunningCall(dev.instar.tck.sandbox.Fixture)"),
   TAKES_A_KILL_FOR_SUCCESS("killEndsARunningCall(dev.instar.tck.sandbox.Fixture)"),
   LEAVES_THE_INTERRUPT_FLAG("killEndsARunningCall(dev.instar.tck.sandbox.Fixture)"),
+  DOES_NOT_REACH_A_STUCK_CALLER("killEndsACallWhoseCallerDoesNotRead"),
   FORGETS_AN_EARLY_KILL("killBeforeACallEndsTheCall"),
   IS_REUSABLE_AFTER_A_KILL("killCanComeTwiceAndAfterTheCall"),
   THROWS_ON_A_LATE_KILL("killAfterCloseDoesNothing"),

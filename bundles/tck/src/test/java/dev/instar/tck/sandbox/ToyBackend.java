@@ -278,7 +278,9 @@ final class ToyBackend implements SandboxBackend {
         return;
       }
       killed = true;
-      caller.ifPresent(Thread::interrupt);
+      if (flaw != Flaw.DOES_NOT_REACH_A_STUCK_CALLER) {
+        caller.ifPresent(Thread::interrupt);
+      }
       if (flaw == Flaw.KILLS_ITS_NEIGHBOURS) {
         synchronized (all) {
           all.forEach(one -> one.killed = true);
