@@ -19,6 +19,7 @@ import java.util.Hashtable;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * A file {@code <pid>.cfg.json}, or {@code <factory pid>~<name>.cfg.json}: one JSON object, in which comments are allowed.
@@ -30,6 +31,8 @@ import java.util.Optional;
 record ConfigurationFile(Path path, String pid, Optional<String> name) {
   static final String SUFFIX = ".cfg.json";
   private static final int MAX_BYTES = 1 << 20;
+  private static final Set<String> TYPES = Set.of("String", "Integer", "Long", "Float", "Double", "Byte", "Short", "Character", "Boolean", "String[]",
+      "Integer[]", "Long[]", "Double[]", "Boolean[]", "int", "long", "float", "double", "boolean");
   private static final ObjectMapper JSON = JsonMapper.builder(JsonFactory.builder()
           .enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
       .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS, DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS).build();
@@ -84,10 +87,15 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
     Dictionary<String, Object> values = new Hashtable<>();
     List<String> problems = new ArrayList<>();
     for (Map.Entry<String, JsonNode> entry : tree().properties()) {
-      Key key = schema.keys().get(entry.getKey());
+      String id = untyped(entry.getKey());
+      Key key = schema.keys().get(id);
       if (key == null) {
-        problems.add(file() + " has the key '" + entry.getKey() + "', which " + pid + " does not know"
-            + Schema.nearest(entry.getKey(), schema.keys().keySet()).map(n -> "; did you mean '" + n + "'?").orElse("; it has no keys."));
+        problems.add(file() + " has the key '" + id + "', which " + pid + " does not know"
+            + Schema.nearest(id, schema.keys().keySet()).map(n -> "; did you mean '" + n + "'?").orElse("; it has no keys."));
+        continue;
+      }
+      if (values.get(key.id()) != null) {
+        problems.add(file() + " gives the key '" + id + "' twice, with a type and without.");
         continue;
       }
       try {
@@ -102,23 +110,33 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
     return values;
   }
 
+  /**
+   * The key without the type that may follow it ("port:Integer"; OSGi Compendium 8, section 150.4.1). Its Metatype says the type, so a given
+   * one that is valid decides nothing.
+   */
+  private static String untyped(String key) {
+    int colon = key.indexOf(':');
+    return colon > 0 && TYPES.contains(key.substring(colon + 1)) ? key.substring(0, colon) : key;
+  }
+
   /** Its values as they are, for a PID that says nothing of its keys. */
   Dictionary<String, Object> read() throws Refused {
     Dictionary<String, Object> values = new Hashtable<>();
     for (Map.Entry<String, JsonNode> entry : tree().properties()) {
       JsonNode node = entry.getValue();
+      String id = untyped(entry.getKey());
       if (node.isTextual()) {
-        values.put(entry.getKey(), node.textValue());
+        values.put(id, node.textValue());
       } else if (node.isBoolean()) {
-        values.put(entry.getKey(), node.booleanValue());
+        values.put(id, node.booleanValue());
       } else if (node.isIntegralNumber() && node.canConvertToLong()) {
-        values.put(entry.getKey(), node.longValue());
+        values.put(id, node.longValue());
       } else if (node.isNumber()) {
-        values.put(entry.getKey(), node.doubleValue());
+        values.put(id, node.doubleValue());
       } else if (node.isArray()) {
         List<String> elements = new ArrayList<>();
         node.forEach(e -> elements.add(e.asText()));
-        values.put(entry.getKey(), elements.toArray(String[]::new));
+        values.put(id, elements.toArray(String[]::new));
       } else {
         throw new Refused(List.of("'" + entry.getKey() + "' in " + file() + " is neither a text, a number, true, false nor a list."));
       }
