@@ -57,6 +57,13 @@ class ConfigurationFileTest {
   }
 
   @Test
+  void aKeyMayCarryItsType() throws Exception {
+    assertEquals(4, file("dev.instar.some.cfg.json", "{\"size:Integer\": 4}").read(some).get("size"));
+    assertTrue(refused(some, "{\"size:Nonsense\": 4}").getFirst().contains("'size:Nonsense'"));
+    assertTrue(refused(some, "{\"size\": 4, \"size:Integer\": 5}").getFirst().contains("twice"));
+  }
+
+  @Test
   void readsValuesAndSkipsComments() throws Exception {
     Dictionary<String, Object> values = file("dev.instar.some.cfg.json", """
         {

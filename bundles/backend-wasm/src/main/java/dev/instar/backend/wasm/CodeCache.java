@@ -6,6 +6,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -121,7 +122,7 @@ final class CodeCache {
 
   private Path file(Digest module) {
     // The compiler's version goes into the name by its digest, so that any text will do.
-    return directory.resolve(module.hex() + "-" + Digest.of(compiler.getBytes(java.nio.charset.StandardCharsets.UTF_8)).hex().substring(0, 16) + SUFFIX);
+    return directory.resolve(module.hex() + "-" + Digest.of(compiler.getBytes(StandardCharsets.UTF_8)).hex().substring(0, 16) + SUFFIX);
   }
 
   private static void discard(Path file) {

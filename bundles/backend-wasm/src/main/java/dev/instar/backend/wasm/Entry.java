@@ -11,6 +11,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /** How a function is called: found by what its module exports. */
@@ -101,6 +102,6 @@ enum Entry {
   /** The exports that a running instance needs. */
   static Map<String, Export> needed(WasmModule module, Entry entry) {
     return IntStream.range(0, module.exportSection().exportCount()).mapToObj(module.exportSection()::getExport)
-        .filter(e -> e.name().equals(entry.export)).collect(java.util.stream.Collectors.toMap(Export::name, e -> e));
+        .filter(e -> e.name().equals(entry.export)).collect(Collectors.toMap(Export::name, e -> e));
   }
 }

@@ -57,7 +57,8 @@ final class Failures {
     }
     if (thrown instanceof OutOfMemoryError) {
       return new InstarException(Problem.of(ErrorCode.OUT_OF_MEMORY,
-          "The node's Java heap had no room left for the function; lower its memory limit or guest-memory-bytes, or give the node more (-Xmx)."), thrown);
+          "The node's Java heap had no room left for the function; lower its memory limit or guest-memory-bytes, or give the node more (-Xmx)."),
+          thrown);
     }
     LOG.error("A fault of the engine ended a function", thrown);
     return new InstarException(Problem.of(ErrorCode.INTERNAL, "The WebAssembly engine of this node failed; its log says more."), thrown);
@@ -85,7 +86,8 @@ final class Failures {
         return known[1];
       }
     }
-    LOG.warn("A trap without a name", e);
+    // Not louder: a guest chooses how often.
+    LOG.debug("A trap without a name", e);
     return "the engine stopped it";
   }
 

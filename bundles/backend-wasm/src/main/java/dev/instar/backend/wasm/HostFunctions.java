@@ -103,7 +103,8 @@ record HostFunctions(List<HostCall<Guest>> calls) {
   ImportValues bind(Guest guest) {
     List<ImportFunction> functions = new ArrayList<>(calls.size());
     for (HostCall<Guest> call : calls) {
-      functions.add(new HostFunction(call.module(), call.name(), call.type(), (instance, arguments) -> call.body().call(guest, guest.memory(), arguments)));
+      functions.add(new HostFunction(call.module(), call.name(), call.type(),
+          (instance, arguments) -> call.body().call(guest, guest.memory(), arguments)));
     }
     return ImportValues.builder().withFunctions(functions).build();
   }

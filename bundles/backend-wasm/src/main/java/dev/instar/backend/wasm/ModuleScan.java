@@ -241,7 +241,8 @@ final class ModuleScan {
       long initial = u32();
       long maximum = flags == 1 ? u32() : 65536;
       if (initial > 65536 || maximum > 65536 || initial > maximum) {
-        throw refuse("the memory has " + initial + " pages and may grow to " + maximum + "; at most 65536 exist, and the first is not over the second.");
+        throw refuse("the memory has " + initial + " pages and may grow to " + maximum
+            + "; at most 65536 exist, and the first is not over the second.");
       }
       if (initial > Memory.RUNTIME_MAX_PAGES) {
         throw refuse("the memory begins with " + initial + " pages; " + Memory.RUNTIME_MAX_PAGES + " (2 GiB) are offered.");

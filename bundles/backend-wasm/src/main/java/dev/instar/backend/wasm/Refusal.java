@@ -10,7 +10,8 @@ final class Refusal {
 
   /** @param section the section's name in the WebAssembly specification, or {@code module} */
   static InstarException of(String section, String detail) {
-    return new InstarException(ErrorCode.MODULE_REFUSED, (section.equals("module") ? "" : section + " section: ") + detail, Map.of("section", section));
+    String where = section.equals("module") ? "" : section + " section: ";
+    return new InstarException(ErrorCode.MODULE_REFUSED, where + detail, Map.of("section", section));
   }
 
   /** A name that a module gave, fit to be shown. */

@@ -1,5 +1,6 @@
 package dev.instar.backend.wasm;
 
+import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.wasm.ChicoryException;
 import com.dylibso.chicory.wasm.Version;
@@ -93,7 +94,7 @@ public final class WasmBackend implements SandboxBackend {
 
   @Deactivate
   void close() {
-    compilers.shutdownNow();
+    compilers.shutdownNow().forEach(task -> ((Preparation) task).stop());
     open.forEach(WasmFunction::close);
   }
 
@@ -111,7 +112,8 @@ public final class WasmBackend implements SandboxBackend {
   @Override
   public Probe probe() {
     // (module (func (export "_start"))): shows that code can be generated and loaded here.
-    byte[] smallest = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 7, 10, 1, 6, '_', 's', 't', 'a', 'r', 't', 0, 0, 10, 4, 1, 2, 0, 0x0b};
+    byte[] smallest = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 7, 10, 1, 6, '_', 's', 't', 'a', 'r', 't', 0, 0, 10, 4, 1, 2, 0,
+        0x0b};
     try {
       compiler.compile(smallest, ModuleScan.scan(smallest, bounds()));
       return new Probe.Usable("Chicory " + Version.version() + ", compiling to bytecode of Java " + Runtime.version().feature());
@@ -185,6 +187,13 @@ public final class WasmBackend implements SandboxBackend {
       }
     }
 
+    /** For one that waits still when the backend stops. */
+    synchronized void stop() {
+      failure = new InterruptedException();
+      finished = true;
+      notifyAll();
+    }
+
     synchronized void abandon() {
       abandoned = true;
       compilers.remove(this);
@@ -251,7 +260,8 @@ public final class WasmBackend implements SandboxBackend {
         Wasi.texts(request.version().spec().environment().entrySet().stream().map(e -> e.getKey() + "=" + e.getValue()).sorted().toList()),
         bounds.tableElements(), config.file$_$bytes(), compiled.interpreted() > 0, budget);
     List<String> ran = new ArrayList<>();
-    Guest guest = initialise(compiled, imports, entry, new LinearMemory(declared.initialPages(), maximum, budget), WasiImage.of(files), settings, ran);
+    LinearMemory memory = new LinearMemory(declared.initialPages(), maximum, budget);
+    Guest guest = initialise(compiled, imports, entry, memory, WasiImage.of(files), settings, ran);
     Snapshot snapshot;
     try {
       snapshot = Snapshot.of(guest, compiled, imports, entry, maximum, settings);
@@ -260,13 +270,15 @@ public final class WasmBackend implements SandboxBackend {
     }
     Map<String, String> description = new LinkedHashMap<>();
     description.put("entry", entry.description());
-    description.put("reset", "each call has an instance of its own, made from the state after initialisation: memory, globals, tables, descriptors, files");
+    description.put("reset",
+        "each call has an instance of its own, made from the state after initialisation: memory, globals, tables, descriptors, files");
     description.put("initialised", ran.isEmpty() ? "nothing to run" : "once, by " + String.join(", ", ran));
     description.put("memory", snapshot.pages() * (long) Memory.PAGE_SIZE + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
     description.put("imports", imports.names());
     description.put("code", compiled.compiled() + " functions compiled, " + compiled.interpreted() + " interpreted"
         + (compiled.cached() ? ", from the cache" : ""));
-    description.put("files", files.isPresent() ? "rootfs at /, a private view, writable up to " + config.file$_$bytes() + " bytes, kept in memory" : "none");
+    description.put("files", files.isPresent()
+        ? "rootfs at /, a private view, writable up to " + settings.fileBytes() + " bytes, kept in memory" : "none");
     WasmFunction function = new WasmFunction(snapshot, entry, description, open::remove);
     open.add(function);
     return function;
@@ -312,7 +324,7 @@ public final class WasmBackend implements SandboxBackend {
       if (guest != null) {
         guest.release();
       }
-      if (Thread.interrupted() || e instanceof com.dylibso.chicory.runtime.ChicoryInterruptedException) {
+      if (Thread.interrupted() || e instanceof ChicoryInterruptedException) {
         throw new InterruptedException();
       }
       throw initialisation(e, running, guest == null);

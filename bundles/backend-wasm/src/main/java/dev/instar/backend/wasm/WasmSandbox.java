@@ -9,7 +9,9 @@ import dev.instar.api.sandbox.Sandbox;
 import dev.instar.backend.wasm.wasi.GuestExit;
 import dev.instar.backend.wasm.wasi.Streams;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.io.OutputStream;
+import java.nio.channels.ClosedByInterruptException;
 import java.util.function.Consumer;
 
 /** A place for one call after the other, each in an instance of its own. */
@@ -97,8 +99,8 @@ final class WasmSandbox implements Sandbox, Resettable {
     boolean flag = Thread.currentThread().isInterrupted();
     boolean ended = thrown instanceof ChicoryInterruptedException || flag && !(thrown instanceof InstarException);
     for (Throwable cause = thrown; cause != null && !ended; cause = cause.getCause()) {
-      ended = cause instanceof InterruptedException || cause instanceof java.io.InterruptedIOException
-          || cause instanceof java.nio.channels.ClosedByInterruptException;
+      ended = cause instanceof InterruptedException || cause instanceof InterruptedIOException
+          || cause instanceof ClosedByInterruptException;
     }
     if (ended) {
       Thread.interrupted();

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -76,7 +77,8 @@ class CodeCacheTest {
     assertEquals(Optional.empty(), cache(1 << 20).find(Digest.of(new byte[] {2})));
     assertEquals(Optional.empty(), new CodeCache(directory, "compiler-2", 1 << 20).find(MODULE));
     // Nor does one that was copied to another's name.
-    Files.copy(files().getFirst(), directory.resolve(files().getFirst().getFileName().toString().replace(MODULE.hex(), Digest.of(new byte[] {2}).hex())));
+    String other = files().getFirst().getFileName().toString().replace(MODULE.hex(), Digest.of(new byte[] {2}).hex());
+    Files.copy(files().getFirst(), directory.resolve(other));
     assertEquals(Optional.empty(), cache(1 << 20).find(Digest.of(new byte[] {2})));
   }
 
@@ -92,7 +94,7 @@ class CodeCacheTest {
       Files.write(file, damaged);
       assertEquals(Optional.empty(), cache.find(MODULE), "byte " + i);
       assertEquals(List.of(), files());
-      Files.write(file, java.util.Arrays.copyOf(whole, i));
+      Files.write(file, Arrays.copyOf(whole, i));
       assertEquals(Optional.empty(), cache.find(MODULE), "cut after " + i);
       assertEquals(List.of(), files());
     }

@@ -13,6 +13,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -40,7 +41,8 @@ class FaasmCallTest {
 
   /** A function whose exec is this; $m is its argument. */
   private static byte[] exec(String declarations, String body) {
-    return Wat.compile("(module " + declarations + " (memory (export \"memory\") 1) (func (export \"exec\") (param $m i32) (result i32) (local $i i32) "
+    return Wat.compile("(module " + declarations + " (memory (export \"memory\") 1) "
+        + "(func (export \"exec\") (param $m i32) (result i32) (local $i i32) "
         + body + "))");
   }
 
@@ -77,7 +79,8 @@ class FaasmCallTest {
 
   @Test
   void theInputEndsWithANul() {
-    byte[] at = exec("", set(24, "(i32.const 1)") + "(i32.store8 " + field(4) + " (i32.load8_u (i32.add " + field(0) + field(20) + "))) (i32.const 0)");
+    byte[] at = exec("", set(24, "(i32.const 1)")
+        + "(i32.store8 " + field(4) + " (i32.load8_u (i32.add " + field(0) + field(20) + "))) (i32.const 0)");
     assertArrayEquals(new byte[1], node.once(at, "no NUL here").good().output());
   }
 
@@ -180,7 +183,7 @@ class FaasmCallTest {
     try (PreparedFunction prepared = node.prepare(echo); Sandbox sandbox = TestNode.start(prepared)) {
       for (int size : new int[] {0, 1, 65535, 65536, 1 << 20, 20 << 20, 3}) {
         byte[] input = new byte[size];
-        new java.util.Random(size).nextBytes(input);
+        new Random(size).nextBytes(input);
         assertArrayEquals(input, TestNode.call(sandbox, input).good().output());
       }
     }
@@ -198,9 +201,11 @@ class FaasmCallTest {
 
   @Test
   void whatAReactorPrintsIsForItsLog() {
-    byte[] print = exec("(import \"wasi_snapshot_preview1\" \"fd_write\" (func $w (param i32 i32 i32 i32) (result i32))) (data (i32.const 8) \"said\")",
+    byte[] print = exec("(import \"wasi_snapshot_preview1\" \"fd_write\" (func $w (param i32 i32 i32 i32) (result i32))) "
+            + "(data (i32.const 8) \"said\")",
         "(i32.store (i32.const 0) (i32.const 8)) (i32.store (i32.const 4) (i32.const 4)) "
-            + "(drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64))) (drop (call $w (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 64))) "
+            + "(drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64))) "
+            + "(drop (call $w (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 64))) "
             + "(i32.const 0)");
     TestNode.Answer answer = node.once(print, "").good();
     assertEquals("saidsaid", answer.log());

@@ -9,6 +9,7 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -80,7 +81,7 @@ class LinearMemoryTest {
           int n = random.nextInt(plain.length - at);
           byte with = random.nextBoolean() ? 0 : (byte) value;
           memory.fill(with, at, at + n);
-          java.util.Arrays.fill(plain, at, at + n, with);
+          Arrays.fill(plain, at, at + n, with);
         }
         case 10 -> {
           byte[] some = new byte[random.nextInt(Math.min(40_000, plain.length - at))];

@@ -264,7 +264,7 @@ class RefusedModulesTest {
   void aCompileBombEndsAtItsDeadline() {
     // Many functions over the size of a JVM method: the compiler starts again for each.
     byte[] large = new Binary().bytes(0).repeat(25_000, 0x41, 1, 0x1a, 0x41, 2, 0x1a).bytes(0x0b).done();
-    int count = 100;
+    int count = 20;
     Binary bodies = new Binary().u32(count);
     for (int i = 0; i < count; i++) {
       bodies.u32(large.length).bytes(large);
@@ -285,7 +285,8 @@ class RefusedModulesTest {
   @ValueSource(strings = {
       "(memory 1) (func $loop (loop $l (br $l))) (start $loop) (func (export \"_start\"))",
       "(memory 1) (func (export \"_initialize\") (loop $l (br_if $l (i32.const 1)))) (func (export \"exec\") (param i32) (result i32) (i32.const 0))",
-      "(memory 1) (func (export \"_faasm_zygote\") (result i32) (loop $l (br $l)) (i32.const 0)) (func (export \"exec\") (param i32) (result i32) (i32.const 0))",
+      "(memory 1) (func (export \"_faasm_zygote\") (result i32) (loop $l (br $l)) (i32.const 0)) "
+          + "(func (export \"exec\") (param i32) (result i32) (i32.const 0))",
       "(memory 1) (func $r (result i32) (drop (call $r)) (call $r)) (func (export \"_initialize\") (drop (call $r))) "
           + "(func (export \"exec\") (param i32) (result i32) (i32.const 0))"})
   void anInitialiserThatDoesNotEndIsEnded(String text) {

@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -56,7 +57,8 @@ class SandboxTest {
   }
 
   private static byte[] reactor(String declarations, String body) {
-    return Wat.compile("(module (memory (export \"memory\") 1) " + declarations + " (func (export \"exec\") (param $m i32) (result i32) (local $o i32) "
+    return Wat.compile("(module (memory (export \"memory\") 1) " + declarations
+        + " (func (export \"exec\") (param $m i32) (result i32) (local $o i32) "
         + "(local.set $o (i32.load (i32.add (local.get $m) (i32.const 4)))) (i32.store (i32.add (local.get $m) (i32.const 24)) (i32.const 8)) "
         + body + " (i32.const 0)))");
   }
@@ -89,7 +91,8 @@ class SandboxTest {
           + "(memory.init $segment (i32.const 100) (i32.const 0) (i32.const 1))" + answer(5, "(i32.load8_u (i32.const 100))")
           + "(table.init $t $passive (i32.const 4) (i32.const 0) (i32.const 1))" + answer(6, "(call_indirect (type $r) (i32.const 4))")
           + answer(7, "(i32.load8_u (i32.const 50000))")
-          + "(memory.fill (i32.const 0) (i32.const 67) (i32.const 65536)) (global.set $g (i32.const 99)) (drop (table.grow $t (ref.null func) (i32.const 9)))"
+          + "(memory.fill (i32.const 0) (i32.const 67) (i32.const 65536)) (global.set $g (i32.const 99)) "
+          + "(drop (table.grow $t (ref.null func) (i32.const 9)))"
           + "(table.set $t (i32.const 0) (ref.func $h)) (data.drop $segment) (elem.drop $passive) (drop (memory.grow (i32.const 2)))");
 
   @Test
@@ -149,7 +152,8 @@ class SandboxTest {
             (i32.store (i32.const 0) (i32.const 1000))
             (i32.store (i32.const 4) (i32.const 1000))
             (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
-            (if (call $open (i32.const 3) (i32.const 1) (i32.const 100) (i32.const 5) (i32.const 0) (i64.const 66) (i64.const 0) (i32.const 1) (i32.const 16))
+            (if (call $open (i32.const 3) (i32.const 1) (i32.const 100) (i32.const 5) (i32.const 0)
+                  (i64.const 66) (i64.const 0) (i32.const 1) (i32.const 16))
               (then (unreachable)))
             (i32.store (i32.const 4) (i32.load (i32.const 8)))
             (drop (call $write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 8)))
@@ -207,7 +211,8 @@ class SandboxTest {
 
   /** A function over the 64 KiB that a JVM method may have, which ends in these instructions. */
   private static byte[] interpreted(String end) {
-    String filler = IntStream.range(0, 12_000).mapToObj(i -> "(local.set 0 (i32.add (local.get 0) (i32.const " + i + ")))").collect(Collectors.joining("\n"));
+    String filler = IntStream.range(0, 12_000).mapToObj(i -> "(local.set 0 (i32.add (local.get 0) (i32.const " + i + ")))")
+        .collect(Collectors.joining("\n"));
     return Wat.compile("(module (memory 1) (func $large (param i32) (result i32) (if (i32.eqz (local.get 0)) (then " + filler + ")) " + end + ") "
         + "(func (export \"_start\") (drop (call $large (i32.const 1)))))");
   }
@@ -285,6 +290,23 @@ class SandboxTest {
     }
   }
 
+  @Test
+  void stoppingEndsPreparationsThatRunOrWait() throws Exception {
+    byte[] endless = Wat.compile("(module (memory 1) (func $loop (loop $l (br $l))) (start $loop) (func (export \"_start\")))");
+    try (ExecutorService pool = Executors.newFixedThreadPool(2)) {
+      List<Future<InstarException>> both = new ArrayList<>();
+      for (int i = 0; i < 2; i++) {
+        both.add(pool.submit(() -> assertThrows(InstarException.class, () -> node.prepare(endless))));
+      }
+      Thread.sleep(300);
+      node.close();
+      for (Future<InstarException> ended : both) {
+        assertEquals(ErrorCode.NOT_READY, ended.get(20, TimeUnit.SECONDS).code());
+      }
+      assertEquals(ErrorCode.NOT_READY, assertThrows(InstarException.class, () -> node.prepare(endless)).code());
+    }
+  }
+
   // ---- limits ----
 
   @Test
@@ -327,9 +349,10 @@ class SandboxTest {
 
   @Test
   void growingPastTheLimitGivesMinusOne() {
-    byte[] grow = reactor("", answer(0, "(i32.eq (memory.grow (i32.const 100)) (i32.const -1))") + answer(1, "(i32.ne (memory.grow (i32.const 2)) (i32.const -1))"));
+    byte[] grow = reactor("", answer(0, "(i32.eq (memory.grow (i32.const 100)) (i32.const -1))")
+        + answer(1, "(i32.ne (memory.grow (i32.const 2)) (i32.const -1))"));
     try (PreparedFunction prepared = node.prepare(grow, 10 << 16); Sandbox sandbox = TestNode.start(prepared)) {
-      assertArrayEquals(new byte[] {1, 1}, java.util.Arrays.copyOf(TestNode.call(sandbox, "").good().output(), 2));
+      assertArrayEquals(new byte[] {1, 1}, Arrays.copyOf(TestNode.call(sandbox, "").good().output(), 2));
     }
   }
 

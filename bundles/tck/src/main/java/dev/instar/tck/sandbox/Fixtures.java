@@ -13,7 +13,7 @@ public interface Fixtures {
   Image image(Fixture fixture) throws IOException;
 
   /**
-   * Why this backend has no form of a fixture, in a sentence; empty when it has one. The tests that need it are then reported as skipped for this
+   * Why this backend has no form of a fixture, in a sentence; empty when it has one. The tests that need it then pass with a report entry for this
    * reason: a gap in what is promised, so keep these few.
    */
   default Optional<String> inexpressible(Fixture fixture) {

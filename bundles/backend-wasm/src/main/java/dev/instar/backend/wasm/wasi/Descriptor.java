@@ -1,8 +1,5 @@
 package dev.instar.backend.wasm.wasi;
 
-import java.util.List;
-import java.util.Map;
-
 /** What a number of the descriptor table stands for. */
 abstract sealed class Descriptor {
   /** Standard input. */
@@ -21,8 +18,6 @@ abstract sealed class Descriptor {
   static final class OpenDirectory extends Descriptor {
     final FileView.Directory directory;
     final boolean preopened;
-    /** What a listing in progress shows; taken when it begins, so that cookies stay valid while entries come and go. */
-    List<Map.Entry<String, FileView.Node>> listing = List.of();
 
     OpenDirectory(FileView.Directory directory, boolean preopened) {
       this.directory = directory;

@@ -6,6 +6,7 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.LinkOption;
 import java.nio.file.StandardOpenOption;
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -29,8 +30,8 @@ import java.util.concurrent.TimeUnit;
  * files use up the node.
  */
 final class FileView {
-  /** What one file, directory or link that a guest makes is charged, beside its contents. */
-  static final int NODE_COST = 512;
+  /** What one file, directory or link that a guest makes is charged, beside its contents: some small objects and a name. */
+  static final int NODE_COST = 1024;
   private static final int MAX_NAME = 255;
   private static final int MAX_PATH = 4096;
   private static final int MAX_LINKS = 32;
@@ -72,11 +73,32 @@ final class FileView {
   final class Directory extends Node {
     private final FileImage.Folder base;
     private TreeMap<String, Node> entries;
+    private List<Map.Entry<String, Node>> listing = List.of();
+    private long listed = -1;
+    private long changes;
     Directory parent;
 
     private Directory(FileImage.Folder base, long time) {
       super(time);
       this.base = base;
+    }
+
+    /**
+     * The entries in an order that holds while a listing goes on, as entries come and go: it is taken anew only when one begins. One for all
+     * descriptors of the directory, so that many descriptors do not take many times the room.
+     */
+    List<Map.Entry<String, Node>> listing(boolean begins) {
+      if (begins && listed != changes) {
+        listing = entries().entrySet().stream().map(e -> Map.entry(e.getKey(), e.getValue())).toList();
+        listed = changes;
+      }
+      return listing;
+    }
+
+    @Override
+    void touch() {
+      changes++;
+      super.touch();
     }
 
     TreeMap<String, Node> entries() {
@@ -384,7 +406,14 @@ final class FileView {
     if (target.indexOf('\0') >= 0) {
       throw Errno.INVAL.failure();
     }
-    add(at, new SymbolicLink(target, now()));
+    SymbolicLink link = new SymbolicLink(target, now());
+    charge(link, 2L * target.length());
+    try {
+      add(at, link);
+    } catch (Errno.Failure e) {
+      free(link);
+      throw e;
+    }
   }
 
   private void add(Place at, Node node) {
@@ -596,7 +625,7 @@ final class FileView {
 
   /** Nanoseconds since 1970. */
   static long now() {
-    var t = java.time.Instant.now();
+    var t = Instant.now();
     return TimeUnit.SECONDS.toNanos(t.getEpochSecond()) + t.getNano();
   }
 }

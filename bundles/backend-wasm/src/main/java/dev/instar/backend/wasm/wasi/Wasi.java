@@ -4,6 +4,7 @@ import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.security.SecureRandom;
@@ -677,18 +678,13 @@ public final class Wasi {
     if (cookie < 0) {
       throw Errno.INVAL.failure();
     }
-    if (cookie == 0) {
-      List<Map.Entry<String, FileView.Node>> listing = new ArrayList<>();
-      listing.add(Map.entry(".", d.directory));
-      listing.add(Map.entry("..", d.directory.parent == null ? d.directory : d.directory.parent));
-      listing.addAll(d.directory.entries().entrySet().stream().map(e -> Map.entry(e.getKey(), e.getValue())).toList());
-      d.listing = listing;
-    }
+    List<Map.Entry<String, FileView.Node>> listing = d.directory.listing(cookie == 0);
     int used = 0;
-    for (long i = cookie; i < d.listing.size() && used < length; i++) {
-      Map.Entry<String, FileView.Node> entry = d.listing.get((int) i);
+    for (long i = cookie; i < listing.size() + 2 && used < length; i++) {
+      Map.Entry<String, FileView.Node> entry = i == 0 ? Map.entry(".", d.directory)
+          : i == 1 ? Map.entry("..", d.directory.parent == null ? d.directory : d.directory.parent) : listing.get((int) i - 2);
       byte[] name = entry.getKey().getBytes(StandardCharsets.UTF_8);
-      byte[] record = ByteBuffer.allocate(24 + name.length).order(java.nio.ByteOrder.LITTLE_ENDIAN)
+      byte[] record = ByteBuffer.allocate(24 + name.length).order(ByteOrder.LITTLE_ENDIAN)
           .putLong(i + 1).putLong(entry.getValue().inode).putInt(name.length).put(type(entry.getValue())).position(24).put(name).array();
       int n = Math.min(record.length, length - used);
       memory.write(pointer + used, record, 0, n);
@@ -839,7 +835,7 @@ public final class Wasi {
     memory.check(events, count * 32);
     // In and out may overlap: read everything first.
     byte[] in = memory.readBytes(subscriptions, count * 48);
-    ByteBuffer subs = ByteBuffer.wrap(in).order(java.nio.ByteOrder.LITTLE_ENDIAN);
+    ByteBuffer subs = ByteBuffer.wrap(in).order(ByteOrder.LITTLE_ENDIAN);
     long[] waits = new long[count];
     Errno[] outcomes = new Errno[count];
     boolean ready = false;
@@ -886,7 +882,7 @@ public final class Wasi {
       }
       Errno outcome = outcomes[i] == null ? Errno.SUCCESS : outcomes[i];
       byte[] event = new byte[32];
-      ByteBuffer.wrap(event).order(java.nio.ByteOrder.LITTLE_ENDIAN).putLong(subs.getLong(at)).putShort((short) outcome.number())
+      ByteBuffer.wrap(event).order(ByteOrder.LITTLE_ENDIAN).putLong(subs.getLong(at)).putShort((short) outcome.number())
           .put(in[at + 8]).putLong(16, clock || outcome != Errno.SUCCESS ? 0 : available(subs.getInt(at + 16), in[at + 8]));
       memory.write(events + n * 32, event, 0, 32);
       n++;
