@@ -58,8 +58,10 @@ public final class HttpListener implements AutoCloseable {
     threads.setName("http");
     threads.setDaemon(true);
     threads.setVirtualThreadsExecutor(VirtualThreads.getNamedVirtualThreadsExecutor("http-"));
-    server = new Server(threads);
+    server = new Server(threads, null, new RequestBuffers());
     http = new HttpConfiguration();
+    http.setUseInputDirectByteBuffers(false); // see RequestBuffers
+    http.setUseOutputDirectByteBuffers(true);
     http.setSendServerVersion(false);
     http.setSendXPoweredBy(false);
     http.setHttpCompliance(HttpCompliance.RFC7230); // Jetty's name for no violation allowed at all, as RFC 9110 and 9112 want it
