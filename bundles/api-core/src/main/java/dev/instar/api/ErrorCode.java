@@ -28,8 +28,12 @@ public enum ErrorCode {
   METHOD_NOT_ALLOWED("method-not-allowed", 405, "The method is not allowed here"),
   /** The state of the resource does not allow this now. */
   CONFLICT("conflict", 409, "The state does not allow this"),
-  /** A body, header or name is over its limit; the member {@code limitBytes} gives it. */
+  /** The request line, headers or body came more slowly than the listener takes them. */
+  TOO_SLOW("too-slow", 408, "The request came too slowly"),
+  /** A body or name is over its limit; the member {@code limitBytes} gives it. */
   TOO_LARGE("too-large", 413, "Too large"),
+  /** The request line and headers are over their limit; the member {@code limitBytes} gives it. */
+  HEADER_TOO_LARGE("header-too-large", 431, "The request's headers are too large"),
   /** The artifact is neither a WebAssembly module, nor a bundle, nor an executable. */
   UNSUPPORTED_ARTIFACT("unsupported-artifact", 422, "The artifact is of no supported kind"),
   /** A module is malformed, or imports what no backend offers; the detail names the section or import. */

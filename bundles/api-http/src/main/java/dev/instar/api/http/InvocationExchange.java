@@ -1,0 +1,119 @@
+package dev.instar.api.http;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.function.Function;
+import dev.instar.api.function.FunctionName;
+import dev.instar.api.function.FunctionRegistry;
+import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.invocation.CallInput;
+import dev.instar.api.invocation.Invocation;
+import dev.instar.api.invocation.Invoker;
+import dev.instar.api.invocation.Outcome;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * A call over HTTP, the same in every dialect: the request's body goes in, the function's raw output comes back as
+ * {@code application/octet-stream}, or a problem document.
+ *
+ * <ul>
+ *   <li>A body of known length up to {@link #HOLD} is read whole before the invoker is asked: a slow sender holds no sandbox. A larger one streams.
+ *   <li>Of the output as much is held back, so that a function which fails early is answered with a clean problem. A failure after that
+ *       cuts the connection or resets the stream.
+ *   <li>The answer bears {@code Instar-Startup}, {@code Instar-Version} and {@code Instar-Backend}, unless it was longer than what is held back: they
+ *       are known when the call ends.
+ *   <li>An invoker that is about to go (NOT_READY) is followed by its successor without the caller's noticing, where nothing has been consumed.
+ * </ul>
+ */
+public final class InvocationExchange {
+  /** Bytes held back of an answer, and read ahead of a body. */
+  public static final int HOLD = 64 << 10;
+
+  private static final Map<String, String> HEADERS = Map.of("Content-Type", "application/octet-stream");
+
+  private final ServiceSlot<FunctionRegistry> functions;
+  private final ServiceSlot<Invoker> invokers;
+  private final Duration serviceWait;
+
+  /** @param serviceWait how long a call waits while registry or invoker are being replaced */
+  public InvocationExchange(ServiceSlot<FunctionRegistry> functions, ServiceSlot<Invoker> invokers, Duration serviceWait) {
+    this.functions = functions;
+    this.invokers = invokers;
+    this.serviceWait = serviceWait;
+  }
+
+  /**
+   * Makes the call and answers the exchange.
+   *
+   * @param number the version to call; empty: the active one
+   * @param timeout shorter than the function's own, where the caller wants that
+   */
+  public void answer(HttpExchange exchange, FunctionName name, OptionalInt number, Optional<Duration> timeout) throws IOException, InterruptedException {
+    Function function = functions.await(serviceWait).find(name)
+        .orElseThrow(() -> new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function " + name + "; upload it first."));
+    FunctionVersion version = number.isEmpty() ? function.activeVersion() : function.version(number.getAsInt())
+        .orElseThrow(() -> new InstarException(ErrorCode.VERSION_NOT_FOUND, "The function " + name + " has no version " + number.getAsInt() + "."));
+    CallInput body = exchange.body(version.spec().limits().inputBytes());
+    boolean small = body.length().isPresent() && body.length().getAsLong() <= HOLD;
+    CallInput input = small ? CallInput.of(exchange.bodyBytes(HOLD)) : body;
+    HttpExchange.Streamed answer = exchange.stream(200, HEADERS, HOLD);
+    Output output = new Output(answer);
+
+    Invoker invoker = invokers.await(serviceWait);
+    Outcome outcome = invoker.invoke(new Invocation(exchange.requestId(), name, number, input, output, timeout, false));
+    if (refused(outcome) && small && !output.used && input.stream().available() == input.length().getAsLong()) {
+      Optional<Invoker> successor = invokers.awaitOther(Optional.of(invoker), serviceWait);
+      if (successor.isPresent()) {
+        outcome = successor.get().invoke(new Invocation(exchange.requestId(), name, number, input, output, timeout, false));
+      }
+    }
+    switch (outcome) {
+      case Outcome.Completed done -> {
+        if (!answer.committed()) {
+          answer.header("Instar-Startup", done.cold() ? "cold" : "warm");
+          answer.header("Instar-Version", Integer.toString(done.version().number()));
+          answer.header("Instar-Backend", done.backend());
+        }
+        answer.finish();
+      }
+      case Outcome.Failed failed -> throw new InstarException(failed.problem());
+    }
+  }
+
+  private static boolean refused(Outcome outcome) {
+    return outcome instanceof Outcome.Failed(Problem problem) && problem.code() == ErrorCode.NOT_READY;
+  }
+
+  /** Knows whether the function has written at all. */
+  private static final class Output extends OutputStream {
+    private final OutputStream answer;
+    private boolean used;
+
+    Output(OutputStream answer) {
+      this.answer = answer;
+    }
+
+    @Override
+    public void write(int b) throws IOException {
+      used = true;
+      answer.write(b);
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) throws IOException {
+      used = true;
+      answer.write(bytes, offset, length);
+    }
+
+    @Override
+    public void flush() throws IOException {
+      answer.flush();
+    }
+  }
+}

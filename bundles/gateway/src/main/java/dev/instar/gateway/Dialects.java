@@ -1,0 +1,166 @@
+package dev.instar.gateway;
+
+import dev.instar.api.http.HttpDialect;
+import dev.instar.api.http.Route;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The dialects that are there, and the table of their routes, which is replaced whole when one comes or goes. A request that finds no route, but would
+ * have found one a moment ago, waits: its dialect is most likely being replaced.
+ */
+public final class Dialects {
+  private static final Logger LOG = LoggerFactory.getLogger(Dialects.class);
+
+  private record Offer(HttpDialect dialect, List<Route> routes, int ranking, long id) {}
+
+  private record Departed(Offer offer, long atNanos) {}
+
+  private static final Comparator<Offer> BEST_FIRST = Comparator.comparingInt(Offer::ranking).reversed().thenComparingLong(Offer::id);
+
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition changed = lock.newCondition();
+  private final List<Offer> offers = new ArrayList<>();
+  private final Set<HttpDialect> leftOut = Collections.newSetFromMap(new IdentityHashMap<>());
+  private List<Departed> departed = List.of();
+  private volatile Routes routes = Routes.NONE;
+  private volatile Routes departedRoutes = Routes.NONE;
+
+  /** Takes a dialect, or its changed ranking; its routes are read once. */
+  public void add(HttpDialect dialect, Map<String, ?> properties) {
+    int ranking = properties.get("service.ranking") instanceof Integer value ? value : 0;
+    long id = properties.get("service.id") instanceof Long value ? value : Long.MAX_VALUE;
+    lock.lock();
+    try {
+      List<Route> read = List.of();
+      for (Offer known : List.copyOf(offers)) {
+        if (known.dialect() == dialect) {
+          offers.remove(known);
+          read = known.routes();
+        }
+      }
+      offers.add(new Offer(dialect, read.isEmpty() ? List.copyOf(dialect.routes()) : read, ranking, id));
+      rebuild();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Lets go of a dialect. It still ends the exchanges that it has been given. */
+  public void remove(HttpDialect dialect) {
+    lock.lock();
+    try {
+      for (Offer known : List.copyOf(offers)) {
+        if (known.dialect() == dialect) {
+          offers.remove(known);
+          if (!leftOut.remove(dialect)) {
+            List<Departed> all = new ArrayList<>(departed);
+            all.add(new Departed(known, System.nanoTime()));
+            departed = all;
+          }
+        }
+      }
+      rebuild();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** What a path leads to now. */
+  Optional<Routes.Match> match(List<String> segments) {
+    return routes.match(segments);
+  }
+
+  /** What a path leads to; waits where its dialect went less than {@code waitNanos} ago. */
+  Optional<Routes.Match> await(List<String> segments, long waitNanos) throws InterruptedException {
+    if (departedRoutes.match(segments).isEmpty()) {
+      return Optional.empty();
+    }
+    lock.lock();
+    try {
+      while (true) {
+        Optional<Routes.Match> match = routes.match(segments);
+        long left = 0;
+        for (Departed gone : departed) {
+          if (table(List.of(gone.offer())).match(segments).isPresent()) {
+            left = Math.max(left, gone.atNanos() + waitNanos - System.nanoTime());
+          }
+        }
+        if (match.isPresent() || left <= 0) {
+          forget(waitNanos);
+          return match;
+        }
+        changed.awaitNanos(left);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void forget(long waitNanos) {
+    long now = System.nanoTime();
+    departed = departed.stream().filter(gone -> now - gone.atNanos() < waitNanos).toList();
+    departedRoutes = table(departed.stream().map(Departed::offer).toList());
+  }
+
+  private void rebuild() {
+    offers.sort(BEST_FIRST);
+    Map<String, HttpDialect> taken = new HashMap<>();
+    List<Offer> served = new ArrayList<>();
+    for (Offer offer : offers) {
+      String objection = objection(offer, taken);
+      if (objection.isEmpty()) {
+        leftOut.remove(offer.dialect());
+        served.add(offer);
+        offer.routes().forEach(route -> taken.put(Routes.key(route), offer.dialect()));
+      } else if (leftOut.add(offer.dialect())) {
+        LOG.error("The dialect {} is left out: {}", offer.dialect().name(), objection);
+      }
+    }
+    routes = table(served);
+    // What is served again, by whoever, is waited for no longer.
+    departed = departed.stream().filter(gone -> !gone.offer().routes().stream().allMatch(route -> taken.containsKey(Routes.key(route)))).toList();
+    departedRoutes = table(departed.stream().map(Departed::offer).toList());
+    changed.signalAll();
+  }
+
+  private static String objection(Offer offer, Map<String, HttpDialect> taken) {
+    Set<String> own = new HashSet<>();
+    for (Route route : offer.routes()) {
+      try {
+        String key = Routes.key(route);
+        if (!own.add(key)) {
+          return "it declares " + route.method() + " " + route.template() + " twice.";
+        }
+        if (taken.containsKey(key)) {
+          return route.method() + " " + route.template() + " is served by the dialect " + taken.get(key).name() + " already.";
+        }
+      } catch (IllegalArgumentException e) {
+        return e.getMessage() + ".";
+      }
+    }
+    return "";
+  }
+
+  private static Routes table(List<Offer> offers) {
+    Map<HttpDialect, List<Route>> routes = new IdentityHashMap<>();
+    List<HttpDialect> order = new ArrayList<>();
+    for (Offer offer : offers) {
+      order.add(offer.dialect());
+      routes.put(offer.dialect(), offer.routes());
+    }
+    return Routes.of(order, routes);
+  }
+}

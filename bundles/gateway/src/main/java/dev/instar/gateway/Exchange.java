@@ -1,0 +1,355 @@
+package dev.instar.gateway;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.http.HttpExchange;
+import dev.instar.api.http.ProblemDocument;
+import dev.instar.api.invocation.CallInput;
+import java.io.IOException;
+import java.io.InputStream;
+import java.net.StandardSocketOptions;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import org.eclipse.jetty.http.HttpFields;
+import org.eclipse.jetty.http.HttpHeader;
+import org.eclipse.jetty.http.HttpVersion;
+import org.eclipse.jetty.http.PreEncodedHttpField;
+import org.eclipse.jetty.io.EofException;
+import org.eclipse.jetty.server.Request;
+import org.eclipse.jetty.server.Response;
+import org.eclipse.jetty.util.Blocker;
+import org.eclipse.jetty.util.Callback;
+
+/** One request and its answer over Jetty's core API, by blocking on a virtual thread. */
+final class Exchange implements HttpExchange {
+  private static final PreEncodedHttpField NOSNIFF = new PreEncodedHttpField("X-Content-Type-Options", "nosniff");
+  /** What hop-by-hop headers are (RFC 9110, section 7.6.1), and what the node says itself. */
+  private static final Set<String> OWNED = Set.of("connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "content-length",
+      "date", "server", "instar-request-id", "x-content-type-options");
+  // So much of a body that nobody wants is read to keep the connection; more costs more than a new connection.
+  private static final long KEEP_BYTES = 256 << 10;
+  // So much, for so long, is read from a caller that is still sending when its connection is about to be closed, that it may see the answer.
+  private static final long LINGER_BYTES = 16 << 20;
+  private static final long LINGER_NANOS = TimeUnit.SECONDS.toNanos(2);
+
+  private final Request request;
+  private final Response response;
+  private final Callback callback;
+  private final String id;
+  private final Body body;
+  private Routes.Match match = new Routes.Match(new Routes.Node(), List.of());
+  private boolean answered;
+  private boolean cut;
+
+  Exchange(Request request, Response response, Callback callback, String id) {
+    this.request = request;
+    this.response = response;
+    this.callback = callback;
+    this.id = id;
+    body = new Body(request);
+  }
+
+  void matched(Routes.Match to) {
+    match = to;
+  }
+
+  @Override
+  public String requestId() {
+    return id;
+  }
+
+  @Override
+  public String method() {
+    return request.getMethod();
+  }
+
+  @Override
+  public String path() {
+    return request.getHttpURI().getPath();
+  }
+
+  @Override
+  public String variable(String name) {
+    int index = match.variables(method()).indexOf(name);
+    if (index < 0) {
+      throw new IllegalArgumentException("the route has no variable {" + name + "}");
+    }
+    return match.values().get(index);
+  }
+
+  @Override
+  public Optional<String> query(String name) {
+    String query = request.getHttpURI().getQuery();
+    return query == null ? Optional.empty() : RequestPath.parameter(query, name);
+  }
+
+  @Override
+  public Optional<String> header(String name) {
+    return Optional.ofNullable(request.getHeaders().get(name));
+  }
+
+  @Override
+  public CallInput body(long limit) {
+    body.limit(limit);
+    return new CallInput(body, body.declared());
+  }
+
+  @Override
+  public byte[] bodyBytes(int limit) throws IOException {
+    body.limit(limit);
+    if (body.declared().isEmpty()) {
+      return body.readAllBytes();
+    }
+    // The declared length is within the limit, so a lie about it costs no more than the limit.
+    byte[] bytes = new byte[(int) body.declared().getAsLong()];
+    int n = ((InputStream) body).readNBytes(bytes, 0, bytes.length);
+    if (n < bytes.length) {
+      throw new CallerGone("the body ended after " + n + " of " + bytes.length + " bytes", null);
+    }
+    return bytes;
+  }
+
+  @Override
+  public void respond(int status, Map<String, String> headers, byte[] bytes) throws IOException {
+    begin(status, headers);
+    boolean empty = status == 204 || status == 304;
+    if (!empty) {
+      response.getHeaders().put(HttpHeader.CONTENT_LENGTH, bytes.length);
+    }
+    write(true, empty || isHead() ? ByteBuffer.allocate(0) : ByteBuffer.wrap(bytes));
+  }
+
+  @Override
+  public void respond(Problem problem) throws IOException {
+    Map<String, String> headers = new LinkedHashMap<>();
+    headers.put("Content-Type", ProblemDocument.MEDIA_TYPE);
+    String retryAfter = ProblemDocument.retryAfter(problem);
+    if (!retryAfter.isEmpty()) {
+      headers.put("Retry-After", retryAfter);
+    }
+    if (problem.code() == ErrorCode.METHOD_NOT_ALLOWED) {
+      headers.put("Allow", String.join(", ", allowed()));
+    }
+    respond(problem.code().status(), headers, ProblemDocument.of(problem, id));
+  }
+
+  @Override
+  public Streamed stream(int status, Map<String, String> headers, int holdBack) {
+    headers.forEach(Exchange::check);
+    return new Answer(status, headers, holdBack);
+  }
+
+  @Override
+  public List<String> allowed() {
+    return match.node().allowed();
+  }
+
+  /** Whether an answer has begun. */
+  boolean answered() {
+    return answered;
+  }
+
+  /** Ends the exchange with a problem: as a document where nothing has gone out, else by cutting it off. */
+  void fail(Problem problem) {
+    if (problem.code() == ErrorCode.CALLER_GONE || answered) {
+      cut();
+      return;
+    }
+    try {
+      respond(problem);
+    } catch (IOException e) {
+      cut();
+    }
+  }
+
+  private boolean isHead() {
+    return "HEAD".equals(request.getMethod());
+  }
+
+  private boolean isHttp2() {
+    return request.getConnectionMetaData().getHttpVersion().getVersion() >= HttpVersion.HTTP_2.getVersion();
+  }
+
+  private void begin(int status, Map<String, String> headers) {
+    if (answered) {
+      throw new IllegalStateException("the exchange has been answered already");
+    }
+    headers.forEach(Exchange::check);
+    answered = true;
+    response.setStatus(status);
+    HttpFields.Mutable fields = response.getHeaders();
+    fields.put("Instar-Request-Id", id);
+    fields.put(NOSNIFF);
+    headers.forEach((name, value) -> {
+      if (!OWNED.contains(name.toLowerCase(Locale.ROOT))) {
+        fields.put(name, value);
+      }
+    });
+    if (!isHttp2() && !body.ended() && body.left().isPresent() && body.left().getAsLong() > KEEP_BYTES) {
+      fields.put(HttpHeader.CONNECTION, "close");
+    }
+  }
+
+  /** A header that would end its line splits the answer in two. @throws InstarException INTERNAL */
+  private static void check(String name, String value) {
+    boolean fits = !name.isEmpty();
+    for (int i = 0; i < name.length() && fits; i++) {
+      char c = name.charAt(i);
+      fits = c > ' ' && c <= '~' && "()<>@,;:\\\"/[]?={}".indexOf(c) < 0;
+    }
+    for (int i = 0; i < value.length() && fits; i++) {
+      char c = value.charAt(i);
+      fits = c == '\t' || c >= ' ' && c <= '~';
+    }
+    if (!fits) {
+      throw new InstarException(ErrorCode.INTERNAL, "A header of the answer has a character that no header can have; it was not sent.");
+    }
+  }
+
+  private void write(boolean last, ByteBuffer bytes) throws IOException {
+    try (Blocker.Callback blocker = Blocker.callback()) {
+      response.write(last, bytes, blocker);
+      blocker.block();
+    } catch (IOException e) {
+      throw new CallerGone("the answer was not taken", e);
+    }
+  }
+
+  private void cut() {
+    cut = true;
+  }
+
+  /** Tells Jetty that the exchange is over; the last thing that happens to it. */
+  void complete() {
+    if (cut) {
+      if (response.isCommitted() && request.getConnectionMetaData().getHttpVersion().getVersion() < HttpVersion.HTTP_1_1.getVersion()
+          && request.getConnectionMetaData().getConnection().getEndPoint().getTransport() instanceof SocketChannel socket) {
+        // The end of an HTTP/1.0 answer may be the end of the connection; only a reset tells a cut one from a whole one.
+        try {
+          socket.setOption(StandardSocketOptions.SO_LINGER, 0);
+        } catch (IOException e) {
+          // Closed already.
+        }
+      }
+      body.close();
+      // AbortException keeps Jetty from answering in our place.
+      callback.failed(new Request.Handler.AbortException(new EofException("the exchange was cut off")));
+      return;
+    }
+    try {
+      if (!body.ended() && !body.held()) {
+        body.drain(response.getHeaders().contains(HttpHeader.CONNECTION, "close") ? LINGER_BYTES : KEEP_BYTES, LINGER_NANOS);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } catch (RuntimeException e) {
+      // Somebody still reads the body, although the exchange is over; the connection cannot be kept.
+      callback.failed(e);
+      return;
+    }
+    body.close();
+    callback.succeeded();
+  }
+
+  /** Holds back the first bytes, then writes through. */
+  private final class Answer extends Streamed {
+    private final int status;
+    private final int holdBack;
+    private final Map<String, String> headers;
+    private byte[] held = new byte[0];
+    private int count;
+    private boolean committed;
+    private boolean finished;
+
+    Answer(int status, Map<String, String> headers, int holdBack) {
+      this.status = status;
+      this.headers = new LinkedHashMap<>(headers);
+      this.holdBack = holdBack;
+    }
+
+    @Override
+    public void header(String name, String value) {
+      if (committed) {
+        throw new IllegalStateException("the answer's headers have gone out");
+      }
+      check(name, value);
+      headers.put(name, value);
+    }
+
+    @Override
+    public boolean committed() {
+      return committed;
+    }
+
+    @Override
+    public void write(int b) throws IOException {
+      write(new byte[] {(byte) b}, 0, 1);
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) throws IOException {
+      if (finished) {
+        throw new IOException("the answer is finished");
+      }
+      if (!committed && length <= holdBack - count) {
+        if (count + length > held.length) {
+          held = Arrays.copyOf(held, Math.min(holdBack, Math.max(count + length, Math.max(1024, held.length * 2))));
+        }
+        System.arraycopy(bytes, offset, held, count, length);
+        count += length;
+        return;
+      }
+      commit();
+      if (!isHead()) {
+        // The caller may reuse its array, and Jetty is done with it when this returns.
+        Exchange.this.write(false, ByteBuffer.wrap(bytes, offset, length));
+      }
+    }
+
+    /** Sends what was written, where nothing is to be held back. */
+    @Override
+    public void flush() throws IOException {
+      if (!committed && holdBack == 0) {
+        commit();
+      }
+    }
+
+    private void commit() throws IOException {
+      if (!committed) {
+        begin(status, headers);
+        committed = true;
+        Exchange.this.write(false, isHead() ? ByteBuffer.allocate(0) : ByteBuffer.wrap(held, 0, count));
+        held = new byte[0];
+      }
+    }
+
+    @Override
+    public void finish() throws IOException {
+      if (finished) {
+        return;
+      }
+      finished = true;
+      if (committed) {
+        Exchange.this.write(true, ByteBuffer.allocate(0));
+        return;
+      }
+      begin(status, headers);
+      committed = true;
+      response.getHeaders().put(HttpHeader.CONTENT_LENGTH, count);
+      Exchange.this.write(true, isHead() ? ByteBuffer.allocate(0) : ByteBuffer.wrap(held, 0, count));
+    }
+
+    /** Does not finish: a function that fails closes its output, too. */
+    @Override
+    public void close() {}
+  }
+}

@@ -1,0 +1,85 @@
+package dev.instar.gateway;
+
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.instar.api.Digest;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.function.Function;
+import dev.instar.api.function.FunctionSpec;
+import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.Image;
+import dev.instar.api.function.Limits;
+import dev.instar.api.function.Variant;
+import dev.instar.gateway.Json.JsonObject;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/** Functions and versions as JSON, and what a deployer sends as a specification. */
+final class FunctionJson {
+  private FunctionJson() {}
+
+  static ObjectNode of(Function function) {
+    ObjectNode node = Json.object();
+    node.put("user", function.name().user()).put("function", function.name().function()).put("active", function.active());
+    node.put("previous", function.previous().orElse(null));
+    ArrayNode versions = node.putArray("versions");
+    function.versions().forEach(version -> versions.add(of(version)));
+    return node;
+  }
+
+  static ObjectNode of(FunctionVersion version) {
+    ObjectNode node = Json.object();
+    node.put("number", version.number()).put("created", version.created().toString());
+    ArrayNode variants = node.putArray("variants");
+    for (Variant variant : version.spec().variants()) {
+      variants.addObject().put("digest", variant.digest().value()).put("kind", variant.kind()).put("backend", variant.backend().orElse(null));
+    }
+    Limits limits = version.spec().limits();
+    node.putObject("limits").put("memory", limits.memoryBytes()).put("timeout", limits.timeout().toMillis()).put("input", limits.inputBytes())
+        .put("output", limits.outputBytes()).put("log", limits.logBytes()).put("concurrency", limits.concurrency());
+    ObjectNode environment = node.putObject("environment");
+    new TreeMap<>(version.spec().environment()).forEach(environment::put);
+    ObjectNode labels = node.putObject("labels");
+    new TreeMap<>(version.spec().labels()).forEach(labels::put);
+    return node;
+  }
+
+  /** Finds the image of a digest, whose kind a variant has that names none. */
+  @FunctionalInterface
+  interface Images {
+    Optional<Image> find(Digest digest) throws InterruptedException;
+  }
+
+  /** @throws InstarException BAD_BODY, BAD_REQUEST for a value out of range, IMAGE_NOT_FOUND */
+  static FunctionSpec spec(JsonObject body, Images images) throws InterruptedException {
+    body.onlyFields("variants", "limits", "environment", "labels", "activate");
+    List<Variant> variants = new ArrayList<>();
+    for (JsonObject variant : body.objects("variants")) {
+      variant.onlyFields("digest", "kind", "backend");
+      Digest digest = new Digest(variant.string("digest"));
+      Image image = images.find(digest).orElseThrow(() -> new InstarException(ErrorCode.IMAGE_NOT_FOUND, "There is no image " + digest + "; send it to /v1/images first."));
+      String kind = variant.has("kind") ? variant.string("kind") : image.kind();
+      variants.add(new Variant(digest, kind, variant.has("backend") ? Optional.of(variant.string("backend")) : Optional.empty()));
+    }
+    return new FunctionSpec(variants, body.has("limits") ? limits(body.object("limits")) : Limits.DEFAULT, body.has("environment") ? body.object("environment").strings() : Map.of(),
+        body.has("labels") ? body.object("labels").strings() : Map.of());
+  }
+
+  private static Limits limits(JsonObject limits) {
+    limits.onlyFields("memory", "timeout", "input", "output", "log", "concurrency");
+    Limits d = Limits.DEFAULT;
+    Duration timeout = !limits.has("timeout") ? d.timeout() : Quantities.duration(limits.get("timeout"))
+        .orElseThrow(() -> limits.wrong("timeout", "milliseconds, or a string such as \"500ms\", \"30s\", \"2m\""));
+    return new Limits(bytes(limits, "memory", d.memoryBytes()), timeout, bytes(limits, "input", d.inputBytes()), bytes(limits, "output", d.outputBytes()),
+        bytes(limits, "log", d.logBytes()), limits.has("concurrency") ? limits.integer("concurrency") : d.concurrency());
+  }
+
+  private static long bytes(JsonObject limits, String name, long otherwise) {
+    return !limits.has(name) ? otherwise : Quantities.bytes(limits.get(name)).orElseThrow(() -> limits.wrong(name, "bytes, or a string such as \"10Ki\", \"64Mi\", \"1Gi\""));
+  }
+}

@@ -1,0 +1,135 @@
+package dev.instar.gateway;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.http.HttpEntry;
+import dev.instar.api.http.RequestId;
+import dev.instar.api.http.RouteHandler;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import org.eclipse.jetty.server.Request;
+import org.eclipse.jetty.server.Response;
+import org.eclipse.jetty.util.Callback;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The way of an exchange: admit, match, hand to the dialect's route, render what went wrong, end. Takes no lock and looks no service up: the table
+ * of routes is one volatile read, and so is each service that a route needs.
+ */
+public final class Gateway implements HttpEntry, AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(Gateway.class);
+
+  private final Dialects dialects;
+  private final NodeApi api;
+  private final AtomicInteger inFlight = new AtomicInteger();
+  private volatile Settings settings;
+
+  /** @param version of the node, for those who ask */
+  public Gateway(Services services, Dialects dialects, Settings settings, String version) {
+    this.dialects = dialects;
+    this.settings = settings;
+    api = new NodeApi(services, settings, version);
+    // Before any other dialect, so that none takes a path of the node's own.
+    dialects.add(api, Map.of("service.ranking", Integer.MAX_VALUE, "service.id", 0L));
+  }
+
+  void apply(Settings changed) {
+    settings = changed;
+    api.apply(changed);
+  }
+
+  @Override
+  public boolean handle(Request request, Response response, Callback callback) {
+    Exchange exchange = new Exchange(request, response, callback, RequestId.next());
+    int running = inFlight.incrementAndGet();
+    try {
+      if (admitted(running, request.getMethod())) {
+        answer(exchange);
+      } else {
+        exchange.fail(Problem.of(ErrorCode.NODE_BUSY, "The node answers " + settings.maxExchanges() + " requests at one time, and does now. Try again in a moment.")
+            .retryAfter(Duration.ofSeconds(1)));
+      }
+    } catch (InstarException e) {
+      exchange.fail(e.problem());
+    } catch (CallerGone e) {
+      // One that only ceased to send may still read.
+      exchange.fail(Problem.of(ErrorCode.BAD_BODY, "The body ended before it was whole."));
+    } catch (InterruptedException e) {
+      exchange.fail(Problem.of(ErrorCode.NOT_READY, "The node is stopping. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
+      Thread.currentThread().interrupt();
+    } catch (IOException | RuntimeException | LinkageError | StackOverflowError | OutOfMemoryError e) {
+      LOG.error("Request {} ({} {}) failed.", exchange.requestId(), exchange.method(), exchange.path(), e);
+      exchange.fail(Problem.of(ErrorCode.INTERNAL, "The node failed; its log has more under the request's id."));
+    } finally {
+      try {
+        exchange.complete();
+      } finally {
+        inFlight.decrementAndGet();
+      }
+    }
+    return true;
+  }
+
+  private boolean admitted(int running, String method) {
+    Settings now = settings;
+    return running <= now.maxExchanges() || (running <= now.maxExchanges() + now.reservedExchanges() && ("GET".equals(method) || "HEAD".equals(method)));
+  }
+
+  private void answer(Exchange exchange) throws IOException, InterruptedException {
+    if ("OPTIONS".equals(exchange.method()) && "*".equals(exchange.path())) {
+      exchange.respond(204, Map.of(), new byte[0]);
+      return;
+    }
+    if (exchange.path() == null) {
+      throw new InstarException(ErrorCode.BAD_REQUEST, "The request names no path; this node is no proxy.");
+    }
+    List<String> segments = RequestPath.segments(exchange.path());
+    Optional<Routes.Match> match = dialects.match(segments);
+    if (match.isEmpty()) {
+      match = dialects.await(segments, settings.serviceWait().toNanos());
+    }
+    Routes.Match found = match.orElseThrow(() -> new InstarException(ErrorCode.ROUTE_NOT_FOUND, "There is nothing at this path; GET /v1 lists what this node offers."));
+    exchange.matched(found);
+    Optional<RouteHandler> handler = found.handler(exchange.method());
+    if (handler.isPresent()) {
+      handler.get().handle(exchange);
+      if (!exchange.answered()) {
+        throw new IllegalStateException("the route did not answer");
+      }
+    } else if ("OPTIONS".equals(exchange.method())) {
+      exchange.respond(204, Map.of("Allow", String.join(", ", exchange.allowed())), new byte[0]);
+    } else {
+      throw new InstarException(Problem.of(ErrorCode.METHOD_NOT_ALLOWED, "This path takes " + String.join(", ", exchange.allowed()) + "."));
+    }
+  }
+
+  /** Exchanges that run now. */
+  int inFlight() {
+    return inFlight.get();
+  }
+
+  /** Waits until the exchanges that run have ended, up to the drain time. */
+  @Override
+  public void close() {
+    api.close();
+    long deadline = System.nanoTime() + settings.drain().toNanos();
+    while (inFlight.get() > 0 && System.nanoTime() - deadline < 0) {
+      // Once a stop; not worth a lock on each exchange.
+      LockSupport.parkNanos(5_000_000);
+      if (Thread.currentThread().isInterrupted()) {
+        break;
+      }
+    }
+    if (inFlight.get() > 0) {
+      LOG.warn("The gateway stops while {} exchanges still run.", inFlight.get());
+    }
+    dialects.remove(api);
+  }
+}

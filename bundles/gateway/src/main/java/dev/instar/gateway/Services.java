@@ -1,0 +1,17 @@
+package dev.instar.gateway;
+
+import dev.instar.api.function.FunctionRegistry;
+import dev.instar.api.http.ServiceSlot;
+import dev.instar.api.image.ImageStore;
+import dev.instar.api.invocation.BackendDirectory;
+import dev.instar.api.invocation.Invoker;
+import dev.instar.api.log.FunctionLogs;
+
+/** The parts of the node that Instar's own API speaks to. Each may be replaced while requests run. */
+public record Services(ServiceSlot<FunctionRegistry> functions, ServiceSlot<ImageStore> images, ServiceSlot<Invoker> invokers, ServiceSlot<BackendDirectory> backends,
+    ServiceSlot<FunctionLogs> logs) {
+  public Services() {
+    this(new ServiceSlot<>("registry of functions"), new ServiceSlot<>("image store"), new ServiceSlot<>("scheduler"), new ServiceSlot<>("scheduler"),
+        new ServiceSlot<>("function log"));
+  }
+}

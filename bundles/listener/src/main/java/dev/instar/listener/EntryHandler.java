@@ -1,0 +1,141 @@
+package dev.instar.listener;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.http.HttpEntry;
+import dev.instar.api.http.ServiceSlot;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Predicate;
+import org.eclipse.jetty.io.EndPoint;
+import org.eclipse.jetty.server.Handler;
+import org.eclipse.jetty.server.Request;
+import org.eclipse.jetty.server.Response;
+import org.eclipse.jetty.util.Callback;
+import org.eclipse.jetty.util.component.Graceful;
+
+/**
+ * Hands each request to the entry that is there, and waits for one when there is none. Counts the exchanges that run, so that a stop can let them end.
+ */
+final class EntryHandler extends Handler.Abstract implements Graceful {
+  // While a function computes nothing moves on the connection, which is no fault of the caller's. Reads and writes that wait still time out.
+  private static final Predicate<TimeoutException> STAY = timeout -> false;
+
+  private final ServiceSlot<HttpEntry> entries;
+  private final ProblemErrorHandler errors;
+  private final AtomicLong inFlight = new AtomicLong();
+  private final Graceful.Shutdown shutdown = new Graceful.Shutdown(this) {
+    @Override
+    public boolean isShutdownDone() {
+      return inFlight.get() == 0;
+    }
+  };
+  private volatile Duration entryWait;
+  private volatile DataRate rate;
+
+  EntryHandler(ServiceSlot<HttpEntry> entries, ProblemErrorHandler errors, Settings settings) {
+    super(InvocationType.BLOCKING);
+    this.entries = entries;
+    this.errors = errors;
+    apply(settings);
+  }
+
+  void apply(Settings settings) {
+    entryWait = settings.entryWait();
+    rate = new DataRate(settings.minBytesPerSecond(), settings.dataRateGrace());
+  }
+
+  long inFlight() {
+    return inFlight.get();
+  }
+
+  @Override
+  public boolean handle(Request request, Response response, Callback callback) {
+    inFlight.incrementAndGet(); // before the look at shutdown, so that a stop that comes between counts this one
+    Ending ending = new Ending(callback, request.getConnectionMetaData().getConnection().getEndPoint());
+    try {
+      if (shutdown.isShutdown()) {
+        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.NOT_READY, "The node is stopping. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
+        return true;
+      }
+      if (hasTwoReadings(request.getHttpURI().getPath())) {
+        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The path has a segment '.' or '..', or a ';'; give the path that is meant."));
+        return true;
+      }
+      request.addIdleTimeoutListener(STAY);
+      DataRate limit = rate;
+      Request paced = limit.unlimited() ? request : new PacedRequest(request, limit);
+      Response pacedAnswer = limit.unlimited() ? response : new PacedResponse(paced, response, limit);
+      HttpEntry entry = entries.await(entryWait);
+      if (!entry.handle(paced, pacedAnswer, ending)) {
+        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.ROUTE_NOT_FOUND, "There is nothing at this path."));
+      }
+    } catch (InstarException e) {
+      ProblemErrorHandler.send(response, ending, e.problem());
+    } catch (InterruptedException e) {
+      // Only a stop that has waited long enough interrupts; the connection is closed by it.
+      ending.failed(e);
+      Thread.currentThread().interrupt();
+    } catch (Throwable e) {
+      errors.answer(response, ending, 500, e);
+    }
+    return true;
+  }
+
+  /** Jetty refuses dot segments that are encoded and resolves plain ones; parameters of segments ({@code ;x=y}) mean something to nobody here. */
+  static boolean hasTwoReadings(String path) {
+    if (path == null) {
+      return false;
+    }
+    for (int at = path.indexOf("/."); at >= 0; at = path.indexOf("/.", at + 1)) {
+      int end = at + 2;
+      if (end < path.length() && path.charAt(end) == '.') {
+        end++;
+      }
+      if (end == path.length() || path.charAt(end) == '/') {
+        return true;
+      }
+    }
+    return path.indexOf(';') >= 0;
+  }
+
+  @Override
+  public CompletableFuture<Void> shutdown() {
+    return shutdown.shutdown();
+  }
+
+  @Override
+  public boolean isShutdown() {
+    return shutdown.isShutdown();
+  }
+
+  private final class Ending extends Callback.Nested {
+    private final EndPoint endPoint;
+    private final AtomicBoolean ended = new AtomicBoolean();
+
+    Ending(Callback callback, EndPoint endPoint) {
+      super(callback);
+      this.endPoint = endPoint;
+      if (endPoint instanceof GuardedEndPoint guarded) {
+        guarded.requestBegins();
+      }
+    }
+
+    @Override
+    public void completed() {
+      if (ended.compareAndSet(false, true)) {
+        if (endPoint instanceof GuardedEndPoint guarded) {
+          guarded.requestEnds();
+        }
+        inFlight.decrementAndGet();
+        if (shutdown.isShutdown()) {
+          shutdown.check();
+        }
+      }
+    }
+  }
+}

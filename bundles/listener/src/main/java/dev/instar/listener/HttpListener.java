@@ -1,0 +1,173 @@
+package dev.instar.listener;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.http.HttpEntry;
+import dev.instar.api.http.ServiceSlot;
+import java.net.BindException;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.SocketChannel;
+import java.util.concurrent.TimeoutException;
+import org.eclipse.jetty.http.HttpCompliance;
+import org.eclipse.jetty.http.UriCompliance;
+import org.eclipse.jetty.http2.WindowRateControl;
+import org.eclipse.jetty.http2.server.HTTP2CServerConnectionFactory;
+import org.eclipse.jetty.io.ManagedSelector;
+import org.eclipse.jetty.io.SocketChannelEndPoint;
+import org.eclipse.jetty.server.HttpConfiguration;
+import org.eclipse.jetty.server.HttpConnectionFactory;
+import org.eclipse.jetty.server.NetworkConnectionLimit;
+import org.eclipse.jetty.server.Server;
+import org.eclipse.jetty.server.ServerConnector;
+import org.eclipse.jetty.util.VirtualThreads;
+import org.eclipse.jetty.util.thread.QueuedThreadPool;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One open port: a Jetty server that speaks HTTP/1.1 and HTTP/2 in clear text (by prior knowledge and by upgrade).
+ *
+ * <pre>
+ *   Server ── ServerConnector ── GuardedEndPoint      header time
+ *      │            ├── HttpConnectionFactory          header size, RFC 9110 and RFC 3986 to the letter
+ *      │            └── HTTP2CServerConnectionFactory  streams, control frames
+ *      ├── ProblemErrorHandler                         what Jetty refuses, as problem documents
+ *      └── EntryHandler                                data rate, wait for the entry, drain
+ * </pre>
+ *
+ * Selectors and acceptors run on a few platform threads; each request on a virtual thread of its own.
+ */
+public final class HttpListener implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(HttpListener.class);
+  // One acceptor, two selectors, and spares that keep producing while a virtual thread is being started.
+  private static final int PLATFORM_THREADS = 16;
+
+  private final Server server;
+  private final ServerConnector connector;
+  private final HttpConfiguration http;
+  private final HTTP2CServerConnectionFactory http2;
+  private final NetworkConnectionLimit connections;
+  private final EntryHandler handler;
+  private volatile Settings settings;
+
+  private HttpListener(Settings settings, ServiceSlot<HttpEntry> entries) {
+    QueuedThreadPool threads = new QueuedThreadPool(PLATFORM_THREADS, 4);
+    threads.setName("http");
+    threads.setDaemon(true);
+    threads.setVirtualThreadsExecutor(VirtualThreads.getNamedVirtualThreadsExecutor("http-"));
+    server = new Server(threads, null, new RequestBuffers());
+    http = new HttpConfiguration();
+    http.setUseInputDirectByteBuffers(false); // see RequestBuffers
+    http.setUseOutputDirectByteBuffers(true);
+    http.setSendServerVersion(false);
+    http.setSendXPoweredBy(false);
+    http.setHttpCompliance(HttpCompliance.RFC7230); // Jetty's name for no violation allowed at all, as RFC 9110 and 9112 want it
+    http.setUriCompliance(UriCompliance.RFC3986);
+    http2 = new HTTP2CServerConnectionFactory(http);
+    http2.setConnectProtocolEnabled(false);
+    connector = new ServerConnector(server, 1, 2, new HttpConnectionFactory(http), http2) {
+      @Override
+      protected SocketChannelEndPoint newEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key) {
+        GuardedEndPoint endPoint = new GuardedEndPoint(channel, selector, key, getScheduler(), HttpListener.this.settings.headerTimeout());
+        endPoint.setIdleTimeout(getIdleTimeout());
+        return endPoint;
+      }
+    };
+    connector.setHost(settings.bind());
+    connector.setPort(settings.port());
+    connections = new NetworkConnectionLimit(settings.maxConnections(), connector);
+    ProblemErrorHandler errors = new ProblemErrorHandler(http);
+    handler = new EntryHandler(entries, errors, settings);
+    server.addConnector(connector);
+    server.addBean(connections);
+    server.setHandler(handler);
+    server.setErrorHandler(errors);
+    apply(settings);
+  }
+
+  /**
+   * Opens the port and serves it.
+   *
+   * @throws InstarException FORBIDDEN for an address off loopback, BAD_REQUEST for one that does not exist, CONFLICT for a port that is taken
+   */
+  public static HttpListener open(Settings settings, ServiceSlot<HttpEntry> entries) {
+    checkLoopback(settings.bind());
+    HttpListener listener = new HttpListener(settings, entries);
+    try {
+      listener.server.start();
+      return listener;
+    } catch (Exception e) {
+      listener.stop();
+      throw cannotOpen(settings, e);
+    }
+  }
+
+  /** The real port. */
+  public int port() {
+    return connector.getLocalPort();
+  }
+
+  /** What holds now. */
+  public Settings settings() {
+    return settings;
+  }
+
+  /** Takes over everything but name, address and port; connections that are open keep what they began with. */
+  void apply(Settings changed) {
+    settings = changed;
+    http.setRequestHeaderSize(changed.maxHeaderBytes());
+    connector.setIdleTimeout(changed.idleTimeout().toMillis());
+    connections.setMaxNetworkConnectionCount(changed.maxConnections());
+    http2.setMaxConcurrentStreams(changed.http2MaxStreams());
+    http2.setRateControlFactory(new WindowRateControl.Factory(changed.http2MaxControlFrames()));
+    server.setStopTimeout(changed.stopTimeout().toMillis());
+    handler.apply(changed);
+  }
+
+  /** Takes no new connection and no new request, lets the running exchanges end up to the stop time, then closes. */
+  @Override
+  public void close() {
+    stop();
+  }
+
+  private void stop() {
+    try {
+      server.stop();
+    } catch (Exception e) {
+      if (e instanceof TimeoutException) {
+        LOG.warn("{} exchanges had not ended after {} ms; their connections were closed.", handler.inFlight(), settings.stopTimeout().toMillis());
+      } else {
+        LOG.warn("The listener on port {} did not stop cleanly.", settings.port(), e);
+      }
+      if (e instanceof InterruptedException) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private static void checkLoopback(String bind) {
+    try {
+      if (!InetAddress.getByName(bind).isLoopbackAddress()) {
+        throw new InstarException(ErrorCode.FORBIDDEN, "The listener does not open on " + bind
+            + ": off loopback everything needs TLS and a credential, which this version cannot be given yet. Set bind of " + ListenerConfig.PID + " to 127.0.0.1.");
+      }
+    } catch (UnknownHostException e) {
+      throw new InstarException(ErrorCode.BAD_REQUEST, "The listener cannot open on '" + bind + "': there is no such address. Set bind of " + ListenerConfig.PID + " to 127.0.0.1.");
+    }
+  }
+
+  private static InstarException cannotOpen(Settings settings, Exception e) {
+    String where = "port " + settings.port() + " of " + settings.bind();
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof BindException) {
+        return new InstarException(Problem.of(ErrorCode.CONFLICT, "The listener cannot open " + where + " (" + cause.getMessage()
+            + "). Stop what listens there, or set another port of " + ListenerConfig.PID + "."), e);
+      }
+    }
+    String why = e.getMessage() != null ? e.getMessage() : e.getClass().getSimpleName();
+    return new InstarException(Problem.of(ErrorCode.CONFLICT, "The listener cannot open " + where + ": " + why + "."), e);
+  }
+}

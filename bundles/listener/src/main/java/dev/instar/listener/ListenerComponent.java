@@ -1,0 +1,117 @@
+package dev.instar.listener;
+
+import dev.instar.api.InstarException;
+import dev.instar.api.http.HttpEntry;
+import dev.instar.api.http.ServiceSlot;
+import java.util.IdentityHashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.ConfigurationPolicy;
+import org.osgi.service.component.annotations.Deactivate;
+import org.osgi.service.component.annotations.Modified;
+import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.component.annotations.ReferenceCardinality;
+import org.osgi.service.component.annotations.ReferencePolicy;
+import org.osgi.service.component.annotations.ReferencePolicyOption;
+import org.osgi.service.metatype.annotations.Designate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Keeps the node's port open while everything behind it comes and goes. Publishes, as system properties, {@value #PORT} (the real port while it
+ * listens) or {@value #PROBLEM} (why it does not), for the launcher, which starts before any service and speaks to none.
+ */
+@Component(immediate = true, service = {}, configurationPid = ListenerConfig.PID, configurationPolicy = ConfigurationPolicy.REQUIRE)
+@Designate(ocd = ListenerConfig.class)
+public final class ListenerComponent {
+  static final String PORT = "dev.instar.listener.port";
+  static final String PROBLEM = "dev.instar.listener.problem";
+  private static final Logger LOG = LoggerFactory.getLogger(ListenerComponent.class);
+
+  private final ServiceSlot<HttpEntry> entries = new ServiceSlot<>("gateway");
+  // Entries come before the configuration does, so the ones for other listeners are kept too.
+  private final Map<HttpEntry, Map<String, Object>> offered = new IdentityHashMap<>();
+  private String name = "main";
+  private Optional<HttpListener> listener = Optional.empty();
+
+  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addEntry")
+  synchronized void addEntry(HttpEntry entry, Map<String, Object> properties) {
+    offered.put(entry, properties);
+    offer(entry, properties);
+  }
+
+  synchronized void removeEntry(HttpEntry entry) {
+    offered.remove(entry);
+    entries.unbind(entry);
+  }
+
+  private void offer(HttpEntry entry, Map<String, Object> properties) {
+    Object wanted = properties.get(HttpEntry.LISTENER);
+    if (wanted == null || wanted.equals(name)) {
+      entries.bind(entry, properties);
+    } else {
+      entries.unbind(entry);
+    }
+  }
+
+  @Activate
+  synchronized void activate(ListenerConfig config) {
+    Settings settings = Settings.of(config);
+    rename(settings);
+    listen(settings);
+  }
+
+  /** A new address that cannot be taken leaves the old one in place: a wrong edit does not take the node off the network. */
+  @Modified
+  synchronized void modified(ListenerConfig config) {
+    Settings settings = Settings.of(config);
+    rename(settings);
+    if (listener.isPresent() && listener.get().settings().sameAddress(settings)) {
+      listener.get().apply(settings);
+      return;
+    }
+    Optional<HttpListener> old = listener;
+    try {
+      listen(settings);
+    } catch (InstarException e) {
+      if (old.isEmpty()) {
+        throw e;
+      }
+      return;
+    }
+    old.ifPresent(o -> Thread.ofVirtual().name("listener-stop-" + o.port()).start(o::close));
+  }
+
+  @Deactivate
+  void deactivate() {
+    Optional<HttpListener> last;
+    synchronized (this) {
+      last = listener;
+      listener = Optional.empty();
+      System.clearProperty(PORT);
+    }
+    // Not under the lock: it may take as long as the exchanges that run, and the entry may want to go meanwhile.
+    last.ifPresent(HttpListener::close);
+  }
+
+  private void rename(Settings settings) {
+    name = settings.name();
+    offered.forEach(this::offer);
+  }
+
+  private void listen(Settings settings) {
+    try {
+      HttpListener opened = HttpListener.open(settings, entries);
+      listener = Optional.of(opened);
+      System.clearProperty(PROBLEM);
+      System.setProperty(PORT, Integer.toString(opened.port()));
+      LOG.info("Listening on http://{}:{}", settings.bind(), opened.port());
+    } catch (InstarException e) {
+      LOG.error("{}", e.problem().detail());
+      System.setProperty(PROBLEM, e.problem().detail());
+      throw e;
+    }
+  }
+}
