@@ -12,10 +12,6 @@ public enum ErrorCode {
   BAD_REQUEST("bad-request", 400, "The request is malformed"),
   /** The body is absent, truncated, or not what the operation takes. */
   BAD_BODY("bad-body", 400, "The body is not valid"),
-  /** The caller has given no credential where one is needed. */
-  UNAUTHENTICATED("unauthenticated", 401, "A credential is needed"),
-  /** The caller's credential does not allow this. */
-  FORBIDDEN("forbidden", 403, "Not allowed"),
   /** No route has this path. */
   ROUTE_NOT_FOUND("route-not-found", 404, "There is nothing at this path"),
   /** No function has this name. */
