@@ -12,6 +12,8 @@ public enum ErrorCode {
   BAD_REQUEST("bad-request", 400, "The request is malformed"),
   /** The body is absent, truncated, or not what the operation takes. */
   BAD_BODY("bad-body", 400, "The body is not valid"),
+  /** What was asked is not allowed to the one who asks, or by the node's configuration. */
+  FORBIDDEN("forbidden", 403, "Not allowed"),
   /** No route has this path. */
   ROUTE_NOT_FOUND("route-not-found", 404, "There is nothing at this path"),
   /** No function has this name. */

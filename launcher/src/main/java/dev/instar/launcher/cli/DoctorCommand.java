@@ -8,15 +8,11 @@ import dev.instar.launcher.ExitCode;
 import dev.instar.launcher.Failure;
 import dev.instar.launcher.node.DataPlace;
 import dev.instar.launcher.node.ListenAddress;
-import dev.instar.launcher.node.Node;
 import dev.instar.launcher.node.NodeOptions;
+import dev.instar.launcher.node.TemporaryNode;
 import java.io.IOException;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -32,8 +28,6 @@ import picocli.CommandLine.Mixin;
 @Command(name = "doctor", description = {"Says whether this machine can run a node, and which backends; names the one thing that each lacks.",
     "It asks the node at the URL; where there is none, or for the backends that are not switched on there, it starts a node of its own for a moment."})
 public final class DoctorCommand implements Callable<Integer> {
-  private static final Duration START = Duration.ofSeconds(60);
-
   @Mixin
   private Output output;
   @Mixin
@@ -89,45 +83,11 @@ public final class DoctorCommand implements Callable<Integer> {
 
   /** The backends of a node with everything on, that lives as long as the question. */
   private static JsonNode askOwn(Distribution distribution) throws Failure, InterruptedException {
-    Path data;
-    try {
-      data = Files.createTempDirectory("instar-doctor");
-    } catch (IOException e) {
-      throw new Failure(ExitCode.MISSING, "No temporary directory can be made in " + System.getProperty("java.io.tmpdir") + ": " + Reason.of(e) + ".", e);
-    }
-    // Its warnings would be about itself, not about this machine.
-    System.setProperty("instar.console.level", "OFF");
-    Set<String> features = new HashSet<>(distribution.features());
     try (Progress progress = Progress.of("Asking the backends");
-        Node own = Node.start(distribution, new NodeOptions(data, distribution.config(), OptionalInt.of(0), Optional.of("127.0.0.1"), features, Map.of()));
-        NodeClient client = new NodeClient(own.awaitListening(START))) {
-      long end = System.nanoTime() + START.toNanos();
-      while (!client.readiness().isMissingNode() && System.nanoTime() < end) {
-        Thread.sleep(20);
-      }
+        TemporaryNode own = TemporaryNode.start(distribution);
+        NodeClient client = new NodeClient(own.url())) {
+      RunCommand.awaitReady(client);
       return client.get("/v1/backends");
-    } finally {
-      delete(data);
-    }
-  }
-
-  private static void delete(Path tree) {
-    try {
-      Files.walkFileTree(tree, new SimpleFileVisitor<>() {
-        @Override
-        public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-          Files.delete(file);
-          return FileVisitResult.CONTINUE;
-        }
-
-        @Override
-        public FileVisitResult postVisitDirectory(Path directory, IOException e) throws IOException {
-          Files.delete(directory);
-          return FileVisitResult.CONTINUE;
-        }
-      });
-    } catch (IOException e) {
-      System.err.println("The temporary directory " + tree + " could not be deleted: " + Reason.of(e) + ".");
     }
   }
 
@@ -135,8 +95,16 @@ public final class DoctorCommand implements Callable<Integer> {
     Path data = distribution.defaultData();
     NodeOptions options = new NodeOptions(data, distribution.config(), OptionalInt.empty(), Optional.empty(), Set.of(), Map.of());
     try {
-      DataPlace.check(data);
-      check(checks, "data directory", "ok", data + ", " + Output.size(Files.getFileStore(data).getUsableSpace()) + " free", "");
+      Path there = data;
+      while (!Files.exists(there)) {
+        there = there.getParent();
+      }
+      if (there.equals(data)) {
+        DataPlace.check(data);
+      } else if (!Files.isWritable(there)) {
+        throw new Failure(ExitCode.FAILED, data + " cannot be made: " + there + " may not be written by this user. Name another with --data.");
+      }
+      check(checks, "data directory", "ok", data + ", " + Output.size(Files.getFileStore(there).getUsableSpace()) + " free", "");
     } catch (Failure e) {
       check(checks, "data directory", running ? "in use" : "problem", e.getMessage(), "");
     } catch (IOException e) {

@@ -133,7 +133,8 @@ public final class RunCommand implements Callable<Integer> {
     }
   }
 
-  private static void awaitReady(NodeClient client) throws Failure, InterruptedException {
+  /** Asks until the node says that it can serve; says what it waits for when that takes long. */
+  static void awaitReady(NodeClient client) throws Failure, InterruptedException {
     long began = System.nanoTime();
     long tell = began + Duration.ofSeconds(3).toNanos();
     JsonNode waiting;
