@@ -26,6 +26,9 @@ public final class Dialects {
 
   private record Offer(HttpDialect dialect, List<Route> routes, int ranking, long id) {}
 
+  /** What is served and what was until a moment ago, replaced together: a route that is being swapped is always in one of them. */
+  private record Tables(Routes served, Routes departed) {}
+
   private record Departed(Offer offer, long atNanos) {}
 
   private static final Comparator<Offer> BEST_FIRST = Comparator.comparingInt(Offer::ranking).reversed().thenComparingLong(Offer::id);
@@ -35,8 +38,7 @@ public final class Dialects {
   private final List<Offer> offers = new ArrayList<>();
   private final Set<HttpDialect> leftOut = Collections.newSetFromMap(new IdentityHashMap<>());
   private List<Departed> departed = List.of();
-  private volatile Routes routes = Routes.NONE;
-  private volatile Routes departedRoutes = Routes.NONE;
+  private volatile Tables tables = new Tables(Routes.NONE, Routes.NONE);
 
   /** Takes a dialect, or its changed ranking; its routes are read once. */
   public void add(HttpDialect dialect, Map<String, ?> properties) {
@@ -80,18 +82,20 @@ public final class Dialects {
 
   /** What a path leads to now. */
   Optional<Routes.Match> match(List<String> segments) {
-    return routes.match(segments);
+    return tables.served().match(segments);
   }
 
   /** What a path leads to; waits where its dialect went less than {@code waitNanos} ago. */
   Optional<Routes.Match> await(List<String> segments, long waitNanos) throws InterruptedException {
-    if (departedRoutes.match(segments).isEmpty()) {
-      return Optional.empty();
+    Tables now = tables;
+    Optional<Routes.Match> served = now.served().match(segments);
+    if (served.isPresent() || now.departed().match(segments).isEmpty()) {
+      return served;
     }
     lock.lock();
     try {
       while (true) {
-        Optional<Routes.Match> match = routes.match(segments);
+        Optional<Routes.Match> match = tables.served().match(segments);
         long left = 0;
         for (Departed gone : departed) {
           if (table(List.of(gone.offer())).match(segments).isPresent()) {
@@ -112,7 +116,7 @@ public final class Dialects {
   private void forget(long waitNanos) {
     long now = System.nanoTime();
     departed = departed.stream().filter(gone -> now - gone.atNanos() < waitNanos).toList();
-    departedRoutes = table(departed.stream().map(Departed::offer).toList());
+    tables = new Tables(tables.served(), table(departed.stream().map(Departed::offer).toList()));
   }
 
   private void rebuild() {
@@ -129,10 +133,9 @@ public final class Dialects {
         LOG.error("The dialect {} is left out: {}", offer.dialect().name(), objection);
       }
     }
-    routes = table(served);
     // What is served again, by whoever, is waited for no longer.
     departed = departed.stream().filter(gone -> !gone.offer().routes().stream().allMatch(route -> taken.containsKey(Routes.key(route)))).toList();
-    departedRoutes = table(departed.stream().map(Departed::offer).toList());
+    tables = new Tables(table(served), table(departed.stream().map(Departed::offer).toList()));
     changed.signalAll();
   }
 

@@ -120,7 +120,7 @@ final class Exchange implements HttpExchange {
 
   @Override
   public void respond(int status, Map<String, String> headers, byte[] bytes) throws IOException {
-    begin(status, headers);
+    begin(status, headers, true);
     boolean empty = status == 204 || status == 304;
     if (!empty) {
       response.getHeaders().put(HttpHeader.CONTENT_LENGTH, bytes.length);
@@ -179,7 +179,8 @@ final class Exchange implements HttpExchange {
     return request.getConnectionMetaData().getHttpVersion().getVersion() >= HttpVersion.HTTP_2.getVersion();
   }
 
-  private void begin(int status, Map<String, String> headers) {
+  /** @param whole whether the answer is sent at once; nobody reads the body after it */
+  private void begin(int status, Map<String, String> headers, boolean whole) {
     if (answered) {
       throw new IllegalStateException("the exchange has been answered already");
     }
@@ -194,7 +195,7 @@ final class Exchange implements HttpExchange {
         fields.put(name, value);
       }
     });
-    if (!isHttp2() && !body.ended() && body.left().isPresent() && body.left().getAsLong() > KEEP_BYTES) {
+    if (whole && !isHttp2() && !body.ended() && body.left().isPresent() && body.left().getAsLong() > KEEP_BYTES) {
       fields.put(HttpHeader.CONNECTION, "close");
     }
   }
@@ -325,7 +326,7 @@ final class Exchange implements HttpExchange {
 
     private void commit() throws IOException {
       if (!committed) {
-        begin(status, headers);
+        begin(status, headers, false);
         committed = true;
         Exchange.this.write(false, isHead() ? ByteBuffer.allocate(0) : ByteBuffer.wrap(held, 0, count));
         held = new byte[0];
@@ -342,7 +343,7 @@ final class Exchange implements HttpExchange {
         Exchange.this.write(true, ByteBuffer.allocate(0));
         return;
       }
-      begin(status, headers);
+      begin(status, headers, true);
       committed = true;
       response.getHeaders().put(HttpHeader.CONTENT_LENGTH, count);
       Exchange.this.write(true, isHead() ? ByteBuffer.allocate(0) : ByteBuffer.wrap(held, 0, count));

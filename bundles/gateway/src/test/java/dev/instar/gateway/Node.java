@@ -1,0 +1,93 @@
+package dev.instar.gateway;
+
+import dev.instar.api.Digest;
+import dev.instar.api.function.FunctionName;
+import dev.instar.api.function.FunctionSpec;
+import dev.instar.api.function.Limits;
+import dev.instar.api.function.Variant;
+import dev.instar.api.http.HttpDialect;
+import dev.instar.api.http.HttpEntry;
+import dev.instar.api.http.Route;
+import dev.instar.api.http.RouteHandler;
+import dev.instar.api.http.ServiceSlot;
+import dev.instar.listener.HttpListener;
+import dev.instar.tck.http.RawHttp;
+import dev.instar.tck.http.RawHttp.Answer;
+import java.io.IOException;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** The real listener and gateway over parts in memory. */
+public final class Node implements AutoCloseable {
+  public final MemoryFunctions functions = new MemoryFunctions();
+  public final MemoryImages images = new MemoryImages();
+  public final ScriptedInvoker invoker = new ScriptedInvoker(functions);
+  public final Services services = new Services();
+  public final Dialects dialects = new Dialects();
+  final MemoryLogs logs = new MemoryLogs();
+  private final Gateway gateway;
+  private final HttpListener listener;
+
+  public Node() {
+    this(Settings.DEFAULT, dev.instar.listener.Settings.FREE_PORT);
+  }
+
+  public Node(Settings settings, dev.instar.listener.Settings port) {
+    services.functions().bind(functions, Map.of());
+    services.images().bind(images, Map.of());
+    services.invokers().bind(invoker, Map.of());
+    services.logs().bind(logs, Map.of());
+    gateway = new Gateway(services, dialects, settings, "1.2.3");
+    ServiceSlot<HttpEntry> entries = new ServiceSlot<>("gateway");
+    entries.bind(gateway, Map.of());
+    listener = HttpListener.open(port, entries);
+  }
+
+  public int port() {
+    return listener.port();
+  }
+
+  Gateway gateway() {
+    return gateway;
+  }
+
+  /** Publishes a function of any content. */
+  public void function(String name, Limits limits) {
+    functions.publish(FunctionName.parse(name), new FunctionSpec(List.of(new Variant(Digest.of(new byte[0]), Variant.WASM, Optional.empty())), limits, Map.of(), Map.of()), true);
+  }
+
+  /** Adds a dialect of one route. */
+  public void route(String method, String template, RouteHandler handler) {
+    dialects.add(dialect("test " + method + template, new Route(method, template, handler)), Map.of());
+  }
+
+  public static HttpDialect dialect(String name, Route... routes) {
+    return new HttpDialect() {
+      @Override
+      public String name() {
+        return name;
+      }
+
+      @Override
+      public List<Route> routes() {
+        return List.of(routes);
+      }
+    };
+  }
+
+  /** One request on a connection of its own, with a body of declared length. */
+  public Answer call(String method, String path, String body) throws IOException {
+    return RawHttp.exchange(port(), method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + body.length() + "\r\n\r\n" + body);
+  }
+
+  public Answer get(String path) throws IOException {
+    return RawHttp.exchange(port(), "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  }
+
+  @Override
+  public void close() {
+    listener.close();
+    gateway.close();
+  }
+}
