@@ -2,6 +2,7 @@ package dev.instar.itest;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.data.DataDirectory;
@@ -16,6 +17,9 @@ import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.Dictionary;
+import java.util.Hashtable;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -26,6 +30,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
+import org.osgi.service.cm.Configuration;
+import org.osgi.service.cm.ConfigurationAdmin;
 import org.osgi.service.component.runtime.ServiceComponentRuntime;
 import org.osgi.service.component.runtime.dto.ComponentConfigurationDTO;
 import org.osgi.service.component.runtime.dto.ComponentDescriptionDTO;
@@ -106,6 +112,37 @@ public class NodeComponentsIT {
     assertEquals(new TreeSet<>(wanted), names(directory));
     BackendStatus wasm = directory.backends().stream().filter(b -> b.description().name().equals("wasm")).findFirst().orElseThrow();
     assertTrue(wasm.probe() instanceof Probe.Usable, () -> "the embedded backend runs everywhere, but: " + wasm.probe());
+  }
+
+  @Test
+  void aChangedConfigurationReachesTheSchedulerWithoutARestart(@InjectService(timeout = PATIENCE_MS) ConfigurationAdmin admin, @InjectService(timeout = PATIENCE_MS) Invoker before) throws Exception {
+    Configuration configuration = admin.getConfiguration("dev.instar.scheduler", "?");
+    Dictionary<String, Object> original = configuration.getProperties();
+    Dictionary<String, Object> changed = new Hashtable<>();
+    Collections.list(original.keys()).forEach(key -> changed.put(key, original.get(key)));
+    changed.put("max-idle", 17);
+    try {
+      configuration.update(changed);
+      long end = System.currentTimeMillis() + PATIENCE_MS;
+      while (!schedulerHas("max-idle", 17) && System.currentTimeMillis() < end) {
+        Thread.sleep(20);
+      }
+      assertTrue(schedulerHas("max-idle", 17), "the component has not seen the change");
+      ServiceTracker<Invoker, Invoker> tracker = new ServiceTracker<>(context, Invoker.class, null);
+      tracker.open();
+      try {
+        assertSame(before, tracker.waitForService(PATIENCE_MS), "the scheduler was modified, not started anew");
+      } finally {
+        tracker.close();
+      }
+    } finally {
+      configuration.update(original);
+    }
+  }
+
+  private boolean schedulerHas(String key, Object value) {
+    return Arrays.stream(context.getBundles()).filter(b -> "dev.instar.scheduler".equals(b.getSymbolicName())).flatMap(b -> components.getComponentDescriptionDTOs(b).stream())
+        .flatMap(c -> components.getComponentConfigurationDTOs(c).stream()).anyMatch(c -> value.equals(c.properties.get(key)) && c.state == ComponentConfigurationDTO.ACTIVE);
   }
 
   private static Set<String> names(BackendDirectory directory) {

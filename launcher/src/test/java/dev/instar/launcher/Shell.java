@@ -1,0 +1,137 @@
+package dev.instar.launcher;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+
+/** The shipped command {@code bin/instar}, called as a user calls it. */
+final class Shell implements AutoCloseable {
+  static final Path COMMAND = Path.of("target/instar/bin/instar").toAbsolutePath();
+  private static final long PATIENCE_S = 120;
+
+  private final Path home;
+  private final Map<String, String> environment;
+  private final List<Process> nodes = new ArrayList<>();
+
+  /** @param home the user's home directory */
+  Shell(Path home, Map<String, String> environment) {
+    this.home = home;
+    this.environment = environment;
+  }
+
+  /** What a command left. */
+  record Result(int code, byte[] bytes, String err) {
+    String out() {
+      return new String(bytes, StandardCharsets.UTF_8);
+    }
+  }
+
+  /** A node that has said that it is ready. */
+  record Running(Process process, URI url, List<String> said, Path err) {
+    /** As Ctrl-C or a service manager does. */
+    int stop(String signal) throws IOException, InterruptedException {
+      signal(signal);
+      return end();
+    }
+
+    void signal(String signal) throws IOException, InterruptedException {
+      new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid())).start().waitFor();
+    }
+
+    int end() throws IOException, InterruptedException {
+      if (!process.waitFor(PATIENCE_S, TimeUnit.SECONDS)) {
+        throw new AssertionError("the node has not ended; " + Files.readString(err));
+      }
+      return process.exitValue();
+    }
+  }
+
+  Result instar(String... arguments) throws IOException, InterruptedException {
+    return instar(new byte[0], arguments);
+  }
+
+  Result instar(byte[] input, String... arguments) throws IOException, InterruptedException {
+    return run(input, command(COMMAND.toString(), arguments));
+  }
+
+  Result run(byte[] input, List<String> command) throws IOException, InterruptedException {
+    Process process = builder(command).start();
+    CompletableFuture<byte[]> out = read(process.getInputStream());
+    CompletableFuture<byte[]> err = read(process.getErrorStream());
+    try (var stdin = process.getOutputStream()) {
+      stdin.write(input);
+    } catch (IOException e) {
+      // It did not read its input.
+    }
+    if (!process.waitFor(PATIENCE_S, TimeUnit.SECONDS)) {
+      process.destroyForcibly();
+      throw new AssertionError(command + " has not ended: " + new String(err.join(), StandardCharsets.UTF_8));
+    }
+    return new Result(process.exitValue(), out.join(), new String(err.join(), StandardCharsets.UTF_8));
+  }
+
+  private static CompletableFuture<byte[]> read(InputStream in) {
+    return CompletableFuture.supplyAsync(() -> {
+      try {
+        return in.readAllBytes();
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }, task -> Thread.ofVirtual().start(task));
+  }
+
+  /** {@code instar run} with these arguments and a free port. */
+  Running node(Path data, String... arguments) throws IOException {
+    Path err = Files.createTempFile(home, "node", ".err");
+    List<String> command = command(COMMAND.toString(), "run", "--port", "0", "--data", data.toString());
+    command.addAll(List.of(arguments));
+    Process process = builder(command).redirectError(err.toFile()).start();
+    nodes.add(process);
+    process.getOutputStream().close();
+    List<String> said = new ArrayList<>();
+    BufferedReader out = process.inputReader(StandardCharsets.UTF_8);
+    URI url = null;
+    for (String line; (line = out.readLine()) != null;) {
+      said.add(line);
+      if (line.startsWith("Instar is ready on ")) {
+        url = URI.create(line.substring("Instar is ready on ".length()));
+      }
+      if (url != null && line.contains("Ctrl-C")) {
+        return new Running(process, url, said, err);
+      }
+    }
+    throw new AssertionError("the node did not become ready: " + said + Files.readString(err));
+  }
+
+  private static List<String> command(String program, String... arguments) {
+    List<String> command = new ArrayList<>(List.of(program));
+    command.addAll(List.of(arguments));
+    return command;
+  }
+
+  private ProcessBuilder builder(List<String> command) {
+    ProcessBuilder builder = new ProcessBuilder(command);
+    builder.environment().keySet().removeIf(name -> name.startsWith("INSTAR_") || name.startsWith("XDG_"));
+    builder.environment().put("HOME", home.toString());
+    builder.environment().put("XDG_DATA_HOME", home.resolve("share").toString());
+    builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+    builder.environment().putAll(environment);
+    return builder;
+  }
+
+  /** Ends the nodes that a test which failed has left. */
+  @Override
+  public void close() {
+    nodes.forEach(Process::destroyForcibly);
+  }
+}
