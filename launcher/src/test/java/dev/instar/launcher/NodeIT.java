@@ -19,7 +19,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -30,24 +29,6 @@ class NodeIT {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final HttpClient HTTP = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
   private static final Path ECHO = Path.of("../examples/echo/function.wasm");
-
-  @BeforeAll
-  static void becomesReady() throws Exception {
-    HttpResponse<byte[]> last = null;
-    long end = System.nanoTime() + Duration.ofSeconds(60).toNanos();
-    while (System.nanoTime() < end) {
-      try {
-        last = send("GET", "/readyz", new byte[0]);
-        if (last.statusCode() == 200) {
-          return;
-        }
-      } catch (IOException e) {
-        // It does not listen yet.
-      }
-      Thread.sleep(50);
-    }
-    throw new AssertionError("the node is not ready: " + (last == null ? "it does not listen" : text(last)));
-  }
 
   @Test
   void everyBundleIsActive() throws Exception {

@@ -12,11 +12,16 @@ import static org.ops4j.pax.exam.CoreOptions.workingDirectory;
 import dev.instar.launcher.node.Node;
 import dev.instar.launcher.node.NodeOptions;
 import dev.instar.launcher.node.StartLevels;
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -80,6 +85,27 @@ public final class PaxNode implements BeforeAllCallback, AfterAllCallback {
     }
     container = PaxExamRuntime.createContainer(PaxExamRuntime.createServerSystem(options.toArray(Option[]::new)));
     container.start();
+    awaitReady();
+  }
+
+  private void awaitReady() throws Exception {
+    String last = "it does not listen";
+    long end = System.nanoTime() + Duration.ofSeconds(60).toNanos();
+    try (HttpClient http = HttpClient.newHttpClient()) {
+      while (System.nanoTime() < end) {
+        try {
+          HttpResponse<String> answer = http.send(HttpRequest.newBuilder(url.resolve("/readyz")).build(), HttpResponse.BodyHandlers.ofString());
+          if (answer.statusCode() == 200) {
+            return;
+          }
+          last = answer.body();
+        } catch (IOException e) {
+          // It does not listen yet.
+        }
+        Thread.sleep(50);
+      }
+    }
+    throw new AssertionError("The node is not ready: " + last);
   }
 
   @Override
@@ -94,7 +120,7 @@ public final class PaxNode implements BeforeAllCallback, AfterAllCallback {
     }
   }
 
-  /** Where it answers, once it has become ready. */
+  /** Where it answers. */
   public URI url() {
     return url;
   }
