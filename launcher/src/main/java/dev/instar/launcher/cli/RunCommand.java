@@ -105,20 +105,19 @@ public final class RunCommand implements Callable<Integer> {
     PrintStream real = System.err;
     ByteArrayOutputStream held = new ByteArrayOutputStream();
     System.setErr(new PrintStream(held, true, StandardCharsets.UTF_8));
-    String known = "";
     try {
       running.set(Node.start(distribution, options));
-      return running.get().awaitListening(START);
-    } catch (Failure failure) {
-      known = failure.getMessage();
-      throw failure;
-    } finally {
+      URI url = running.get().awaitListening(START);
       System.setErr(real);
+      real.print(held.toString(StandardCharsets.UTF_8));
+      return url;
+    } catch (Failure failure) {
+      // Held back to the end: what follows are the echoes of the failure and of the stop.
       String said = held.toString(StandardCharsets.UTF_8);
-      if (known.isEmpty() || !said.contains(known)) {
+      if (!said.contains(failure.getMessage())) {
         real.print(said);
-        real.flush();
       }
+      throw failure;
     }
   }
 
