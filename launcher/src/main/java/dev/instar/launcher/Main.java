@@ -57,6 +57,8 @@ public final class Main implements Runnable {
     CommandLine line = new CommandLine(new Main());
     line.setExecutionExceptionHandler((e, command, parsed) -> explain(e, command));
     line.setParameterExceptionHandler((e, arguments) -> misused(e));
+    // The real one, whatever a command does to what a node in this process writes to it.
+    line.setErr(new PrintWriter(System.err, true));
     line.setCaseInsensitiveEnumValuesAllowed(true);
     return line;
   }

@@ -219,6 +219,13 @@ class LauncherIT {
   }
 
   @Test
+  void anAddressThatTheListenerRefusesIsOneLine() throws Exception {
+    Result result = shell.instar("run", "--port", "0", "--bind", "0.0.0.0", "--data", home.resolve("data").toString());
+    assertEquals(1, result.code());
+    assertTrue(result.err().startsWith("instar: ") && result.err().contains("0.0.0.0") && result.err().lines().count() == 1, result.err());
+  }
+
+  @Test
   void twoNodesDoNotShareADataDirectory() throws Exception {
     Path data = home.resolve("data");
     Running first = shell.node(data, "--no-examples");

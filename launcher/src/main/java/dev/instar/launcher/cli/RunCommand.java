@@ -6,8 +6,11 @@ import dev.instar.launcher.ExitCode;
 import dev.instar.launcher.Failure;
 import dev.instar.launcher.node.Node;
 import dev.instar.launcher.node.NodeOptions;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.PrintStream;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -75,9 +78,8 @@ public final class RunCommand implements Callable<Integer> {
     });
     AtomicReference<Node> running = new AtomicReference<>();
     Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(running.get()), "instar-stop"));
-    Node node = Node.start(distribution, options);
-    running.set(node);
-    URI url = node.awaitListening(START);
+    URI url = start(distribution, options, running);
+    Node node = running.get();
     try (NodeClient client = new NodeClient(url)) {
       awaitReady(client);
       deploy(client, examples);
@@ -93,6 +95,30 @@ public final class RunCommand implements Callable<Integer> {
     System.out.println("  Stop              Ctrl-C");
     node.awaitStopped();
     return ExitCode.OK;
+  }
+
+  /**
+   * Until the node listens. What it logs to standard error meanwhile is held back: when the start fails for a reason that it names, that reason
+   * is one line of ours, and not three of its parts; all of it is in its log.
+   */
+  private static URI start(Distribution distribution, NodeOptions options, AtomicReference<Node> running) throws Failure, InterruptedException {
+    PrintStream real = System.err;
+    ByteArrayOutputStream held = new ByteArrayOutputStream();
+    System.setErr(new PrintStream(held, true, StandardCharsets.UTF_8));
+    try {
+      running.set(Node.start(distribution, options));
+      URI url = running.get().awaitListening(START);
+      System.setErr(real);
+      real.print(held.toString(StandardCharsets.UTF_8));
+      return url;
+    } catch (Failure failure) {
+      // Held back to the end: what follows are the echoes of the failure and of the stop.
+      String said = held.toString(StandardCharsets.UTF_8);
+      if (!said.contains(failure.getMessage())) {
+        real.print(said);
+      }
+      throw failure;
+    }
   }
 
   private static void stop(Node node) {
