@@ -1,0 +1,2 @@
+/** Faasm's first HTTP API, as an {@link dev.instar.api.http.HttpDialect}. Nothing is exported. */
+package dev.instar.dialect.faasm;
