@@ -153,6 +153,11 @@ final class Exchange implements HttpExchange {
     return match.node().allowed();
   }
 
+  /** Whether the listener waits for its exchanges to end: one that would never end by itself should. */
+  boolean stopping() {
+    return request.getConnectionMetaData().getConnector().isShutdown();
+  }
+
   /** Whether an answer has begun. */
   boolean answered() {
     return answered;

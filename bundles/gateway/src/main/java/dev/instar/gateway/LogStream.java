@@ -39,8 +39,8 @@ final class LogStream implements AutoCloseable {
     out.finish();
   }
 
-  /** Writes what there is, then what comes, until the reader goes, {@code gone} says that the function did, or this is closed. */
-  void follow(HttpExchange exchange, FunctionLogs logs, FunctionName function, int tail, Instant since, int maxFollowers, BooleanSupplier gone)
+  /** Writes what there is, then what comes, until the reader goes, {@code ended} says that the function or the listener did, or this is closed. */
+  void follow(HttpExchange exchange, FunctionLogs logs, FunctionName function, int tail, Instant since, int maxFollowers, BooleanSupplier ended)
       throws IOException, InterruptedException {
     if (followers.incrementAndGet() > maxFollowers) {
       followers.decrementAndGet();
@@ -56,7 +56,7 @@ final class LogStream implements AutoCloseable {
       out.flush();
       Set<Entry> written = new HashSet<>(past);
       long beat = System.nanoTime() + HEARTBEAT.toNanos();
-      while (!closed && !gone.getAsBoolean()) {
+      while (!closed && !ended.getAsBoolean()) {
         Entry entry = queue.poll(LOOK.toMillis(), TimeUnit.MILLISECONDS);
         if (entry != null && !written.remove(entry)) {
           write(out, List.of(entry));

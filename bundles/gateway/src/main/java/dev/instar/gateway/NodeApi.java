@@ -203,7 +203,8 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     find(name);
     FunctionLogs logs = services.logs().await(settings.serviceWait());
     if (follow && !"HEAD".equals(x.method())) {
-      logStream.follow(x, logs, name, tail, since, settings.maxFollowers(), () -> services.functions().current().map(now -> now.find(name).isEmpty()).orElse(false));
+      logStream.follow(x, logs, name, tail, since, settings.maxFollowers(), () -> x instanceof Exchange exchange && exchange.stopping()
+          || services.functions().current().map(now -> now.find(name).isEmpty()).orElse(false));
     } else {
       logStream.read(x, logs, name, tail, since);
     }

@@ -17,6 +17,7 @@ import dev.instar.api.http.InvocationExchange;
 import dev.instar.api.http.Route;
 import dev.instar.api.http.ServiceSlot;
 import dev.instar.api.image.ImageStore;
+import dev.instar.api.invocation.CallInput;
 import dev.instar.api.invocation.Invoker;
 import java.io.IOException;
 import java.io.InputStream;
@@ -26,70 +27,45 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
-import org.osgi.service.component.annotations.Activate;
-import org.osgi.service.component.annotations.Component;
-import org.osgi.service.component.annotations.ConfigurationPolicy;
-import org.osgi.service.component.annotations.Modified;
-import org.osgi.service.component.annotations.Reference;
-import org.osgi.service.component.annotations.ReferenceCardinality;
-import org.osgi.service.component.annotations.ReferencePolicy;
-import org.osgi.service.component.annotations.ReferencePolicyOption;
-import org.osgi.service.metatype.annotations.Designate;
 
 /**
- * The API of Faasm's first generation on one port. Where that answered a failure with 200 and a text, this answers with the failure's status.
+ * The first generation of Faasm's HTTP API, all on one path:
  *
  * <pre>
- *   PUT  /f/{user}/{function}   upload (curl -T): 201 for a new function; 200 for a new version, or for the content that is active already
- *   POST /f/{user}/{function}   call: the body is the input, the answer the raw output
- *   GET  /f/{user}/{function}   the active version's artifact as it was uploaded
+ *   PUT  /f/{user}/{function}   the module; 201 for the first version, 200 for later ones
+ *   POST /f/{user}/{function}   the input; the function's raw output
+ *   GET  /f/{user}/{function}   the active version's module as it was uploaded
  * </pre>
+ *
+ * {@code curl -T function.wasm http://host/f/user/function/}, as Faasm's own manual writes it, puts the file's name behind the slash; so PUT takes one more
+ * segment, which means nothing.
+ *
+ * An upload of what is active already changes nothing. An upload of other code keeps the limits, environment and labels of the active version: they
+ * are set through Instar's own API, and code is all that this one knows.
  */
-@Component(immediate = true, configurationPid = "dev.instar.dialect.faasm", configurationPolicy = ConfigurationPolicy.REQUIRE)
-@Designate(ocd = FaasmConfig.class, factory = true)
 public final class FaasmDialect implements HttpDialect {
-  private static final String FUNCTION = "/f/{user}/{function}";
+  private static final String PATH = "/f/{user}/{function}";
+  private static final Map<String, String> JSON = Map.of("Content-Type", "application/json");
 
-  private record Settings(long maxUploadBytes, Duration serviceWait) {}
-
-  private final ServiceSlot<FunctionRegistry> functions = new ServiceSlot<>("registry of functions");
-  private final ServiceSlot<ImageStore> images = new ServiceSlot<>("image store");
-  private final ServiceSlot<Invoker> invokers = new ServiceSlot<>("scheduler");
-  private volatile Settings settings;
+  private final ServiceSlot<FunctionRegistry> functions;
+  private final ServiceSlot<ImageStore> images;
+  private final ServiceSlot<Invoker> invokers;
+  private volatile long maxUploadBytes = 64L << 20;
+  private volatile Duration serviceWait = Duration.ofSeconds(10);
   private volatile InvocationExchange invocations;
 
-  @Activate
-  @Modified
-  void configure(FaasmConfig config) {
-    settings = new Settings(config.max$_$upload$_$bytes(), Duration.ofMillis(config.service$_$wait$_$ms()));
-    invocations = new InvocationExchange(functions, invokers, settings.serviceWait());
+  public FaasmDialect(ServiceSlot<FunctionRegistry> functions, ServiceSlot<ImageStore> images, ServiceSlot<Invoker> invokers) {
+    this.functions = functions;
+    this.images = images;
+    this.invokers = invokers;
+    invocations = new InvocationExchange(functions, invokers, serviceWait);
   }
 
-  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
-  void bindRegistry(FunctionRegistry registry, Map<String, Object> properties) {
-    functions.bind(registry, properties);
-  }
-
-  void unbindRegistry(FunctionRegistry registry) {
-    functions.unbind(registry);
-  }
-
-  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
-  void bindImages(ImageStore store, Map<String, Object> properties) {
-    images.bind(store, properties);
-  }
-
-  void unbindImages(ImageStore store) {
-    images.unbind(store);
-  }
-
-  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
-  void bindInvoker(Invoker invoker, Map<String, Object> properties) {
-    invokers.bind(invoker, properties);
-  }
-
-  void unbindInvoker(Invoker invoker) {
-    invokers.unbind(invoker);
+  /** See {@link FaasmConfig}. */
+  public void configure(long uploadBytes, Duration wait) {
+    maxUploadBytes = uploadBytes;
+    serviceWait = wait;
+    invocations = new InvocationExchange(functions, invokers, wait);
   }
 
   @Override
@@ -99,53 +75,61 @@ public final class FaasmDialect implements HttpDialect {
 
   @Override
   public List<Route> routes() {
-    return List.of(new Route("PUT", FUNCTION, this::upload), new Route("POST", FUNCTION, this::call), new Route("GET", FUNCTION, this::fetch));
+    return List.of(new Route("PUT", PATH, this::upload), new Route("PUT", PATH + "/{file}", this::upload), new Route("POST", PATH, this::call), new Route("GET", PATH, this::download));
   }
 
-  private void call(HttpExchange exchange) throws IOException, InterruptedException {
-    invocations.answer(exchange, name(exchange), OptionalInt.empty(), Optional.empty());
+  private void upload(HttpExchange x) throws IOException, InterruptedException {
+    FunctionName name = name(x); // before the first byte of the body is asked for
+    CallInput body = x.body(maxUploadBytes);
+    if (body.length().isPresent() && body.length().getAsLong() == 0) {
+      throw new InstarException(ErrorCode.BAD_BODY, "The body is empty; send the module, e.g. curl -T function.wasm <url>.");
+    }
+    FunctionRegistry registry = functions.await(serviceWait);
+    Image image = images.await(serviceWait).add(body.stream(), maxUploadBytes);
+    Optional<Function> present = registry.find(name);
+    if (present.isPresent() && runs(present.get().activeVersion(), image.digest())) {
+      answer(x, 200, present.get().activeVersion(), image.digest());
+      return;
+    }
+    FunctionVersion version = registry.publish(name, spec(present, image), true);
+    answer(x, version.number() == 1 ? 201 : 200, version, image.digest());
   }
 
-  private void upload(HttpExchange exchange) throws IOException, InterruptedException {
-    FunctionName name = name(exchange);
-    Settings now = settings;
-    Image image = images.await(now.serviceWait()).add(exchange.body(now.maxUploadBytes()).stream(), now.maxUploadBytes());
-    FunctionRegistry registry = functions.await(now.serviceWait());
-    Optional<Function> before = registry.find(name);
-    Optional<FunctionVersion> same = before.map(Function::activeVersion).filter(active -> active.spec().variants().equals(variants(image)));
-    FunctionVersion version = same.isPresent() ? same.get() : registry.publish(name, spec(before, image), true);
-    // Names and digests are of characters that need no escape.
-    String json = "{\"user\":\"" + name.user() + "\",\"function\":\"" + name.function() + "\",\"version\":" + version.number() + ",\"digest\":\"" + image.digest()
-        + "\"}\n";
-    exchange.respond(before.isEmpty() ? 201 : 200, Map.of("Content-Type", "application/json"), json.getBytes(StandardCharsets.US_ASCII));
+  private static boolean runs(FunctionVersion version, Digest digest) {
+    List<Variant> variants = version.spec().variants();
+    return variants.size() == 1 && variants.getFirst().digest().equals(digest);
   }
 
-  private static List<Variant> variants(Image image) {
-    return List.of(new Variant(image.digest(), image.kind(), Optional.empty()));
+  private static FunctionSpec spec(Optional<Function> present, Image image) {
+    List<Variant> variants = List.of(new Variant(image.digest(), image.kind(), Optional.empty()));
+    return present.map(function -> function.activeVersion().spec()).map(old -> new FunctionSpec(variants, old.limits(), old.environment(), old.labels()))
+        .orElseGet(() -> new FunctionSpec(variants, Limits.DEFAULT, Map.of(), Map.of()));
   }
 
-  /** An upload replaces the code; limits, environment and labels that were set by other means stay. */
-  private static FunctionSpec spec(Optional<Function> before, Image image) {
-    return before.map(function -> function.activeVersion().spec())
-        .map(old -> new FunctionSpec(variants(image), old.limits(), old.environment(), old.labels()))
-        .orElseGet(() -> new FunctionSpec(variants(image), Limits.DEFAULT, Map.of(), Map.of()));
+  /** None of the values has a character that JSON would have to escape. */
+  private static void answer(HttpExchange x, int status, FunctionVersion version, Digest digest) throws IOException {
+    String json = "{\"user\":\"" + version.name().user() + "\",\"function\":\"" + version.name().function() + "\",\"version\":" + version.number() + ",\"digest\":\"" + digest + "\"}\n";
+    x.respond(status, JSON, json.getBytes(StandardCharsets.UTF_8));
   }
 
-  private void fetch(HttpExchange exchange) throws IOException, InterruptedException {
-    FunctionName name = name(exchange);
-    Settings now = settings;
-    Function function = functions.await(now.serviceWait()).find(name)
+  private void call(HttpExchange x) throws IOException, InterruptedException {
+    invocations.answer(x, name(x), OptionalInt.empty(), Optional.empty());
+  }
+
+  private void download(HttpExchange x) throws IOException, InterruptedException {
+    FunctionName name = name(x);
+    Function function = functions.await(serviceWait).find(name)
         .orElseThrow(() -> new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function " + name + "; upload it first."));
     Digest digest = function.activeVersion().spec().variants().getFirst().digest();
-    try (InputStream artifact = images.await(now.serviceWait()).open(digest)) {
-      HttpExchange.Streamed answer = exchange.stream(200, Map.of("Content-Type", "application/octet-stream", "ETag", '"' + digest.value() + '"'),
-          InvocationExchange.HOLD);
-      artifact.transferTo(answer);
-      answer.finish();
+    try (InputStream module = images.await(serviceWait).open(digest)) {
+      HttpExchange.Streamed out = x.stream(200, Map.of("Content-Type", "application/octet-stream", "ETag", "\"" + digest + "\"",
+          "Instar-Version", Integer.toString(function.active())), InvocationExchange.HOLD);
+      module.transferTo(out);
+      out.finish();
     }
   }
 
-  private static FunctionName name(HttpExchange exchange) {
-    return new FunctionName(exchange.variable("user"), exchange.variable("function"));
+  private static FunctionName name(HttpExchange x) {
+    return new FunctionName(x.variable("user"), x.variable("function"));
   }
 }

@@ -1,2 +1,2 @@
-/** The HTTP API of the first generation of Faasm: upload, call and fetch a function at one path. */
+/** Faasm's first HTTP API, as an {@link dev.instar.api.http.HttpDialect}. Nothing is exported. */
 package dev.instar.dialect.faasm;
