@@ -93,7 +93,8 @@ final class Shell implements AutoCloseable {
   /** {@code instar run} with these arguments and a free port. */
   Running node(Path data, String... arguments) throws IOException {
     Path err = Files.createTempFile(home, "node", ".err");
-    List<String> command = command(COMMAND.toString(), "run", "--port", "0", "--data", data.toString());
+    // A build in the background of a shell ignores Ctrl-C, and so would all that it starts; a user's terminal does not.
+    List<String> command = command("env", "--default-signal=INT", COMMAND.toString(), "run", "--port", "0", "--data", data.toString());
     command.addAll(List.of(arguments));
     Process process = builder(command).redirectError(err.toFile()).start();
     nodes.add(process);

@@ -102,7 +102,8 @@ class ListenerComponentIT {
     assertEquals("whole", RawHttp.exchange(free, GET).text());
     boolean closed = false;
     while (!closed) {
-      try (RawHttp http = new RawHttp(old)) {
+      try {
+        new RawHttp(old).close();
         Thread.sleep(10);
       } catch (ConnectException e) {
         closed = true;
