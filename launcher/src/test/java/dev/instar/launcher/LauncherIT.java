@@ -62,7 +62,7 @@ class LauncherIT {
   void theFirstMinutesOfAUser() throws Exception {
     Path data = home.resolve("data");
     Running node = shell.node(data);
-    shell = new Shell(home, Map.of("INSTAR_URL", node.url().toString()));
+    shell = shell.with(Map.of("INSTAR_URL", node.url().toString()));
     assertTrue(node.said().stream().anyMatch(l -> l.contains("curl -X POST " + node.url() + "/f/demo/echo -d 'hello instar'")), node.said()::toString);
     assertTrue(node.said().stream().anyMatch(l -> l.contains(data.toString())), node.said()::toString);
 
@@ -281,7 +281,7 @@ class LauncherIT {
   @Test
   void doctorWithoutANodeAsksOneOfItsOwnAndLeavesNothing() throws Exception {
     Path temporary = Files.createDirectory(home.resolve("tmp"));
-    shell = new Shell(home, Map.of("INSTAR_JAVA_OPTS", "-Djava.io.tmpdir=" + temporary, "INSTAR_URL", "http://127.0.0.1:" + free()));
+    shell = shell.with(Map.of("INSTAR_JAVA_OPTS", "-Djava.io.tmpdir=" + temporary, "INSTAR_URL", "http://127.0.0.1:" + free()));
     String doctor = ok(shell.instar("doctor"));
     assertTrue(doctor.startsWith("No node answers at "), doctor);
     assertTrue(doctor.lines().anyMatch(l -> l.matches("backend wasm +ok .*")), doctor);
@@ -309,12 +309,12 @@ class LauncherIT {
     Path old = Files.createDirectories(home.resolve("jdk-17"));
     Files.createFile(Files.createDirectory(old.resolve("bin")).resolve("java")).toFile().setExecutable(true);
     Files.writeString(old.resolve("release"), "IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"17.0.9\"\n");
-    Result refused = new Shell(home, Map.of("INSTAR_JAVA_HOME", old.toString())).instar("version");
+    Result refused = shell.with(Map.of("INSTAR_JAVA_HOME", old.toString())).instar("version");
     assertEquals(4, refused.code());
     assertEquals("instar: INSTAR_JAVA_HOME is " + old + ", which is no JDK of release 25 or newer (found: 17).\n", refused.err());
     // JAVA_HOME is only one place to look.
     Map<String, String> aside = Map.of("JAVA_HOME", old.toString(), "PATH", System.getProperty("java.home") + "/bin:" + System.getenv("PATH"));
-    assertTrue(ok(new Shell(home, aside).instar("version")).contains("on JDK " + Runtime.version()));
+    assertTrue(ok(shell.with(aside).instar("version")).contains("on JDK " + Runtime.version()));
   }
 
   @Test

@@ -21,12 +21,22 @@ final class Shell implements AutoCloseable {
 
   private final Path home;
   private final Map<String, String> environment;
-  private final List<Process> nodes = new ArrayList<>();
+  private final List<Process> nodes;
 
   /** @param home the user's home directory */
   Shell(Path home, Map<String, String> environment) {
+    this(home, environment, new ArrayList<>());
+  }
+
+  private Shell(Path home, Map<String, String> environment, List<Process> nodes) {
     this.home = home;
     this.environment = environment;
+    this.nodes = nodes;
+  }
+
+  /** The same shell with other variables. */
+  Shell with(Map<String, String> variables) {
+    return new Shell(home, variables, nodes);
   }
 
   /** What a command left. */
