@@ -157,7 +157,7 @@ class ErrorsIT {
     assertTrue(problem(422, "module-refused", send("PUT", "/f/errors/x", NO_ENTRY)).get("detail").textValue().contains("_start"));
     assertTrue(problem(422, "module-refused", send("PUT", "/f/errors/x", Arrays.copyOf(TRAP, TRAP.length - 2))).get("detail").textValue().contains("section"));
     problem(422, "unsupported-artifact", send("PUT", "/f/errors/x", utf8("hello")));
-    problem(422, "unsupported-artifact", send("PUT", "/f/errors/x", new byte[0]));
+    problem(400, "bad-body", send("PUT", "/f/errors/x", new byte[0]));
     problem(404, "function-not-found", send("POST", "/f/errors/x", new byte[0]));
   }
 
