@@ -1,0 +1,38 @@
+package dev.instar.backend.wasm.wasi;
+
+import com.dylibso.chicory.runtime.HostFunction;
+import com.dylibso.chicory.runtime.Instance;
+import com.dylibso.chicory.runtime.Memory;
+import com.dylibso.chicory.wasm.types.FunctionType;
+import com.dylibso.chicory.wasm.types.ValType;
+import java.util.List;
+
+/** Binds {@link Preview1} to Chicory. */
+public final class ChicoryImports {
+  private ChicoryImports() {}
+
+  /** The host functions of one {@link Wasi}, in the order of the table. Instances may be made of them one after the other. */
+  public static List<HostFunction> of(Wasi wasi) {
+    return Preview1.functions().stream().map(function -> bind(wasi, function)).toList();
+  }
+
+  private static HostFunction bind(Wasi wasi, Preview1.Function function) {
+    List<ValType> parameters = function.parameters().chars().mapToObj(c -> c == 'i' ? ValType.I32 : ValType.I64).toList();
+    List<ValType> results = function.returnsErrno() ? List.of(ValType.I32) : List.of();
+    return new HostFunction(Preview1.MODULE, function.name(), FunctionType.of(parameters, results),
+        (instance, args) -> new long[] {function.call(wasi, memory(wasi, instance), args).code()});
+  }
+
+  private static GuestMemory memory(Wasi wasi, Instance instance) {
+    Memory present = instance.memory();
+    if (present == null) {
+      throw new GuestTrap("a module without memory calls WASI");
+    }
+    if (wasi.memory().orElse(null) instanceof ChicoryMemory memory && memory.isOf(present)) {
+      return memory;
+    }
+    ChicoryMemory memory = new ChicoryMemory(present);
+    wasi.memory(memory);
+    return memory;
+  }
+}

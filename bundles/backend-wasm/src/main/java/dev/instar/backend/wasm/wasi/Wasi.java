@@ -1,0 +1,177 @@
+package dev.instar.backend.wasm.wasi;
+
+import dev.instar.api.InstarException;
+import dev.instar.api.sandbox.GuestLog;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InterruptedIOException;
+import java.io.OutputStream;
+import java.nio.channels.ClosedByInterruptException;
+import java.util.Arrays;
+import java.util.Optional;
+
+/**
+ * WASI preview 1 for one instance. Between two {@link #reset}s it serves one call:
+ *
+ * <pre>
+ * connect(input, output, log) → the guest runs, its imports come in through {@link Preview1} → reset()
+ * </pre>
+ *
+ * <p>After a reset the guest finds its arguments, descriptors and files as it did at first, and none of the streams is referred to any more. A
+ * reset does not rely on the state that it replaces, so it is right after a trap in the middle of a host function, too.
+ *
+ * <p>For one thread at a time.
+ */
+public final class Wasi implements AutoCloseable {
+  /** How much is copied between guest and stream at once: what bounds the allocation, whatever length the guest names. */
+  static final int BUFFER = 64 << 10;
+  private static final String PREOPEN = "/";
+
+  private final WasiSettings settings;
+  private final Optional<FileView> files;
+  private final FdTable table;
+  private final byte[] buffer = new byte[BUFFER];
+  private int bufferUsed;
+  private InputStream input = InputStream.nullInputStream();
+  private OutputStream output = OutputStream.nullOutputStream();
+  private GuestLog log = GuestLog.NONE;
+  private long cpuStart;
+  private Optional<GuestMemory> memory = Optional.empty();
+
+  final FdCalls fd = new FdCalls(this);
+  final PathCalls path = new PathCalls(this);
+  final ProcessCalls process;
+  final PollOneoff poll = new PollOneoff(this);
+
+  public Wasi(WasiSettings settings) {
+    this.settings = settings;
+    this.files = settings.files().map(tree -> new FileView(tree, settings.scratch(), settings.quota(), settings.clocks()));
+    this.table = new FdTable(settings.quota().descriptors());
+    this.process = new ProcessCalls(this);
+    preopen();
+  }
+
+  /** Gives the guest the streams of a call. They are used by the thread that runs the guest, and until the reset. */
+  public void connect(InputStream stdin, OutputStream stdout, GuestLog stderr) {
+    input = stdin;
+    output = stdout;
+    log = stderr;
+    cpuStart = settings.clocks().cpu();
+  }
+
+  /** Whether the guest has left descriptors and files as it found them: a snapshot of its memory is then complete. */
+  public boolean isPristine() {
+    return table.isPristine() && files.map(FileView::isPristine).orElse(true);
+  }
+
+  /** Back to the beginning. */
+  public void reset() {
+    input = InputStream.nullInputStream();
+    output = OutputStream.nullOutputStream();
+    log = GuestLog.NONE;
+    memory = Optional.empty();
+    table.clear();
+    files.ifPresent(FileView::reset);
+    Arrays.fill(buffer, 0, bufferUsed, (byte) 0);
+    bufferUsed = 0;
+    preopen();
+  }
+
+  /** Gives back host descriptors and disk. Idempotent. */
+  @Override
+  public void close() {
+    reset();
+  }
+
+  /** What an engine's binding keeps of the instance until the reset. */
+  Optional<GuestMemory> memory() {
+    return memory;
+  }
+
+  void memory(GuestMemory adapted) {
+    memory = Optional.of(adapted);
+  }
+
+  WasiSettings settings() {
+    return settings;
+  }
+
+  Clocks clocks() {
+    return settings.clocks();
+  }
+
+  FdTable table() {
+    return table;
+  }
+
+  FileView files() {
+    return files.orElseThrow();
+  }
+
+  /** CPU time since the call began. */
+  long cpuTime() {
+    return Math.max(0, settings.clocks().cpu() - cpuStart);
+  }
+
+  /** The buffer of the copying calls. Its first {@code length} bytes are about to be used. */
+  byte[] buffer(int length) {
+    bufferUsed = Math.max(bufferUsed, length);
+    return buffer;
+  }
+
+  int readInput(byte[] into, int length) {
+    try {
+      return input.read(into, 0, length);
+    } catch (InstarException e) {
+      throw CallStopped.by(e);
+    } catch (IOException e) {
+      throw stopped(e);
+    }
+  }
+
+  int availableInput() {
+    try {
+      return Math.max(0, input.available());
+    } catch (InstarException e) {
+      throw CallStopped.by(e);
+    } catch (IOException e) {
+      throw stopped(e);
+    }
+  }
+
+  void writeOutput(Descriptor.Standard to, byte[] from, int length) {
+    if (to == Descriptor.Standard.LOG) {
+      log.write(from, 0, length);
+      return;
+    }
+    try {
+      output.write(from, 0, length);
+    } catch (InstarException e) {
+      throw CallStopped.by(e);
+    } catch (IOException e) {
+      throw stopped(e);
+    }
+  }
+
+  private static CallStopped stopped(IOException e) {
+    // Its subclass SocketTimeoutException is no interrupt.
+    if (e.getClass() == InterruptedIOException.class || e instanceof ClosedByInterruptException) {
+      return CallStopped.byInterrupt();
+    }
+    return CallStopped.by(e);
+  }
+
+  private void preopen() {
+    try {
+      for (Descriptor.Standard standard : Descriptor.Standard.values()) {
+        table.add(new Descriptor.Stream(standard));
+      }
+      if (files.isPresent()) {
+        table.add(new Descriptor.OpenDirectory(files.get().root(), Optional.of(PREOPEN), Rights.DIRECTORY, Rights.ALL, 0));
+      }
+    } catch (ErrnoException e) {
+      throw new IllegalStateException("a quota of " + settings.quota().descriptors() + " descriptors has no room for the standard ones", e);
+    }
+    table.settle();
+  }
+}
