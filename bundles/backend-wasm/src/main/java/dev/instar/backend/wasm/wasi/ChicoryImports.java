@@ -9,18 +9,25 @@ import java.util.List;
 
 /** Binds {@link Preview1} to Chicory. */
 public final class ChicoryImports {
+  private static final List<Typed> FUNCTIONS = Preview1.functions().stream().map(Typed::of).toList();
+
   private ChicoryImports() {}
+
+  private record Typed(Preview1.Function function, FunctionType type) {
+    static Typed of(Preview1.Function function) {
+      List<ValType> parameters = function.parameters().chars().mapToObj(c -> c == 'i' ? ValType.I32 : ValType.I64).toList();
+      return new Typed(function, FunctionType.of(parameters, function.returnsErrno() ? List.of(ValType.I32) : List.of()));
+    }
+
+    HostFunction bind(Wasi wasi) {
+      return new HostFunction(Preview1.MODULE, function.name(), type,
+          (instance, args) -> new long[] {function.call(wasi, memory(wasi, instance), args).code()});
+    }
+  }
 
   /** The host functions of one {@link Wasi}, in the order of the table. Instances may be made of them one after the other. */
   public static List<HostFunction> of(Wasi wasi) {
-    return Preview1.functions().stream().map(function -> bind(wasi, function)).toList();
-  }
-
-  private static HostFunction bind(Wasi wasi, Preview1.Function function) {
-    List<ValType> parameters = function.parameters().chars().mapToObj(c -> c == 'i' ? ValType.I32 : ValType.I64).toList();
-    List<ValType> results = function.returnsErrno() ? List.of(ValType.I32) : List.of();
-    return new HostFunction(Preview1.MODULE, function.name(), FunctionType.of(parameters, results),
-        (instance, args) -> new long[] {function.call(wasi, memory(wasi, instance), args).code()});
+    return FUNCTIONS.stream().map(function -> function.bind(wasi)).toList();
   }
 
   private static GuestMemory memory(Wasi wasi, Instance instance) {

@@ -64,6 +64,7 @@ final class FdCalls {
     descriptor.require(Rights.FD_FDSTAT_SET_FLAGS);
     Flags.check(flags, Flags.FDFLAGS_ALL);
     descriptor.flags = flags;
+    wasi.table().touch();
   }
 
   void fdstatSetRights(int fd, long base, long inheriting) throws ErrnoException {
@@ -73,6 +74,7 @@ final class FdCalls {
     }
     descriptor.base = base;
     descriptor.inheriting = inheriting;
+    wasi.table().touch();
   }
 
   void filestatGet(GuestMemory memory, int fd, int result) throws ErrnoException {

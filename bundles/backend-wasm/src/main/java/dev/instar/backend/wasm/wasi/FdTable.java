@@ -86,6 +86,11 @@ final class FdTable {
     open = 0;
   }
 
+  /** Notes that flags or rights of a descriptor change. */
+  void touch() {
+    changed = true;
+  }
+
   /** Takes the present state as the one that {@link #isPristine} compares with. */
   void settle() {
     changed = false;

@@ -26,11 +26,13 @@ public final class Wasi implements AutoCloseable {
   /** How much is copied between guest and stream at once: what bounds the allocation, whatever length the guest names. */
   static final int BUFFER = 64 << 10;
   private static final String PREOPEN = "/";
+  /** What an idle sandbox keeps of its buffer: there may be thousands of them. */
+  private static final int KEPT = 8 << 10;
 
   private final WasiSettings settings;
   private final Optional<FileView> files;
   private final FdTable table;
-  private final byte[] buffer = new byte[BUFFER];
+  private byte[] buffer = new byte[0];
   private int bufferUsed;
   private InputStream input = InputStream.nullInputStream();
   private OutputStream output = OutputStream.nullOutputStream();
@@ -72,7 +74,11 @@ public final class Wasi implements AutoCloseable {
     memory = Optional.empty();
     table.clear();
     files.ifPresent(FileView::reset);
-    Arrays.fill(buffer, 0, bufferUsed, (byte) 0);
+    if (buffer.length > KEPT) {
+      buffer = new byte[0];
+    } else {
+      Arrays.fill(buffer, 0, Math.min(bufferUsed, buffer.length), (byte) 0);
+    }
     bufferUsed = 0;
     preopen();
   }
@@ -113,8 +119,11 @@ public final class Wasi implements AutoCloseable {
     return Math.max(0, settings.clocks().cpu() - cpuStart);
   }
 
-  /** The buffer of the copying calls. Its first {@code length} bytes are about to be used. */
+  /** The buffer of the copying calls. Its first {@code length} bytes, at most {@link #BUFFER}, are about to be used. */
   byte[] buffer(int length) {
+    if (length > buffer.length) {
+      buffer = new byte[length <= KEPT ? KEPT : BUFFER];
+    }
     bufferUsed = Math.max(bufferUsed, length);
     return buffer;
   }

@@ -119,5 +119,8 @@ class ResetTest extends FilesTest {
     guest.call("fd_close", fd);
     guest.ok("fd_close", 1);
     assertFalse(guest.wasi.isPristine());
+    guest.wasi.reset();
+    guest.ok("fd_fdstat_set_rights", Guest.ROOT, 0, 0);
+    assertFalse(guest.wasi.isPristine());
   }
 }
