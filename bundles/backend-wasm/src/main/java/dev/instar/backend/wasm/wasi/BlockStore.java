@@ -12,7 +12,7 @@ import java.util.ArrayDeque;
 import java.util.Arrays;
 
 /**
- * What the guest of one sandbox has written, in blocks: on the heap until {@link FileQuota#heapBytes} are used, then in one file, which is opened
+ * What the guest of one sandbox has written, in blocks: on the heap until {@link FileQuota#heapBytes} or the node's budget are used, then in one file, which is opened
  * when first needed and unlinked at once, so that nothing of it outlives the process. One host descriptor a sandbox, however many files the
  * guest writes.
  */
@@ -32,6 +32,7 @@ final class BlockStore {
   }
 
   private final Path scratch;
+  private final ByteBudget budget;
   private final int maxBlocks;
   private final int maxHeapBlocks;
   private final ArrayDeque<Block> freeOnDisk = new ArrayDeque<>();
@@ -40,8 +41,9 @@ final class BlockStore {
   private long diskEnd;
   private FileChannel disk;
 
-  BlockStore(Path scratch, FileQuota quota) {
+  BlockStore(Path scratch, FileQuota quota, ByteBudget budget) {
     this.scratch = scratch;
+    this.budget = budget;
     this.maxBlocks = (int) (quota.bytes() / BLOCK);
     this.maxHeapBlocks = (int) Math.min(maxBlocks, quota.heapBytes() / BLOCK);
   }
@@ -61,7 +63,7 @@ final class BlockStore {
       throw Errno.NOSPC.failure();
     }
     Block block;
-    if (heapBlocks < maxHeapBlocks) {
+    if (heapBlocks < maxHeapBlocks && budget.take(BLOCK)) {
       block = new Block(new byte[BLOCK], 0);
       heapBlocks++;
     } else if (freeOnDisk.isEmpty()) {
@@ -81,6 +83,7 @@ final class BlockStore {
       freeOnDisk.push(block);
     } else {
       heapBlocks--;
+      budget.give(BLOCK);
     }
   }
 
@@ -122,6 +125,7 @@ final class BlockStore {
 
   /** Forgets everything. */
   void reset() {
+    budget.give((long) heapBlocks * BLOCK);
     blocks = 0;
     heapBlocks = 0;
     diskEnd = 0;

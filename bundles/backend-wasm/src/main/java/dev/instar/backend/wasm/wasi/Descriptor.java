@@ -39,8 +39,8 @@ abstract sealed class Descriptor {
   static final class Stream extends Descriptor {
     final Standard standard;
 
-    Stream(Standard standard) {
-      super(standard == Standard.INPUT ? Rights.INPUT_STREAM : Rights.OUTPUT_STREAM, 0, 0);
+    Stream(Standard standard, long base, int flags) {
+      super(base, 0, flags);
       this.standard = standard;
     }
 

@@ -4,6 +4,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.Function;
 
 /**
  * A directory of the view: the image's entries, overlaid with what was looked up, made and removed.
@@ -46,8 +47,9 @@ final class Directory extends Inode {
   /** Its own parent for the root. */
   Directory parent;
 
-  Directory(long number, long modified, LowerTree.Directory lower, Directory parent, Materializer materializer) {
-    super(number, modified);
+  /** With itself as parent when there is none. */
+  Directory(LowerTree.Directory lower, Directory parent, Materializer materializer) {
+    super(lower.attributes());
     this.lower = lower;
     this.parent = parent == null ? this : parent;
     this.materializer = materializer;
@@ -132,13 +134,38 @@ final class Directory extends Inode {
       Entry entry = touched.get(name);
       if (entry == null) {
         LowerTree.Node node = lower.nodes()[(int) index];
-        return Optional.of(new Listing(name, node.number(), type(node), FIRST + index + 1));
+        return Optional.of(new Listing(name, node.attributes().number(), type(node), FIRST + index + 1));
       }
       if (entry.position == FIRST + index) {
         return Optional.of(listing(entry));
       }
     }
     return Optional.ofNullable(added.ceilingEntry(cookie)).map(e -> listing(e.getValue()));
+  }
+
+  /**
+   * The present names and what they lead to; what was not touched leads where it did.
+   *
+   * @param all to take nothing for untouched: a file with several names may have been changed by another one
+   */
+  LowerTree.Directory freeze(Function<Inode, LowerTree.Node> freezer, boolean all) {
+    if (all) {
+      for (String name : lower.names()) {
+        get(name);
+      }
+    }
+    TreeMap<String, LowerTree.Node> nodes = new TreeMap<>();
+    for (int i = 0; i < lower.names().length; i++) {
+      if (!touched.containsKey(lower.names()[i])) {
+        nodes.put(lower.names()[i], lower.nodes()[i]);
+      }
+    }
+    for (Entry entry : touched.values()) {
+      if (entry.inode != null) {
+        nodes.put(entry.name, freezer.apply(entry.inode));
+      }
+    }
+    return new LowerTree.Directory(attributes(), nodes.keySet().toArray(String[]::new), nodes.values().toArray(LowerTree.Node[]::new));
   }
 
   private static Listing listing(Entry entry) {

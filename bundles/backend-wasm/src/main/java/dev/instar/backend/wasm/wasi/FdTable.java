@@ -1,5 +1,9 @@
 package dev.instar.backend.wasm.wasi;
 
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+
 /** The descriptors of a guest by number. A new one gets the lowest free number, as in POSIX. */
 final class FdTable {
   private final Descriptor[] slots;
@@ -72,6 +76,21 @@ final class FdTable {
       changed = true;
       closed.close();
     }
+  }
+
+  /** Enters a descriptor under a number of its own. */
+  void put(int fd, Descriptor descriptor) {
+    slots[fd] = descriptor;
+    open++;
+  }
+
+  /** One after the other by number, up to the last one that is open. */
+  List<Optional<Descriptor>> all() {
+    int end = slots.length;
+    while (end > 0 && slots[end - 1] == null) {
+      end--;
+    }
+    return Arrays.stream(slots, 0, end).map(Optional::ofNullable).toList();
   }
 
   /** Closes all. */

@@ -1,7 +1,9 @@
 package dev.instar.backend.wasm.wasi;
 
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -19,10 +21,12 @@ final class FileView {
   /** PATH_MAX and NAME_MAX of Linux, in bytes of UTF-8. */
   static final int PATH_MAX = 4096;
   private static final int NAME_MAX = 255;
+  /** What a made inode is charged for: more than it takes with most names and targets. */
+  private static final int INODE_COST = 1 << 10;
   /** How many symbolic links one resolution follows. */
   private static final int LINKS_MAX = 32;
   /** Numbers of the inodes that the guest makes start above those of any image. */
-  private static final long FIRST_NUMBER = 1L << 32;
+  static final long FIRST_NUMBER = 1L << 32;
 
   /** What to do with a symbolic link at the end of a path. */
   enum Last {
@@ -56,31 +60,42 @@ final class FileView {
     }
   }
 
+  private static final LowerTree.Source EMPTY = new LowerTree.Blocks(Map.of(), Optional.empty(), 0);
+
   private final LowerTree lower;
   private final FileQuota quota;
   private final Clocks clocks;
+  private final ByteBudget budget;
   private final BlockStore store;
+  private final long firstNumber;
+  /** Files of a snapshot that have several names: one inode for all. */
+  private final Map<LowerTree.Node, Inode> shared = new IdentityHashMap<>();
   private Directory root;
   /** Names that exist beside the image's. */
   private int made;
   private long nextNumber;
   private boolean pristine;
 
-  FileView(LowerTree lower, Path scratch, FileQuota quota, Clocks clocks) {
+  /** @param firstNumber for the inodes that the guest makes */
+  FileView(LowerTree lower, long firstNumber, WasiSettings settings) {
     this.lower = lower;
-    this.quota = quota;
-    this.clocks = clocks;
-    this.store = new BlockStore(scratch, quota);
+    this.firstNumber = firstNumber;
+    this.quota = settings.quota();
+    this.clocks = settings.clocks();
+    this.budget = settings.budget();
+    this.store = new BlockStore(settings.scratch(), quota, budget);
     reset();
   }
 
   /** Back to the image. Descriptors must have been closed. */
   void reset() {
     store.reset();
+    budget.give((long) made * INODE_COST);
     made = 0;
-    nextNumber = FIRST_NUMBER;
+    shared.clear();
+    nextNumber = firstNumber;
     pristine = true;
-    root = new Directory(lower.root().number(), lower.root().modified(), lower.root(), null, this::materialize);
+    root = new Directory(lower.root(), null, this::materialize);
   }
 
   /** Whether nothing was changed since the last reset. */
@@ -179,15 +194,15 @@ final class FileView {
     if (place.slash()) {
       throw Errno.ISDIR.failure();
     }
-    RegularFile file = new RegularFile(number(), stamp(), store);
+    RegularFile file = new RegularFile(new LowerTree.File(Inode.made(number(), stamp()), 0, EMPTY), store);
     enter(place, file);
     return file;
   }
 
   void createDirectory(Directory start, String path) throws ErrnoException {
     Place place = vacant(resolve(start, path, Last.NAME));
-    LowerTree.Directory nothing = LowerTree.empty().root();
-    enter(place, new Directory(number(), stamp(), nothing, place.parent(), this::materialize));
+    LowerTree.Directory empty = new LowerTree.Directory(Inode.made(number(), stamp()), new String[0], new LowerTree.Node[0]);
+    enter(place, new Directory(empty, place.parent(), this::materialize));
   }
 
   void symlink(String target, Directory start, String path) throws ErrnoException {
@@ -195,7 +210,7 @@ final class FileView {
       throw Errno.NOENT.failure();
     }
     Place place = vacantName(resolve(start, path, Last.NAME));
-    enter(place, new Symlink(number(), stamp(), target));
+    enter(place, new Symlink(new LowerTree.Link(Inode.made(number(), stamp()), target)));
   }
 
   void link(Directory from, String oldPath, boolean follow, Directory to, String newPath) throws ErrnoException {
@@ -272,7 +287,7 @@ final class FileView {
       } else if (replaced instanceof Directory) {
         throw Errno.ISDIR.failure();
       }
-    } else if (made >= quota.inodes() && !old.parent().isAdded(old.name())) {
+    } else if (made >= quota.inodes() && !old.parent().isAdded(old.name()) || !budget.take(INODE_COST)) {
       throw Errno.NOSPC.failure();
     }
     long now = stamp();
@@ -293,11 +308,36 @@ final class FileView {
   }
 
   private Inode materialize(LowerTree.Node node, Directory parent) {
+    return node.attributes().links() == 1 ? inode(node, parent) : shared.computeIfAbsent(node, n -> inode(n, parent));
+  }
+
+  private Inode inode(LowerTree.Node node, Directory parent) {
     return switch (node) {
       case LowerTree.File file -> new RegularFile(file, store);
-      case LowerTree.Link link -> new Symlink(link.number(), link.modified(), link.target());
-      case LowerTree.Directory directory -> new Directory(directory.number(), directory.modified(), directory, parent, this::materialize);
+      case LowerTree.Link link -> new Symlink(link);
+      case LowerTree.Directory directory -> new Directory(directory, parent, this::materialize);
     };
+  }
+
+  /** The inode of a snapshot that a descriptor leads to: below the root, or without a name. */
+  Inode restored(LowerTree.Node node, Optional<List<String>> path) {
+    if (path.isEmpty()) {
+      return materialize(node, root);
+    }
+    Inode at = root;
+    for (String name : path.get()) {
+      at = ((Directory) at).get(name).orElseThrow();
+    }
+    return at;
+  }
+
+  /** Whether it started from a frozen view and not from a scan, where each file has one name. */
+  boolean isOfState() {
+    return firstNumber != FIRST_NUMBER;
+  }
+
+  long nextNumber() {
+    return nextNumber;
   }
 
   private static Place vacant(Place place) throws ErrnoException {
@@ -316,9 +356,9 @@ final class FileView {
     return place;
   }
 
-  /** The number for a new inode, when another name may be made. */
+  /** The number for a new inode, when another name may be made; charges for it. */
   private long number() throws ErrnoException {
-    if (made >= quota.inodes()) {
+    if (made >= quota.inodes() || !budget.take(INODE_COST)) {
       throw Errno.NOSPC.failure();
     }
     return nextNumber++;
@@ -334,6 +374,7 @@ final class FileView {
   private void remove(Place place, long now) {
     if (place.parent().remove(place.name())) {
       made--;
+      budget.give(INODE_COST);
     }
     place.parent().modifiedAt(now);
   }

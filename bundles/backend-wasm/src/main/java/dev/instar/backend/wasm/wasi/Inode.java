@@ -4,16 +4,26 @@ package dev.instar.backend.wasm.wasi;
 abstract sealed class Inode permits Directory, RegularFile, Symlink {
   final long number;
   /** How many names it has; 0 after the last was removed. Directories report 1: what a file system does that does not count subdirectories. */
-  int links = 1;
+  int links;
   long accessed;
   long modified;
   long changed;
 
-  Inode(long number, long modified) {
-    this.number = number;
-    this.accessed = modified;
-    this.modified = modified;
-    this.changed = modified;
+  Inode(LowerTree.Attributes attributes) {
+    number = attributes.number();
+    links = attributes.links();
+    accessed = attributes.accessed();
+    modified = attributes.modified();
+    changed = attributes.changed();
+  }
+
+  /** Of an inode that is made now. */
+  static LowerTree.Attributes made(long number, long now) {
+    return new LowerTree.Attributes(number, 1, now, now, now);
+  }
+
+  LowerTree.Attributes attributes() {
+    return new LowerTree.Attributes(number, links, accessed, modified, changed);
   }
 
   abstract Filetype type();

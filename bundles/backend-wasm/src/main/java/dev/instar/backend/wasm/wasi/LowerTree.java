@@ -8,6 +8,8 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileTime;
 import java.util.Arrays;
+import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 
@@ -17,11 +19,11 @@ import java.util.concurrent.TimeUnit;
  * in the C locale needs {@code -Dsun.jnu.encoding=UTF-8} to see names outside ASCII).
  */
 public final class LowerTree {
-  private static final Directory NOTHING = new Directory(1, 0, new String[0], new Node[0]);
+  private static final Directory NOTHING = new Directory(new Attributes(1, 1, 0, 0, 0), new String[0], new Node[0]);
 
   private final Directory root;
 
-  private LowerTree(Directory root) {
+  LowerTree(Directory root) {
     this.root = root;
   }
 
@@ -49,19 +51,40 @@ public final class LowerTree {
     return Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
   }
 
-  /** What an inode of the view starts from. Times are nanoseconds since 1970; numbers follow the order of the names, so they are always the same. */
-  sealed interface Node {
-    long number();
+  /**
+   * Times are nanoseconds since 1970. Numbers of a scan follow the order of the names, so they are always the same.
+   *
+   * @param links how many names it has; 0 when it was only open
+   */
+  record Attributes(long number, int links, long accessed, long modified, long changed) {}
 
-    long modified();
+  /** What an inode of the view starts from. */
+  sealed interface Node {
+    Attributes attributes();
   }
 
-  record File(long number, long modified, Path path, long size) implements Node {}
+  record File(Attributes attributes, long size, Source source) implements Node {}
 
-  record Link(long number, long modified, String target) implements Node {}
+  record Link(Attributes attributes, String target) implements Node {}
+
+  /** Where the bytes of a file come from. */
+  sealed interface Source {
+    /** The file of the host that has some of them. */
+    Optional<HostFile> host();
+  }
+
+  record HostFile(Path path) implements Source {
+    @Override
+    public Optional<HostFile> host() {
+      return Optional.of(this);
+    }
+  }
+
+  /** What a guest wrote before a snapshot: blocks by index, else the host's file up to a limit, else zeros. */
+  record Blocks(Map<Integer, byte[]> blocks, Optional<HostFile> host, long hostLimit) implements Source {}
 
   /** Its entries, sorted by name. */
-  record Directory(long number, long modified, String[] names, Node[] nodes) implements Node {
+  record Directory(Attributes attributes, String[] names, Node[] nodes) implements Node {
     /** Less than 0 when there is none. */
     int indexOf(String name) {
       return Arrays.binarySearch(names, name);
@@ -99,23 +122,24 @@ public final class LowerTree {
         if (its.isDirectory()) {
           nodes.put(child.getKey(), directory(child.getValue(), its));
         } else if (its.isRegularFile()) {
-          nodes.put(child.getKey(), new File(entries, nanos(its), child.getValue(), its.size()));
+          nodes.put(child.getKey(), new File(scanned(entries, its), its.size(), new HostFile(child.getValue())));
         } else if (its.isSymbolicLink()) {
           String target = Files.readSymbolicLink(child.getValue()).toString();
           if (target.indexOf('\uFFFD') < 0) {
-            nodes.put(child.getKey(), new Link(entries, nanos(its), target));
+            nodes.put(child.getKey(), new Link(scanned(entries, its), target));
           }
         }
         if (entries > maxEntries) {
           throw new IOException("more than " + maxEntries + " files below " + root);
         }
       }
-      return new Directory(number, nanos(attributes), nodes.keySet().toArray(String[]::new), nodes.values().toArray(Node[]::new));
+      return new Directory(scanned(number, attributes), nodes.keySet().toArray(String[]::new), nodes.values().toArray(Node[]::new));
     }
 
-    private static long nanos(BasicFileAttributes attributes) {
+    private static Attributes scanned(long number, BasicFileAttributes attributes) {
       FileTime time = attributes.lastModifiedTime();
-      return Math.max(0, time.to(TimeUnit.NANOSECONDS));
+      long modified = Math.max(0, time.to(TimeUnit.NANOSECONDS));
+      return new Attributes(number, 1, modified, modified, modified);
     }
   }
 }

@@ -8,7 +8,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.Optional;
 
 /**
  * A file of the view. A block that was written lives in the {@link BlockStore}; any other shows the image's file up to {@link #lowerLimit}, then
@@ -18,7 +17,7 @@ final class RegularFile extends Inode {
   private static final int BLOCK = BlockStore.BLOCK;
 
   private final BlockStore store;
-  private final Optional<LowerTree.File> lower;
+  private final LowerTree.File lower;
   private final Map<Integer, BlockStore.Block> blocks = new HashMap<>();
   private long size;
   /** How far the image's file is still to be seen: what was cut off once does not come back when the file grows. */
@@ -26,18 +25,10 @@ final class RegularFile extends Inode {
   private FileChannel lowerChannel;
   private int opened;
 
-  /** An empty file. */
-  RegularFile(long number, long now, BlockStore store) {
-    super(number, now);
-    this.store = store;
-    this.lower = Optional.empty();
-  }
-
-  /** A file of the image. */
   RegularFile(LowerTree.File lower, BlockStore store) {
-    super(lower.number(), lower.modified());
+    super(lower.attributes());
     this.store = store;
-    this.lower = Optional.of(lower);
+    this.lower = lower;
     this.size = lower.size();
     this.lowerLimit = lower.size();
   }
@@ -201,7 +192,10 @@ final class RegularFile extends Inode {
     int done = 0;
     if (there > 0) {
       try {
-        done = BlockStore.read(lowerChannel(), position, into, offset, there);
+        done = switch (lower.source()) {
+          case LowerTree.HostFile _ -> BlockStore.read(lowerChannel(), position, into, offset, there);
+          case LowerTree.Blocks written -> readBlocks(written, position, into, offset, there);
+        };
       } catch (AccessDeniedException e) {
         throw Errno.ACCES.failure();
       } catch (IOException e) {
@@ -211,9 +205,60 @@ final class RegularFile extends Inode {
     Arrays.fill(into, offset + done, offset + length, (byte) 0);
   }
 
+  private int readBlocks(LowerTree.Blocks written, long position, byte[] into, int offset, int length) throws IOException {
+    int done = 0;
+    while (done < length) {
+      long at = position + done;
+      int within = (int) (at % BLOCK);
+      int chunk = Math.min(length - done, BLOCK - within);
+      byte[] block = written.blocks().get((int) (at / BLOCK));
+      if (block != null) {
+        System.arraycopy(block, within, into, offset + done, chunk);
+      } else {
+        int host = (int) Math.clamp(written.hostLimit() - at, 0, chunk);
+        int n = host == 0 ? 0 : BlockStore.read(lowerChannel(), at, into, offset + done, host);
+        Arrays.fill(into, offset + done + n, offset + done + chunk, (byte) 0);
+      }
+      done += chunk;
+    }
+    return done;
+  }
+
+  /** What {@link #freeze} takes of the heap. */
+  long frozenBytes() {
+    return (long) BLOCK * (blocks.size() + (lower.source() instanceof LowerTree.Blocks earlier ? earlier.blocks().size() : 0));
+  }
+
+  /** The present contents for other views to start from. */
+  LowerTree.File freeze() throws ErrnoException {
+    LowerTree.Source source = lower.source();
+    if (!blocks.isEmpty() || lowerLimit < lower.size()) {
+      Map<Integer, byte[]> all = new HashMap<>();
+      long hostLimit = lowerLimit;
+      if (source instanceof LowerTree.Blocks earlier) {
+        hostLimit = Math.min(lowerLimit, earlier.hostLimit());
+        earlier.blocks().forEach((index, block) -> {
+          long visible = lowerLimit - (long) index * BLOCK;
+          if (visible >= BLOCK) {
+            all.put(index, block);
+          } else if (visible > 0) {
+            all.put(index, Arrays.copyOf(Arrays.copyOf(block, (int) visible), BLOCK));
+          }
+        });
+      }
+      for (var own : blocks.entrySet()) {
+        byte[] copy = new byte[BLOCK];
+        store.read(own.getValue(), 0, copy, 0, BLOCK);
+        all.put(own.getKey(), copy);
+      }
+      source = new LowerTree.Blocks(Map.copyOf(all), source.host(), hostLimit);
+    }
+    return new LowerTree.File(attributes(), size, source);
+  }
+
   private FileChannel lowerChannel() throws IOException {
     if (lowerChannel == null) {
-      lowerChannel = FileChannel.open(lower.orElseThrow().path(), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+      lowerChannel = FileChannel.open(lower.source().host().orElseThrow().path(), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
     }
     return lowerChannel;
   }

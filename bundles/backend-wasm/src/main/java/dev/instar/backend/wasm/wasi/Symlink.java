@@ -6,9 +6,9 @@ import java.nio.charset.StandardCharsets;
 final class Symlink extends Inode {
   final String target;
 
-  Symlink(long number, long modified, String target) {
-    super(number, modified);
-    this.target = target;
+  Symlink(LowerTree.Link link) {
+    super(link.attributes());
+    this.target = link.target();
   }
 
   @Override

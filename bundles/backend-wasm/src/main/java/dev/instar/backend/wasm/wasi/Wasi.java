@@ -7,7 +7,9 @@ import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.io.OutputStream;
 import java.nio.channels.ClosedByInterruptException;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -30,6 +32,7 @@ public final class Wasi implements AutoCloseable {
   private static final int KEPT = 8 << 10;
 
   private final WasiSettings settings;
+  private final WasiState state;
   private final Optional<FileView> files;
   private final FdTable table;
   private byte[] buffer = new byte[0];
@@ -45,12 +48,23 @@ public final class Wasi implements AutoCloseable {
   final ProcessCalls process;
   final PollOneoff poll = new PollOneoff(this);
 
+  /** Starts with the files of the settings and the standard descriptors. */
   public Wasi(WasiSettings settings) {
+    this(settings, initial(settings));
+  }
+
+  /** Starts, now and after each reset, with what another guest has left; the files of the settings do not count then. */
+  public Wasi(WasiSettings settings, WasiState state) {
     this.settings = settings;
-    this.files = settings.files().map(tree -> new FileView(tree, settings.scratch(), settings.quota(), settings.clocks()));
+    this.state = state;
+    this.files = state.files.map(tree -> new FileView(tree, state.nextNumber, settings));
     this.table = new FdTable(settings.quota().descriptors());
+    if (state.slots.size() > settings.quota().descriptors()) {
+      throw new IllegalArgumentException("a quota of " + settings.quota().descriptors() + " descriptors has no room for the " + state.slots.size()
+          + " to start with");
+    }
     this.process = new ProcessCalls(this);
-    preopen();
+    start();
   }
 
   /** Gives the guest the streams of a call. They are used by the thread that runs the guest, and until the reset. */
@@ -64,6 +78,16 @@ public final class Wasi implements AutoCloseable {
   /** Whether the guest has left descriptors and files as it found them: a snapshot of its memory is then complete. */
   public boolean isPristine() {
     return table.isPristine() && files.map(FileView::isPristine).orElse(true);
+  }
+
+  /**
+   * The present files and descriptors for others to start with. This object goes on as before.
+   *
+   * @param maxHeapBytes how much of the heap the contents of files may take
+   * @return empty when they would take more, or could not be read
+   */
+  public Optional<WasiState> freeze(long maxHeapBytes) {
+    return new Freezer(maxHeapBytes).freeze(files, table);
   }
 
   /** Back to the beginning. */
@@ -80,7 +104,7 @@ public final class Wasi implements AutoCloseable {
       Arrays.fill(buffer, 0, Math.min(bufferUsed, buffer.length), (byte) 0);
     }
     bufferUsed = 0;
-    preopen();
+    start();
   }
 
   /** Gives back host descriptors and disk. Idempotent. */
@@ -170,17 +194,36 @@ public final class Wasi implements AutoCloseable {
     return CallStopped.by(e);
   }
 
-  private void preopen() {
-    try {
-      for (Descriptor.Standard standard : Descriptor.Standard.values()) {
-        table.add(new Descriptor.Stream(standard));
+  private static WasiState initial(WasiSettings settings) {
+    List<Optional<WasiState.Slot>> slots = new ArrayList<>();
+    for (Descriptor.Standard standard : Descriptor.Standard.values()) {
+      long rights = standard == Descriptor.Standard.INPUT ? Rights.INPUT_STREAM : Rights.OUTPUT_STREAM;
+      slots.add(Optional.of(new WasiState.Slot.Stream(standard, rights, 0, 0)));
+    }
+    settings.files().ifPresent(tree -> slots.add(Optional.of(
+        new WasiState.Slot.Directory(tree.root(), Optional.of(List.of()), Optional.of(PREOPEN), Rights.DIRECTORY, Rights.ALL, 0))));
+    return new WasiState(settings.files(), FileView.FIRST_NUMBER, slots, 0);
+  }
+
+  private void start() {
+    for (int fd = 0; fd < state.slots.size(); fd++) {
+      if (state.slots.get(fd).isPresent()) {
+        table.put(fd, descriptor(state.slots.get(fd).get()));
       }
-      if (files.isPresent()) {
-        table.add(new Descriptor.OpenDirectory(files.get().root(), Optional.of(PREOPEN), Rights.DIRECTORY, Rights.ALL, 0));
-      }
-    } catch (ErrnoException e) {
-      throw new IllegalStateException("a quota of " + settings.quota().descriptors() + " descriptors has no room for the standard ones", e);
     }
     table.settle();
+  }
+
+  private Descriptor descriptor(WasiState.Slot slot) {
+    return switch (slot) {
+      case WasiState.Slot.Stream s -> new Descriptor.Stream(s.standard(), s.base(), s.flags());
+      case WasiState.Slot.File f -> {
+        var file = new Descriptor.OpenFile((RegularFile) files().restored(f.node(), f.path()), f.base(), f.flags());
+        file.offset = f.offset();
+        yield file;
+      }
+      case WasiState.Slot.Directory d ->
+          new Descriptor.OpenDirectory((Directory) files().restored(d.node(), d.path()), d.preopen(), d.base(), d.inheriting(), d.flags());
+    };
   }
 }

@@ -14,11 +14,13 @@ import java.util.Optional;
  * @param files what it sees below its only preopened directory, {@code /}, which is descriptor 3; without it there is no such directory
  * @param scratch a directory of this sandbox alone for what the guest writes; made when first needed, and nothing stays in it
  * @param quota how much of files it may use
+ * @param budget what is charged for what the guest writes and the backend keeps on the heap
  * @param clocks the time
  * @param random where {@code random_get} draws from
  */
-public record WasiSettings(List<String> arguments, Map<String, String> environment, Optional<LowerTree> files, Path scratch, FileQuota quota, Clocks clocks,
-    SecureRandom random) {
+public record WasiSettings(List<String> arguments, Map<String, String> environment, Optional<LowerTree> files, Path scratch, FileQuota quota,
+    ByteBudget budget,
+    Clocks clocks, SecureRandom random) {
   /** Checks what has no form as C strings. */
   public WasiSettings {
     arguments = List.copyOf(arguments);

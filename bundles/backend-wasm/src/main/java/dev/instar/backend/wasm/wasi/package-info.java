@@ -10,6 +10,7 @@
  *       FileView      resolves paths inside the view; inodes over
  *         LowerTree   the image's files, read-only, shared by all sandboxes of a version
  *         BlockStore  what the guest wrote: heap up to a limit, then one unlinked file
+ *       Freezer       makes a WasiState of all this, which other sandboxes start from
  * </pre>
  *
  * Names and values are those of the specification (WASI repository, legacy/preview1/witx). Guests are hostile: each pointer, length, descriptor

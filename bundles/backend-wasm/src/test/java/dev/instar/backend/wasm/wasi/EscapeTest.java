@@ -38,7 +38,8 @@ class EscapeTest extends FilesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"..", "../secret", "../../../../../../etc/passwd", "dir/../../secret", "dir/nested/../../../secret", "./../secret", "dirlink/../../secret", "up",
+  @ValueSource(strings = {"..", "../secret", "../../../../../../etc/passwd", "dir/../../secret", "dir/nested/../../../secret", "./../secret",
+      "dirlink/../../secret", "up",
       "deepup", "parent", "parent/secret", "dirlink/../parent/secret", "top/../secret", "top/top/..", "/etc/passwd", "//etc/passwd", "/", "/.."})
   void neverOpens(String path) {
     assertErrno(Errno.NOTCAPABLE, guest.open(Guest.ROOT, path, 0));
@@ -133,7 +134,8 @@ class EscapeTest extends FilesTest {
     assertEquals("inner", Files.readString(image.resolve("dir/inner")));
     assertEquals(SECRET, Files.readString(temp.resolve("secret")));
     try (var names = Files.list(temp)) {
-      assertEquals(java.util.List.of("image", "secret"), names.map(p -> p.getFileName().toString()).filter(n -> !n.equals("scratch")).sorted().toList());
+      assertEquals(java.util.List.of("image", "secret"),
+          names.map(p -> p.getFileName().toString()).filter(n -> !n.equals("scratch")).sorted().toList());
     }
   }
 

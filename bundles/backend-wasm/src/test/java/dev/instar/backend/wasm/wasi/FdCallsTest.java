@@ -39,11 +39,15 @@ class FdCallsTest extends FilesTest {
   @ParameterizedTest
   @CsvSource({
       // what a directory, a stream and a file without any right say
-      "fd_advise, ISDIR, SPIPE, NOTCAPABLE", "fd_allocate, ISDIR, SPIPE, NOTCAPABLE", "fd_datasync, SUCCESS, INVAL, NOTCAPABLE", "fd_sync, SUCCESS, INVAL, NOTCAPABLE",
-      "fd_filestat_set_size, ISDIR, INVAL, NOTCAPABLE", "fd_filestat_set_times, SUCCESS, NOTCAPABLE, NOTCAPABLE", "fd_pread, ISDIR, SPIPE, NOTCAPABLE",
-      "fd_pwrite, ISDIR, SPIPE, NOTCAPABLE", "fd_read, ISDIR, NOTCAPABLE, NOTCAPABLE", "fd_write, ISDIR, SUCCESS, NOTCAPABLE", "fd_seek, ISDIR, SPIPE, NOTCAPABLE",
+      "fd_advise, ISDIR, SPIPE, NOTCAPABLE", "fd_allocate, ISDIR, SPIPE, NOTCAPABLE", "fd_datasync, SUCCESS, INVAL, NOTCAPABLE",
+      "fd_sync, SUCCESS, INVAL, NOTCAPABLE",
+      "fd_filestat_set_size, ISDIR, INVAL, NOTCAPABLE", "fd_filestat_set_times, SUCCESS, NOTCAPABLE, NOTCAPABLE",
+      "fd_pread, ISDIR, SPIPE, NOTCAPABLE",
+      "fd_pwrite, ISDIR, SPIPE, NOTCAPABLE", "fd_read, ISDIR, NOTCAPABLE, NOTCAPABLE", "fd_write, ISDIR, SUCCESS, NOTCAPABLE",
+      "fd_seek, ISDIR, SPIPE, NOTCAPABLE",
       "fd_tell, ISDIR, SPIPE, NOTCAPABLE", "fd_readdir, SUCCESS, NOTDIR, NOTDIR", "fd_fdstat_set_flags, SUCCESS, SUCCESS, NOTCAPABLE",
-      "fd_filestat_get, SUCCESS, SUCCESS, NOTCAPABLE", "fd_prestat_get, SUCCESS, BADF, BADF", "sock_shutdown, NOTSOCK, NOTSOCK, NOTSOCK", "sock_recv, NOTSOCK, NOTSOCK, NOTSOCK",
+      "fd_filestat_get, SUCCESS, SUCCESS, NOTCAPABLE", "fd_prestat_get, SUCCESS, BADF, BADF", "sock_shutdown, NOTSOCK, NOTSOCK, NOTSOCK",
+      "sock_recv, NOTSOCK, NOTSOCK, NOTSOCK",
       "sock_send, NOTSOCK, NOTSOCK, NOTSOCK", "sock_accept, NOTSOCK, NOTSOCK, NOTSOCK"})
   void typesAndRights(String name, Errno directory, Errno stream, Errno rightless) {
     assertErrno(Errno.SUCCESS, guest.open(Guest.ROOT, "file", 0, 0, 0, 0, 0));
@@ -341,7 +345,8 @@ class FdCallsTest extends FilesTest {
     int fd = guest.openedDirectory(Guest.ROOT, "dir");
     List<Guest.Dirent> entries = guest.readdir(fd, 4096, 0);
     assertEquals(List.of(".", "..", "inner", "nested"), entries.stream().map(Guest.Dirent::name).toList());
-    assertEquals(List.of(Filetype.DIRECTORY, Filetype.DIRECTORY, Filetype.REGULAR_FILE, Filetype.DIRECTORY), entries.stream().map(Guest.Dirent::type).toList());
+    assertEquals(List.of(Filetype.DIRECTORY, Filetype.DIRECTORY, Filetype.REGULAR_FILE, Filetype.DIRECTORY),
+        entries.stream().map(Guest.Dirent::type).toList());
     assertEquals(guest.fstat(fd).ino(), entries.get(0).ino());
     assertEquals(guest.stat("dir/inner").ino(), entries.get(2).ino());
     assertEquals(entries.subList(2, 4), guest.readdir(fd, 4096, entries.get(1).next()));

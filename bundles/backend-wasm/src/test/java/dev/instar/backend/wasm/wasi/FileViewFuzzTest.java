@@ -13,10 +13,15 @@ import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.security.SecureRandom;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -49,19 +54,45 @@ class FileViewFuzzTest {
     }
     // Little of it on the heap, so that most blocks go through the file.
     FileQuota quota = new FileQuota(16, 10_000, 64L << 20, 2L * BlockStore.BLOCK);
-    try (Guest guest = Guest.over(LowerTree.scan(image, 1000), temp.resolve("scratch"), quota)) {
-      TreeMap<String, String> pristine = tree(guest);
-      assertEquals(tree(host, host, new TreeMap<>()), pristine, "the image");
-      for (int i = 0; i < 400; i++) {
-        step(guest, host, random);
-        if (i % 20 == 19) {
-          compare(guest, host);
-        }
+    AtomicLong charged = new AtomicLong();
+    ByteBudget budget = new ByteBudget() {
+      @Override
+      public boolean take(long bytes) {
+        charged.addAndGet(bytes);
+        return true;
       }
-      compare(guest, host);
-      guest.wasi.reset();
-      assertEquals(pristine, tree(guest), "after the reset");
-      assertEquals(List.of(), Files.list(temp.resolve("scratch")).toList(), "nothing stays in the scratch directory");
+
+      @Override
+      public void give(long bytes) {
+        charged.addAndGet(-bytes);
+      }
+    };
+    WasiSettings settings = new WasiSettings(List.of(), Map.of(), Optional.of(LowerTree.scan(image, 1000)), temp.resolve("scratch"), quota, budget,
+        Clocks.system(), new SecureRandom());
+    Wasi wasi = new Wasi(settings);
+    // The third part goes on where the second was frozen, and that where the first was.
+    for (int part = 0; part < 3; part++) {
+      try (Guest guest = new Guest(wasi)) {
+        TreeMap<String, String> start = tree(guest);
+        assertEquals(tree(host, host, new TreeMap<>()), start, "at the start of part " + part);
+        for (int i = 0; i < 200; i++) {
+          step(guest, host, random);
+          if (i % 20 == 19) {
+            compare(guest, host);
+          }
+        }
+        wasi = new Wasi(settings, guest.wasi.freeze(64 << 20).orElseThrow());
+        compare(guest, host);
+        guest.wasi.reset();
+        assertEquals(start, tree(guest), "after the reset");
+        assertEquals(0, charged.get(), "the budget has all back");
+      }
+    }
+    wasi.close();
+    if (Files.exists(temp.resolve("scratch"))) {
+      try (var left = Files.list(temp.resolve("scratch"))) {
+        assertEquals(List.of(), left.toList(), "nothing stays in the scratch directory");
+      }
     }
   }
 
@@ -270,6 +301,6 @@ class FileViewFuzzTest {
   }
 
   private static String describe(byte[] bytes, int links) {
-    return bytes.length + " bytes " + java.util.Arrays.hashCode(bytes) + ", " + links + " links";
+    return bytes.length + " bytes " + Arrays.hashCode(bytes) + ", " + links + " links";
   }
 }

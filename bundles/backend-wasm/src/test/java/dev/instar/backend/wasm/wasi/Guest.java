@@ -29,7 +29,11 @@ final class Guest implements AutoCloseable {
   final ByteArrayOutputStream stderr = new ByteArrayOutputStream();
 
   Guest(WasiSettings settings) {
-    wasi = new Wasi(settings);
+    this(new Wasi(settings));
+  }
+
+  Guest(Wasi wasi) {
+    this.wasi = wasi;
     connect("");
   }
 
@@ -42,7 +46,7 @@ final class Guest implements AutoCloseable {
   }
 
   static WasiSettings settings(Optional<LowerTree> files, Path scratch, FileQuota quota) {
-    return new WasiSettings(List.of("guest"), Map.of(), files, scratch, quota, Clocks.system(), new SecureRandom());
+    return new WasiSettings(List.of("guest"), Map.of(), files, scratch, quota, ByteBudget.UNLIMITED, Clocks.system(), new SecureRandom());
   }
 
   void connect(String input) {
@@ -166,7 +170,8 @@ final class Guest implements AutoCloseable {
   }
 
   private Stat stat() {
-    return new Stat(memory.readLong(RESULT), memory.readLong(RESULT + 8), Filetype.values()[memory.readByte(RESULT + 16)], memory.readLong(RESULT + 24),
+    return new Stat(memory.readLong(RESULT), memory.readLong(RESULT + 8), Filetype.values()[memory.readByte(RESULT + 16)],
+        memory.readLong(RESULT + 24),
         memory.readLong(RESULT + 32), memory.readLong(RESULT + 40), memory.readLong(RESULT + 48), memory.readLong(RESULT + 56));
   }
 

@@ -51,7 +51,7 @@ class GuestProgramsIT {
     Files.writeString(image.resolve("dir/inner"), "inner");
     Files.createSymbolicLink(image.resolve("link"), Path.of("file"));
     wasi = new Wasi(new WasiSettings(List.of("program", "one", "two"), Map.of("GREETING", "Hello"), Optional.of(LowerTree.scan(image, 100)),
-        temp.resolve("scratch"), new FileQuota(64, 1000, 16 << 20, 64 << 10), Clocks.system(), new SecureRandom()));
+        temp.resolve("scratch"), new FileQuota(64, 1000, 16 << 20, 64 << 10), ByteBudget.UNLIMITED, Clocks.system(), new SecureRandom()));
   }
 
   @AfterEach

@@ -21,7 +21,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Calls every function with random and with deliberately bad arguments, over random memory: an errno or an end of the guest, nothing else. */
 class HostileArgumentsFuzzTest {
   private static final long[] BAD = {0, 1, 2, 3, 4, 5, 7, 8, 63, 64, 255, 256, 1000, 4095, 4096, 65535, 65536, (1 << 20) - 8, (1 << 20) - 1, 1 << 20,
-      Integer.MAX_VALUE, Integer.MIN_VALUE, -1, -2, -8, -16, -4096, 0xffffffffL, 1L << 32, Long.MAX_VALUE, Long.MIN_VALUE, Long.MAX_VALUE - 1, 1L << 40};
+      Integer.MAX_VALUE, Integer.MIN_VALUE, -1, -2, -8, -16, -4096, 0xffffffffL, 1L << 32, Long.MAX_VALUE, Long.MIN_VALUE, Long.MAX_VALUE - 1,
+          1L << 40};
   private static final String[] PATHS = {"file", "dir", "dir/nested", "link", "dir/../file", "..", ".", "/etc/passwd", "../../etc/passwd", "dir/", "",
       "loop", "a\0b", "new", "x/y/z", "abs", "up"};
 
@@ -74,8 +75,9 @@ class HostileArgumentsFuzzTest {
     ArrayMemory memory = new ArrayMemory(1 << 20);
     Errno[] seen = Errno.values();
     int[] counts = new int[seen.length];
-    try (Wasi wasi = new Wasi(new WasiSettings(List.of("guest", "x"), Map.of("A", "b"), Optional.of(LowerTree.scan(root, 100)), temp.resolve("scratch"),
-        quota, new FakeClocks(), new SecureRandom()))) {
+    try (Wasi wasi = new Wasi(new WasiSettings(List.of("guest", "x"), Map.of("A", "b"), Optional.of(LowerTree.scan(root, 100)),
+        temp.resolve("scratch"),
+        quota, ByteBudget.UNLIMITED, new FakeClocks(), new SecureRandom()))) {
       for (int i = 0; i < 40_000; i++) {
         if (i % 200 == 0) {
           wasi.reset();
@@ -139,7 +141,8 @@ class HostileArgumentsFuzzTest {
       args[2] = random.nextInt(9);
     }
     if (function.name().startsWith("path_") && random.nextInt(5) > 0) {
-      int first = types.startsWith("iiii") && !function.name().matches("path_(rename|readlink|symlink)") ? 2 : function.name().equals("path_symlink") ? 0 : 1;
+      int first = types.startsWith("iiii") && !function.name().matches("path_(rename|readlink|symlink)") ? 2
+          : function.name().equals("path_symlink") ? 0 : 1;
       int path = random.nextInt(PATHS.length);
       args[0] = function.name().equals("path_symlink") ? 0 : 3;
       args[first] = 4096 + 64 * path;

@@ -17,8 +17,10 @@ class PathCallsTest extends FilesTest {
       // path, lookupflags, oflags, expected
       "file, 0, 0, SUCCESS", "file, 0, 1, SUCCESS", "file, 0, 5, EXIST", "file, 0, 8, SUCCESS", "file, 0, 2, NOTDIR", "file/, 0, 0, NOTDIR",
       "file///, 0, 0, NOTDIR", "file/., 0, 0, NOTDIR", "file/.., 0, 0, NOTDIR", "file/x, 0, 1, NOTDIR", "new, 0, 0, NOENT", "new, 0, 1, SUCCESS",
-      "new, 0, 5, SUCCESS", "new, 0, 2, NOENT", "new/, 0, 1, ISDIR", "no/new, 0, 1, NOENT", "new, 0, 3, INVAL", "new, 0, 16, INVAL", "new, 2, 1, INVAL",
-      "dir, 0, 2, SUCCESS", "dir/, 0, 2, SUCCESS", "dir///nested/./, 0, 2, SUCCESS", "dir/../dir/nested/../../file, 0, 0, SUCCESS", ".., 0, 2, NOTCAPABLE",
+      "new, 0, 5, SUCCESS", "new, 0, 2, NOENT", "new/, 0, 1, ISDIR", "no/new, 0, 1, NOENT", "new, 0, 3, INVAL", "new, 0, 16, INVAL",
+      "new, 2, 1, INVAL",
+      "dir, 0, 2, SUCCESS", "dir/, 0, 2, SUCCESS", "dir///nested/./, 0, 2, SUCCESS", "dir/../dir/nested/../../file, 0, 0, SUCCESS",
+      ".., 0, 2, NOTCAPABLE",
       "dir, 0, 1, ISDIR", "dir, 0, 10, ISDIR", "dir, 0, 0, ISDIR", "., 0, 2, SUCCESS", "., 0, 1, ISDIR",
       "link, 0, 0, LOOP", "link, 1, 0, SUCCESS", "link, 0, 2, NOTDIR", "link, 1, 2, NOTDIR", "link/, 0, 0, NOTDIR", "link, 1, 5, EXIST",
       "dirlink, 0, 2, NOTDIR", "dirlink, 1, 2, SUCCESS", "dirlink/, 0, 2, SUCCESS", "dirlink/inner, 0, 0, SUCCESS", "dirlink/../file, 0, 0, SUCCESS",
@@ -75,30 +77,36 @@ class PathCallsTest extends FilesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"new, SUCCESS", "new/, SUCCESS", "dir/new//, SUCCESS", "dir, EXIST", "file, EXIST", "link, EXIST", "dangling, EXIST", "dangling/, EXIST",
+  @CsvSource({"new, SUCCESS", "new/, SUCCESS", "dir/new//, SUCCESS", "dir, EXIST", "file, EXIST", "link, EXIST", "dangling, EXIST",
+      "dangling/, EXIST",
       "no/new, NOENT", "file/new, NOTDIR", "'', NOENT", "., EXIST", ".., NOTCAPABLE", "/new, NOTCAPABLE", "dir/.., EXIST", "loop/x, LOOP"})
   void pathCreateDirectory(String path, Errno expected) {
     assertErrno(expected, guest.mkdir(path));
   }
 
   @ParameterizedTest
-  @CsvSource({"empty, SUCCESS", "empty/, SUCCESS", "dir, NOTEMPTY", "dir/nested, SUCCESS", "file, NOTDIR", "file/, NOTDIR", "dirlink, NOTDIR", "dirlink/, NOTDIR",
+  @CsvSource({"empty, SUCCESS", "empty/, SUCCESS", "dir, NOTEMPTY", "dir/nested, SUCCESS", "file, NOTDIR", "file/, NOTDIR", "dirlink, NOTDIR",
+      "dirlink/, NOTDIR",
       "new, NOENT", "., INVAL", "dir/.., NOTEMPTY", ".., NOTCAPABLE", "dir/nested/., INVAL"})
   void pathRemoveDirectory(String path, Errno expected) {
     assertErrno(expected, guest.rmdir(path));
   }
 
   @ParameterizedTest
-  @CsvSource({"file, SUCCESS", "link, SUCCESS", "dangling, SUCCESS", "loop, SUCCESS", "dirlink, SUCCESS", "file/, NOTDIR", "dirlink/, NOTDIR", "dir, ISDIR", "dir/, ISDIR",
+  @CsvSource({"file, SUCCESS", "link, SUCCESS", "dangling, SUCCESS", "loop, SUCCESS", "dirlink, SUCCESS", "file/, NOTDIR", "dirlink/, NOTDIR",
+      "dir, ISDIR", "dir/, ISDIR",
       "., ISDIR", "new, NOENT", "new/, NOENT", "dirlink/inner, SUCCESS", "file/x, NOTDIR", ".., NOTCAPABLE"})
   void pathUnlinkFile(String path, Errno expected) {
     assertErrno(expected, guest.unlink(path));
   }
 
   @ParameterizedTest
-  @CsvSource({"file, new, SUCCESS", "file, file, SUCCESS", "file, dir/inner, SUCCESS", "file, empty, ISDIR", "file, dir, ISDIR", "file, new/, NOTDIR", "file/, new, NOTDIR",
-      "dir, new, SUCCESS", "dir/, new/, SUCCESS", "dir, empty, SUCCESS", "empty, dir, NOTEMPTY", "dir, file, NOTDIR", "dir, dir/nested/x, INVAL", "dir, dir/x, INVAL",
-      "dir, dir, SUCCESS", "dir/nested, dir, NOTEMPTY", "link, new, SUCCESS", "link, file, SUCCESS", "dirlink/, new, NOTDIR", "new, x, NOENT", "., x, BUSY", "dir, ., BUSY",
+  @CsvSource({"file, new, SUCCESS", "file, file, SUCCESS", "file, dir/inner, SUCCESS", "file, empty, ISDIR", "file, dir, ISDIR",
+      "file, new/, NOTDIR", "file/, new, NOTDIR",
+      "dir, new, SUCCESS", "dir/, new/, SUCCESS", "dir, empty, SUCCESS", "empty, dir, NOTEMPTY", "dir, file, NOTDIR", "dir, dir/nested/x, INVAL",
+      "dir, dir/x, INVAL",
+      "dir, dir, SUCCESS", "dir/nested, dir, NOTEMPTY", "link, new, SUCCESS", "link, file, SUCCESS", "dirlink/, new, NOTDIR", "new, x, NOENT",
+      "., x, BUSY", "dir, ., BUSY",
       "dir/.., x, BUSY", "file, no/x, NOENT", "file, ../x, NOTCAPABLE", "../x, y, NOTCAPABLE", "file, dirlink/x, SUCCESS"})
   void pathRename(String from, String to, Errno expected) {
     assertErrno(expected, guest.rename(from, to));
@@ -109,7 +117,8 @@ class PathCallsTest extends FilesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"anything at all, new, SUCCESS", "/etc/passwd, new, SUCCESS", "x, file, EXIST", "x, new/, NOENT", "x, dir/, EXIST", "x, ., EXIST", "'', new, NOENT",
+  @CsvSource({"anything at all, new, SUCCESS", "/etc/passwd, new, SUCCESS", "x, file, EXIST", "x, new/, NOENT", "x, dir/, EXIST", "x, ., EXIST",
+      "'', new, NOENT",
       "x, no/new, NOENT", "x, ../new, NOTCAPABLE"})
   void pathSymlink(String target, String path, Errno expected) {
     assertErrno(expected, guest.symlink(target, path));
@@ -120,8 +129,10 @@ class PathCallsTest extends FilesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"0, file, new, SUCCESS", "0, file, file, EXIST", "0, file, dir, EXIST", "0, file, dangling, EXIST", "0, dir, new, PERM", "0, file, new/, NOENT",
-      "0, file/, new, NOTDIR", "0, link, new, SUCCESS", "1, link, new, SUCCESS", "1, dangling, new, NOENT", "0, dangling, new, SUCCESS", "1, loop, new, LOOP",
+  @CsvSource({"0, file, new, SUCCESS", "0, file, file, EXIST", "0, file, dir, EXIST", "0, file, dangling, EXIST", "0, dir, new, PERM",
+      "0, file, new/, NOENT",
+      "0, file/, new, NOTDIR", "0, link, new, SUCCESS", "1, link, new, SUCCESS", "1, dangling, new, NOENT", "0, dangling, new, SUCCESS",
+      "1, loop, new, LOOP",
       "0, none, new, NOENT", "2, file, new, INVAL", "0, ../file, new, NOTCAPABLE"})
   void pathLink(int lookup, String from, String to, Errno expected) {
     assertErrno(expected, guest.link(lookup, from, to));
@@ -158,7 +169,8 @@ class PathCallsTest extends FilesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"file, 0, REGULAR_FILE", "link, 0, SYMBOLIC_LINK", "link, 1, REGULAR_FILE", "dirlink, 1, DIRECTORY", "dirlink/, 0, DIRECTORY", "., 0, DIRECTORY",
+  @CsvSource({"file, 0, REGULAR_FILE", "link, 0, SYMBOLIC_LINK", "link, 1, REGULAR_FILE", "dirlink, 1, DIRECTORY", "dirlink/, 0, DIRECTORY",
+      "., 0, DIRECTORY",
       "dir/.., 0, DIRECTORY"})
   void pathFilestatGet(String path, int lookup, Filetype expected) {
     assertErrno(Errno.SUCCESS, guest.stat(Guest.ROOT, lookup, path));
@@ -176,7 +188,8 @@ class PathCallsTest extends FilesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"5, SUCCESS, 111, 222", "1, SUCCESS, 111, -1", "4, SUCCESS, -1, 222", "0, SUCCESS, -1, -1", "3, INVAL, -1, -1", "12, INVAL, -1, -1", "16, INVAL, -1, -1"})
+  @CsvSource({"5, SUCCESS, 111, 222", "1, SUCCESS, 111, -1", "4, SUCCESS, -1, 222", "0, SUCCESS, -1, -1", "3, INVAL, -1, -1", "12, INVAL, -1, -1",
+      "16, INVAL, -1, -1"})
   void setTimes(int flags, Errno expected, long atim, long mtim) {
     Guest.Stat before = guest.stat("file");
     int fd = guest.opened("file", 0);

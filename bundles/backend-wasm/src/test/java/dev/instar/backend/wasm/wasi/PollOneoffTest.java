@@ -57,7 +57,8 @@ class PollOneoffTest {
       }
     };
     guest = new Guest(
-        new WasiSettings(List.of(), Map.of(), Optional.of(LowerTree.empty()), temp.resolve("scratch"), FileQuota.DEFAULT, clocks, new SecureRandom()));
+        new WasiSettings(List.of(), Map.of(), Optional.of(LowerTree.empty()), temp.resolve("scratch"), FileQuota.DEFAULT, ByteBudget.UNLIMITED,
+            clocks, new SecureRandom()));
   }
 
   private void clock(int id, long timeout, int flags) {

@@ -73,7 +73,8 @@ class Preview1Test {
   void theCodesAreTheSpecifications() {
     assertEquals(List.of(0, 1, 8, 20, 21, 28, 29, 31, 32, 33, 37, 44, 51, 52, 54, 55, 57, 58, 63, 70, 75, 76),
         List.of(Errno.SUCCESS, Errno.TOOBIG, Errno.BADF, Errno.EXIST, Errno.FAULT, Errno.INVAL, Errno.IO, Errno.ISDIR, Errno.LOOP, Errno.MFILE,
-            Errno.NAMETOOLONG, Errno.NOENT, Errno.NOSPC, Errno.NOSYS, Errno.NOTDIR, Errno.NOTEMPTY, Errno.NOTSOCK, Errno.NOTSUP, Errno.PERM, Errno.SPIPE,
+            Errno.NAMETOOLONG, Errno.NOENT, Errno.NOSPC, Errno.NOSYS, Errno.NOTDIR, Errno.NOTEMPTY, Errno.NOTSOCK, Errno.NOTSUP, Errno.PERM,
+                Errno.SPIPE,
             Errno.XDEV, Errno.NOTCAPABLE).stream().map(Errno::code).toList());
     assertEquals(77, Errno.values().length);
     assertNotEquals(0, Rights.ALL & 1 << 13, "path_open is bit 13");

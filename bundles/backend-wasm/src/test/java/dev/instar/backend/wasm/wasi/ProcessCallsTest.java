@@ -21,7 +21,8 @@ class ProcessCallsTest {
   Path temp;
 
   private Guest guest(List<String> arguments, Map<String, String> environment) {
-    return new Guest(new WasiSettings(arguments, environment, Optional.empty(), temp, FileQuota.DEFAULT, Clocks.system(), new SecureRandom()));
+    return new Guest(new WasiSettings(arguments, environment, Optional.empty(), temp, FileQuota.DEFAULT, ByteBudget.UNLIMITED, Clocks.system(),
+        new SecureRandom()));
   }
 
   @Test
