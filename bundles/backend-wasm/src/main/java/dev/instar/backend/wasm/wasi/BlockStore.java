@@ -12,7 +12,8 @@ import java.util.ArrayDeque;
 import java.util.Arrays;
 
 /**
- * What the guest of one sandbox has written, in blocks: on the heap until {@link FileQuota#heapBytes} or the node's budget are used, then in one file, which is opened
+ * What the guest of one sandbox has written, in blocks: on the heap until {@link FileQuota#heapBytes} or the node's budget are used, then in one
+ * file, which is opened
  * when first needed and unlinked at once, so that nothing of it outlives the process. One host descriptor a sandbox, however many files the
  * guest writes.
  */

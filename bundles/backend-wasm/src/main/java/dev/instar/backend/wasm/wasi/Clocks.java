@@ -24,7 +24,9 @@ public interface Clocks {
     return SystemClocks.INSTANCE;
   }
 
-  /** A snapshot taken in one sandbox runs on in others: hence one monotonic clock for all, tied to the real time and not to the uptime of the machine. */
+  /**
+   * A snapshot taken in one sandbox runs on in others: hence one monotonic clock for all, tied to the real time and not to the uptime of the machine.
+   */
   enum SystemClocks implements Clocks {
     INSTANCE;
 

@@ -14,7 +14,8 @@ public record FileQuota(int descriptors, int inodes, long bytes, long heapBytes)
 
   public FileQuota {
     if (descriptors < 4 || inodes < 0 || bytes < 0 || heapBytes < 0 || bytes / BlockStore.BLOCK > Integer.MAX_VALUE) {
-      throw new IllegalArgumentException("not a usable quota: " + descriptors + " descriptors, " + inodes + " inodes, " + bytes + " bytes, " + heapBytes
+      throw new IllegalArgumentException("not a usable quota: " + descriptors + " descriptors, " + inodes + " inodes, " + bytes + " bytes, "
+          + heapBytes
           + " of them on the heap");
     }
   }

@@ -20,7 +20,8 @@ public final class WasiState {
 
     record File(LowerTree.Node node, Optional<List<String>> path, long offset, long base, long inheriting, int flags) implements Slot {}
 
-    record Directory(LowerTree.Node node, Optional<List<String>> path, Optional<String> preopen, long base, long inheriting, int flags) implements Slot {}
+    record Directory(LowerTree.Node node, Optional<List<String>> path, Optional<String> preopen, long base, long inheriting,
+        int flags) implements Slot {}
   }
 
   final Optional<LowerTree> files;
