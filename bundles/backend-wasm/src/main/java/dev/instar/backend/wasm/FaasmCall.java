@@ -3,7 +3,7 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.Memory;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
-import dev.instar.backend.wasm.wasi.GuestExit;
+import dev.instar.backend.wasm.wasi.ProcExit;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -65,7 +65,7 @@ final class FaasmCall {
     int status;
     try {
       status = (int) guest.call(Entry.FAASM.export(), base)[0];
-    } catch (GuestExit e) {
+    } catch (ProcExit e) {
       status = e.code();
     }
     if (status != 0) {

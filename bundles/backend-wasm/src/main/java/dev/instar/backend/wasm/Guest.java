@@ -3,11 +3,11 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import com.dylibso.chicory.runtime.ExecutionListener;
 import com.dylibso.chicory.runtime.Instance;
+import dev.instar.api.sandbox.GuestLog;
 import dev.instar.backend.wasm.wasi.ByteBudget;
-import dev.instar.backend.wasm.wasi.GuestMemory;
-import dev.instar.backend.wasm.wasi.Streams;
 import dev.instar.backend.wasm.wasi.Wasi;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 
@@ -29,17 +29,6 @@ final class Guest {
   /** Where a call's input lies in the guest's memory. */
   record Input(int address, int size) {
     private static final Input NONE = new Input(0, 0);
-
-    /** {@code __faasm_read_input}. */
-    int read(GuestMemory memory, int buffer, int length) {
-      if (length == 0) {
-        return size;
-      }
-      memory.check(buffer, length);
-      int n = Math.min(length, size);
-      memory.copy(buffer, address, n);
-      return n;
-    }
   }
 
   /** What an element of a table takes: a number and a reference, and both again while the table grows. */
@@ -96,17 +85,13 @@ final class Guest {
     return wasi;
   }
 
-  Input input() {
-    return input;
-  }
-
   void input(Input placed) {
     input = placed;
   }
 
-  /** Sets where the guest's words go. */
-  void connect(Streams streams, OutputStream answer) {
-    wasi.connect(streams);
+  /** Sets where its standard streams go, and its answer. */
+  void connect(InputStream stdin, OutputStream stdout, GuestLog log, OutputStream answer) {
+    wasi.connect(stdin, stdout, log);
     output = answer;
   }
 
@@ -130,6 +115,17 @@ final class Guest {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** {@code __faasm_read_input}. */
+  int readInput(int buffer, int length) {
+    if (length == 0) {
+      return input.size();
+    }
+    memory.check(buffer, length);
+    int n = Math.min(length, input.size());
+    memory.copy(buffer, input.address(), n);
+    return n;
   }
 
   /** {@code __faasm_write_output}. */

@@ -3,6 +3,7 @@ package dev.instar.backend.wasm;
 import static com.dylibso.chicory.runtime.ConstantEvaluators.computeConstantValue;
 
 import com.dylibso.chicory.runtime.Instance;
+import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.runtime.TrapException;
 import com.dylibso.chicory.runtime.WasmRuntimeException;
 import com.dylibso.chicory.wasm.UninstantiableException;
@@ -12,7 +13,7 @@ import com.dylibso.chicory.wasm.types.PassiveDataSegment;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.backend.wasm.wasi.ByteBudget;
-import dev.instar.backend.wasm.wasi.GuestMemory;
+import dev.instar.backend.wasm.wasi.ChicoryMemory;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
@@ -28,7 +29,7 @@ import java.util.Arrays;
  *
  * <p>One thread at a time; shared memories are refused before it comes to this.
  */
-final class LinearMemory implements GuestMemory {
+final class LinearMemory implements Memory, ChicoryMemory.Bulk {
   /** 16 KiB: copying one takes about a microsecond, and a 16 MiB image is 1024 references. */
   static final int CHUNK_BITS = 14;
   static final int CHUNK = 1 << CHUNK_BITS;
@@ -134,7 +135,6 @@ final class LinearMemory implements GuestMemory {
     return new WasmRuntimeException("out of bounds memory access");
   }
 
-  @Override
   public void check(int address, int length) {
     if (Integer.toUnsignedLong(address) + Integer.toUnsignedLong(length) > bytes()) {
       throw outOfBounds();

@@ -17,11 +17,15 @@ import com.dylibso.chicory.wasm.types.PassiveElement;
 import com.dylibso.chicory.wasm.types.Table;
 import com.dylibso.chicory.wasm.types.TableLimits;
 import com.dylibso.chicory.wasm.types.TableSection;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
 import dev.instar.backend.wasm.wasi.ByteBudget;
 import dev.instar.backend.wasm.wasi.Wasi;
-import dev.instar.backend.wasm.wasi.WasiImage;
+import dev.instar.backend.wasm.wasi.WasiSettings;
+import dev.instar.backend.wasm.wasi.WasiState;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Function;
 
 /**
@@ -36,23 +40,21 @@ final class Snapshot {
   private final MemoryImage memory;
   private final int maximumPages;
   private final List<int[]> tables;
-  private final WasiImage wasi;
+  private final Optional<WasiState> wasi;
   private final Settings settings;
 
   /**
    * What is the same for all instances of a function.
    *
-   * @param arguments {@code argv}, see {@link Wasi#texts}
-   * @param environment {@code NAME=value}, see {@link Wasi#texts}
+   * @param wasi what it finds of WASI
    * @param tableElements elements of all tables of an instance
-   * @param fileBytes what an instance may write to its files
    * @param interpreted whether some functions are interpreted
-   * @param budget what memory and files are charged to
+   * @param budget what memory, tables and files are charged to
    */
-  record Settings(List<byte[]> arguments, List<byte[]> environment, int tableElements, long fileBytes, boolean interpreted, ByteBudget budget) {}
+  record Settings(WasiSettings wasi, int tableElements, boolean interpreted, ByteBudget budget) {}
 
   private Snapshot(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, MemoryImage memory, int maximumPages,
-      List<int[]> tables, WasiImage wasi, Settings settings) {
+      List<int[]> tables, Optional<WasiState> wasi, Settings settings) {
     this.module = module;
     this.machines = machines;
     this.imports = imports;
@@ -64,8 +66,8 @@ final class Snapshot {
   }
 
   /** An instance of a module as it was compiled: its segments are copied and its start function is run. */
-  static Guest instantiate(ModuleCompiler.Compiled compiled, HostFunctions imports, LinearMemory memory, WasiImage files, Settings settings) {
-    Guest guest = guest(compiled.module(), memory, files, settings);
+  static Guest instantiate(ModuleCompiler.Compiled compiled, HostFunctions imports, LinearMemory memory, Settings settings) {
+    Guest guest = guest(compiled.module(), memory, new Wasi(settings.wasi()), settings);
     try {
       guest.run(builder(compiled.module(), compiled.machines(), imports, guest, settings)
           .withTableFactory((table, value) -> table(guest, table, (int) table.limits().min(), value))
@@ -77,11 +79,10 @@ final class Snapshot {
     }
   }
 
-  private static Guest guest(WasmModule module, LinearMemory memory, WasiImage files, Settings settings) {
+  private static Guest guest(WasmModule module, LinearMemory memory, Wasi wasi, Settings settings) {
     // Chicory keeps three words for each function and an object for each global with the instance.
     long overhead = 4096 + 16L * module.functionSection().functionCount() + 48L * module.globalSection().globalCount();
-    return new Guest(memory, new Wasi(files, settings.arguments(), settings.environment(), settings.budget(), settings.fileBytes()),
-        settings.budget(), settings.tableElements(), overhead);
+    return new Guest(memory, wasi, settings.budget(), settings.tableElements(), overhead);
   }
 
   private static BoundedTable table(Guest guest, Table declared, int size, int value) {
@@ -101,7 +102,11 @@ final class Snapshot {
     return settings.interpreted() ? builder.withUnsafeExecutionListener(Guest.INTERRUPTIBLE) : builder;
   }
 
-  /** The state of a guest, which is of no use afterwards. */
+  /**
+   * The state of a guest, which is of no use afterwards.
+   *
+   * @throws dev.instar.api.InstarException OUT_OF_MEMORY when the files that it has written cannot be kept
+   */
   static Snapshot of(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, int maximumPages, Settings settings) {
     WasmModule original = compiled.module();
     Instance instance = guest.instance();
@@ -143,13 +148,38 @@ final class Snapshot {
         .setDataSection(data.build());
     original.memorySection().ifPresent(module::setMemorySection);
     original.tagSection().ifPresent(module::setTagSection);
-    return new Snapshot(module.build(), compiled.machines(), imports, guest.memory().freeze(), maximumPages, List.copyOf(tables),
-        guest.wasi().freeze(), settings);
+    Optional<WasiState> state = files(guest.wasi(), settings);
+    return new Snapshot(module.build(), compiled.machines(), imports, guest.memory().freeze(), maximumPages, List.copyOf(tables), state, settings);
   }
 
-  /** A new instance in this state. */
+  /** Empty when the files and descriptors are as they are without an initialisation. */
+  private static Optional<WasiState> files(Wasi wasi, Settings settings) {
+    if (wasi.isPristine()) {
+      return Optional.empty();
+    }
+    WasiState state = wasi.freeze(settings.wasi().quota().bytes()).orElseThrow(() -> new InstarException(ErrorCode.OUT_OF_MEMORY,
+        "The files that the function's initialisation has written cannot be kept: they have more than "
+            + settings.wasi().quota().bytes() + " bytes (file-bytes), or cannot be read."));
+    if (!settings.budget().take(state.heapBytes())) {
+      throw LinearMemory.noRoom();
+    }
+    return Optional.of(state);
+  }
+
+  /** A new guest in this state. */
   Guest start() {
-    Guest guest = guest(module, new LinearMemory(memory, maximumPages, settings.budget()), wasi, settings);
+    return start(wasi.map(state -> new Wasi(settings.wasi(), state)).orElseGet(() -> new Wasi(settings.wasi())));
+  }
+
+  /** A guest in this state, in the place of one that has ended. Where that fails, nothing is left of that one. */
+  Guest restart(Guest ended) {
+    ended.release();
+    return start(ended.wasi());
+  }
+
+  /** @param wasi without a trace of an earlier guest */
+  private Guest start(Wasi found) {
+    Guest guest = guest(module, new LinearMemory(memory, maximumPages, settings.budget()), found, settings);
     try {
       int[] next = {0};
       guest.run(builder(module, machines, imports, guest, settings)
@@ -178,6 +208,6 @@ final class Snapshot {
 
   /** Gives back what the images were charged. */
   void release() {
-    settings.budget().give(memory.charged() + wasi.charged());
+    settings.budget().give(memory.charged() + wasi.map(WasiState::heapBytes).orElse(0L));
   }
 }

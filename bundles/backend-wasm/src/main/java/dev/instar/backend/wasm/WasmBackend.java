@@ -17,12 +17,16 @@ import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
-import dev.instar.backend.wasm.wasi.FileImage;
-import dev.instar.backend.wasm.wasi.GuestExit;
-import dev.instar.backend.wasm.wasi.Wasi;
-import dev.instar.backend.wasm.wasi.WasiImage;
+import dev.instar.backend.wasm.wasi.CallStopped;
+import dev.instar.backend.wasm.wasi.Clocks;
+import dev.instar.backend.wasm.wasi.FileQuota;
+import dev.instar.backend.wasm.wasi.LowerTree;
+import dev.instar.backend.wasm.wasi.ProcExit;
+import dev.instar.backend.wasm.wasi.WasiSettings;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -31,6 +35,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
@@ -60,6 +65,15 @@ public final class WasmBackend implements SandboxBackend {
   private static final List<String> INITIALISERS = List.of("_initialize", "__wasm_call_ctors");
   private static final String ZYGOTE = "_faasm_zygote";
 
+  /** More than an image store lets through; a bound for the heap that they take. */
+  private static final int FILES = 1_000_000;
+  private static final int OPEN_FILES = 128;
+  private static final int MADE_FILES = 2048;
+  /** What a sandbox writes beyond this goes to disk. */
+  private static final long FILE_BYTES_ON_HEAP = 2L << 20;
+
+  private final SecureRandom random = new SecureRandom();
+  private final Path scratch;
   private final CodeCache cache;
   private final ModuleCompiler compiler;
   private final MemoryBudget budget = new MemoryBudget(0);
@@ -70,6 +84,7 @@ public final class WasmBackend implements SandboxBackend {
   @Activate
   public WasmBackend(@Reference DataDirectory data, WasmConfig config) throws IOException {
     this.config = config;
+    this.scratch = data.scratch("sandboxes");
     this.cache = new CodeCache(data.area("code-cache"), describe().version() + "-jvm" + Runtime.version().feature() + "-" + FORMAT,
         config.code$_$cache$_$bytes());
     this.compiler = new ModuleCompiler(cache);
@@ -77,7 +92,7 @@ public final class WasmBackend implements SandboxBackend {
         task -> new Thread(null, task, "wasm-compiler", COMPILE_STACK));
     compilers.allowCoreThreadTimeOut(true);
     apply(config);
-    HostFunctions.touch();
+    HostFunctions.touch(scratch);
   }
 
   @Modified
@@ -230,14 +245,14 @@ public final class WasmBackend implements SandboxBackend {
     Image image = request.image();
     Bounds bounds = bounds();
     byte[] bytes;
-    Optional<FileImage> files;
+    Optional<LowerTree> files;
     try {
       long size = Files.size(image.program());
       if (size > bounds.moduleBytes()) {
         throw Refusal.of("module", "The module has " + size + " bytes; " + bounds.moduleBytes() + " are allowed (module-bytes).");
       }
       bytes = Files.readAllBytes(image.program());
-      files = image.rootfs().isPresent() ? Optional.of(FileImage.of(image.rootfs().get())) : Optional.empty();
+      files = image.rootfs().isPresent() ? Optional.of(LowerTree.scan(image.rootfs().get(), FILES)) : Optional.empty();
     } catch (IOException e) {
       LOG.error("The image {} cannot be read", image.digest(), e);
       throw new InstarException(ErrorCode.INTERNAL, "The image " + image.digest() + " cannot be read.");
@@ -256,12 +271,13 @@ public final class WasmBackend implements SandboxBackend {
           + limit + ". Raise the limit or build the module with less.");
     }
     int maximum = Math.min(declared.maximumPages(), allowed);
-    var settings = new Snapshot.Settings(Wasi.texts(List.of(request.version().name().function())),
-        Wasi.texts(request.version().spec().environment().entrySet().stream().map(e -> e.getKey() + "=" + e.getValue()).sorted().toList()),
-        bounds.tableElements(), config.file$_$bytes(), compiled.interpreted() > 0, budget);
+    long fileBytes = config.file$_$bytes();
+    var wasi = new WasiSettings(List.of(request.version().name().function()), new TreeMap<>(request.version().spec().environment()), files, scratch,
+        new FileQuota(OPEN_FILES, MADE_FILES, fileBytes, Math.min(fileBytes, FILE_BYTES_ON_HEAP)), budget, Clocks.system(), random);
+    var settings = new Snapshot.Settings(wasi, bounds.tableElements(), compiled.interpreted() > 0, budget);
     List<String> ran = new ArrayList<>();
     LinearMemory memory = new LinearMemory(declared.initialPages(), maximum, budget);
-    Guest guest = initialise(compiled, imports, entry, memory, WasiImage.of(files), settings, ran);
+    Guest guest = initialise(compiled, imports, entry, memory, settings, ran);
     Snapshot snapshot;
     try {
       snapshot = Snapshot.of(guest, compiled, imports, entry, maximum, settings);
@@ -278,7 +294,8 @@ public final class WasmBackend implements SandboxBackend {
     description.put("code", compiled.compiled() + " functions compiled, " + compiled.interpreted() + " interpreted"
         + (compiled.cached() ? ", from the cache" : ""));
     description.put("files", files.isPresent()
-        ? "rootfs at /, a private view, writable up to " + settings.fileBytes() + " bytes, kept in memory" : "none");
+        ? "rootfs at /, a private view, writable up to " + fileBytes + " bytes, of which up to "
+        + wasi.quota().heapBytes() + " in memory" : "none");
     WasmFunction function = new WasmFunction(snapshot, entry, description, open::remove);
     open.add(function);
     return function;
@@ -291,12 +308,12 @@ public final class WasmBackend implements SandboxBackend {
   }
 
   /** An instance after its initialisation. What the module does wrong here is a fault of the module. */
-  private Guest initialise(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, LinearMemory memory, WasiImage files,
-      Snapshot.Settings settings, List<String> ran) throws InterruptedException {
+  private Guest initialise(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, LinearMemory memory, Snapshot.Settings settings,
+      List<String> ran) throws InterruptedException {
     Guest guest = null;
     String running = "start section";
     try {
-      guest = Snapshot.instantiate(compiled, imports, memory, files, settings);
+      guest = Snapshot.instantiate(compiled, imports, memory, settings);
       if (compiled.module().startSection().isPresent()) {
         ran.add("the start function");
       }
@@ -324,7 +341,8 @@ public final class WasmBackend implements SandboxBackend {
       if (guest != null) {
         guest.release();
       }
-      if (Thread.interrupted() || e instanceof ChicoryInterruptedException) {
+      if (Thread.interrupted() || e instanceof ChicoryInterruptedException
+          || e instanceof CallStopped && e.getCause() instanceof InterruptedException) {
         throw new InterruptedException();
       }
       throw initialisation(e, running, guest == null);
@@ -334,7 +352,7 @@ public final class WasmBackend implements SandboxBackend {
   private static RuntimeException initialisation(Throwable e, String running, boolean instantiating) {
     return switch (e) {
       case InstarException i -> i;
-      case GuestExit exit -> Refusal.of("module", "The initialisation (" + running + ") ended with the status " + exit.code() + ".");
+      case ProcExit exit -> Refusal.of("module", "The initialisation (" + running + ") ended with the status " + exit.code() + ".");
       case ChicoryException c when instantiating && String.valueOf(c.getMessage()).contains("data segment") ->
           Refusal.of("data", "a segment does not fit into the memory that the module begins with.");
       case ChicoryException c when instantiating && String.valueOf(c.getMessage()).contains("out of bounds table") ->

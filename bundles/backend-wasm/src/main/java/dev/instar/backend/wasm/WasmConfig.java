@@ -33,7 +33,7 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   @AttributeDefinition(name = "Table elements", description = "Elements of a module's tables.", min = "1", max = "10000000")
   int table$_$elements() default 1_000_000;
 
-  @AttributeDefinition(name = "File bytes", description = "Bytes that a sandbox may write to its files, which are kept in memory.", min = "0",
+  @AttributeDefinition(name = "File bytes", description = "Bytes that a sandbox may write to its files; the first 2 MiB are kept in memory, the rest on disk.", min = "0",
       max = "2147483639")
   long file$_$bytes() default 64L << 20;
 }

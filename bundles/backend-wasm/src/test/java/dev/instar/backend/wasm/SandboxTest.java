@@ -153,7 +153,7 @@ class SandboxTest {
             (i32.store (i32.const 4) (i32.const 1000))
             (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
             (if (call $open (i32.const 3) (i32.const 1) (i32.const 100) (i32.const 5) (i32.const 0)
-                  (i64.const 66) (i64.const 0) (i32.const 1) (i32.const 16))
+                  (i64.const 70) (i64.const 0) (i32.const 1) (i32.const 16))
               (then (unreachable)))
             (i32.store (i32.const 4) (i32.load (i32.const 8)))
             (drop (call $write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 8)))
