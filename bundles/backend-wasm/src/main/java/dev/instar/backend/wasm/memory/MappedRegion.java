@@ -1,0 +1,88 @@
+package dev.instar.backend.wasm.memory;
+
+import java.util.OptionalInt;
+
+/**
+ * Address space for the maximum, with the image mapped privately at its start. What lies behind the current size is not accessible, so that a
+ * fault in our bounds checks ends in a crash and never in another memory's bytes.
+ */
+final class MappedRegion implements Region {
+  private final long base;
+  private final long reserved;
+  private final long imageSize;
+  private final MappingBudget budget;
+  private long size;
+
+  private MappedRegion(long base, long reserved, long imageSize, MappingBudget budget) {
+    this.base = base;
+    this.reserved = reserved;
+    this.imageSize = imageSize;
+    this.budget = budget;
+    this.size = imageSize;
+  }
+
+  /**
+   * @param descriptor the file of the image, when it has a byte that isn't zero
+   * @param stored bytes of the image that are in the file, whole pages; what follows up to {@code imageSize} is zero
+   */
+  static MappedRegion map(OptionalInt descriptor, long stored, long imageSize, long maximum, MappingBudget budget) {
+    if (!budget.take()) {
+      throw budget.exhausted();
+    }
+    // A memory whose maximum is 0 has an address all the same.
+    long reserved = Math.max(maximum, LibC.PAGE_SIZE);
+    long base = 0;
+    try {
+      base = LibC.mmap(0, reserved, LibC.PROT_NONE, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_NORESERVE, -1, 0);
+      if (stored > 0) {
+        LibC.mmap(base, stored, LibC.PROT_READ_WRITE, LibC.MAP_PRIVATE | LibC.MAP_FIXED | LibC.MAP_NORESERVE, descriptor.getAsInt(), 0);
+      }
+      if (imageSize > stored) {
+        LibC.mprotect(base + stored, imageSize - stored, LibC.PROT_READ_WRITE);
+      }
+      return new MappedRegion(base, reserved, imageSize, budget);
+    } catch (LibC.Failure e) {
+      if (base != 0) {
+        LibC.munmap(base, reserved);
+      }
+      budget.giveBack();
+      throw e;
+    }
+  }
+
+  @Override
+  public long base() {
+    return base;
+  }
+
+  @Override
+  public boolean grow(long to) {
+    try {
+      LibC.mprotect(base + size, to - size, LibC.PROT_READ_WRITE);
+      size = to;
+      return true;
+    } catch (LibC.Failure e) {
+      if (e.errno == LibC.ENOMEM) {
+        return false;
+      }
+      throw e;
+    }
+  }
+
+  @Override
+  public void reset() {
+    if (size > 0) {
+      LibC.discard(base, size);
+    }
+    if (size > imageSize) {
+      LibC.mprotect(base + imageSize, size - imageSize, LibC.PROT_NONE);
+      size = imageSize;
+    }
+  }
+
+  @Override
+  public void free() {
+    LibC.munmap(base, reserved);
+    budget.giveBack();
+  }
+}

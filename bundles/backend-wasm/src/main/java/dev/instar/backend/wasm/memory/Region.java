@@ -1,0 +1,20 @@
+package dev.instar.backend.wasm.memory;
+
+/** The bytes behind one linear memory. Used by one thread at a time. */
+sealed interface Region permits MappedRegion, CopiedRegion {
+  /** Where the memory starts. Valid until the next {@link #grow} or {@link #reset}. */
+  long base();
+
+  /**
+   * Makes the bytes from the current size up to another usable; they are zero.
+   *
+   * @return false when the host has no memory left for them
+   */
+  boolean grow(long size);
+
+  /** Goes back to the image and its size. */
+  void reset();
+
+  /** Frees the bytes; called once. */
+  void free();
+}
