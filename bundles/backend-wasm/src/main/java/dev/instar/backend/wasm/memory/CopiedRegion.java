@@ -2,6 +2,7 @@ package dev.instar.backend.wasm.memory;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 
 /** The way without mmap: the image is copied at the start and at every reset. */
 final class CopiedRegion implements Region {
@@ -9,6 +10,7 @@ final class CopiedRegion implements Region {
   private final long imageSize;
   private Arena arena;
   private MemorySegment bytes;
+  private ByteBuffer buffer;
 
   /** @param image the bytes of the image up to its last that isn't zero */
   CopiedRegion(MemorySegment image, long imageSize) {
@@ -16,6 +18,11 @@ final class CopiedRegion implements Region {
     this.imageSize = imageSize;
     allocate(imageSize);
     bytes.copyFrom(image);
+  }
+
+  @Override
+  public ByteBuffer bytes() {
+    return buffer;
   }
 
   @Override
@@ -30,8 +37,6 @@ final class CopiedRegion implements Region {
     try {
       allocate(size);
     } catch (OutOfMemoryError e) {
-      arena = before;
-      bytes = old;
       return false;
     }
     bytes.copyFrom(old);
@@ -44,8 +49,9 @@ final class CopiedRegion implements Region {
     if (bytes.byteSize() == imageSize) {
       bytes.asSlice(image.byteSize(), imageSize - image.byteSize()).fill((byte) 0);
     } else {
-      arena.close();
+      Arena before = arena;
       allocate(imageSize);
+      before.close();
     }
     bytes.copyFrom(image);
   }
@@ -57,7 +63,14 @@ final class CopiedRegion implements Region {
 
   /** The arena is shared because a memory is made on one thread and closed on another. */
   private void allocate(long size) {
-    arena = Arena.ofShared();
-    bytes = arena.allocate(size, 8);
+    Arena fresh = Arena.ofShared();
+    try {
+      bytes = fresh.allocate(size, 8);
+    } catch (OutOfMemoryError e) {
+      fresh.close();
+      throw e;
+    }
+    arena = fresh;
+    buffer = bytes.asByteBuffer();
   }
 }

@@ -1,5 +1,7 @@
 package dev.instar.backend.wasm.memory;
 
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
 import java.util.OptionalInt;
 
 /**
@@ -11,14 +13,16 @@ final class MappedRegion implements Region {
   private final long reserved;
   private final long imageSize;
   private final MappingBudget budget;
-  private long size;
+  private final ByteBuffer image;
+  private ByteBuffer bytes;
 
   private MappedRegion(long base, long reserved, long imageSize, MappingBudget budget) {
     this.base = base;
     this.reserved = reserved;
     this.imageSize = imageSize;
     this.budget = budget;
-    this.size = imageSize;
+    image = buffer(imageSize);
+    bytes = image;
   }
 
   /**
@@ -50,6 +54,16 @@ final class MappedRegion implements Region {
     }
   }
 
+  /** No session guards it: who may still use it is the memory's business. */
+  private ByteBuffer buffer(long size) {
+    return MemorySegment.ofAddress(base).reinterpret(size).asByteBuffer();
+  }
+
+  @Override
+  public ByteBuffer bytes() {
+    return bytes;
+  }
+
   @Override
   public long base() {
     return base;
@@ -57,9 +71,10 @@ final class MappedRegion implements Region {
 
   @Override
   public boolean grow(long to) {
+    int from = bytes.limit();
     try {
-      LibC.mprotect(base + size, to - size, LibC.PROT_READ_WRITE);
-      size = to;
+      LibC.mprotect(base + from, to - from, LibC.PROT_READ_WRITE);
+      bytes = buffer(to);
       return true;
     } catch (LibC.Failure e) {
       if (e.errno == LibC.ENOMEM) {
@@ -71,12 +86,13 @@ final class MappedRegion implements Region {
 
   @Override
   public void reset() {
+    int size = bytes.limit();
     if (size > 0) {
       LibC.discard(base, size);
     }
     if (size > imageSize) {
       LibC.mprotect(base + imageSize, size - imageSize, LibC.PROT_NONE);
-      size = imageSize;
+      bytes = image;
     }
   }
 

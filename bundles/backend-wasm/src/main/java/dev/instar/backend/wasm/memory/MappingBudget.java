@@ -60,7 +60,8 @@ final class MappingBudget {
 
   private static int maxMapCount() {
     try {
-      return Integer.parseInt(Files.readString(Path.of("/proc/sys/vm/max_map_count")).strip());
+      // Not Files.readString: it reads a file of size 0 byte by byte, and a sysctl has an end after the first read.
+      return Integer.parseInt(Files.readAllLines(Path.of("/proc/sys/vm/max_map_count")).getFirst().strip());
     } catch (IOException | NumberFormatException e) {
       return 65_530;
     }

@@ -1,5 +1,6 @@
 package dev.instar.backend.wasm.memory;
 
+import dev.instar.api.InstarException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
@@ -47,8 +48,15 @@ public final class MemoryPool implements AutoCloseable {
    */
   public CowMemory take(MemoryImage image) {
     Region region = takeIdle(image);
-    if (region == null) {
-      region = image.region(budget);
+    while (region == null) {
+      try {
+        region = image.region(budget);
+      } catch (InstarException e) {
+        // What lies idle for other images must not keep this one waiting.
+        if (!freeOne()) {
+          throw e;
+        }
+      }
     }
     leased.incrementAndGet();
     return new CowMemory(image, region, used -> giveBack(image, used));
@@ -114,6 +122,24 @@ public final class MemoryPool implements AutoCloseable {
     }
   }
 
+  private boolean freeOne() {
+    Region freed;
+    synchronized (idle) {
+      var images = idle.entrySet().iterator();
+      if (!images.hasNext()) {
+        return false;
+      }
+      Deque<Region> regions = images.next().getValue();
+      freed = regions.removeFirst();
+      idleCount--;
+      if (regions.isEmpty()) {
+        images.remove();
+      }
+    }
+    freed.free();
+    return true;
+  }
+
   private void giveBack(MemoryImage image, Region region) {
     leased.decrementAndGet();
     boolean kept = false;
@@ -122,6 +148,8 @@ public final class MemoryPool implements AutoCloseable {
         region.reset();
         kept = keep(image, region);
       }
+    } catch (LibC.Failure e) {
+      // A mapping that cannot be reset is nobody's any more; a close does not throw.
     } finally {
       if (!kept) {
         region.free();

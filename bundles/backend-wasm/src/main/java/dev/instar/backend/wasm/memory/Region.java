@@ -1,8 +1,13 @@
 package dev.instar.backend.wasm.memory;
 
+import java.nio.ByteBuffer;
+
 /** The bytes behind one linear memory. Used by one thread at a time. */
 sealed interface Region permits MappedRegion, CopiedRegion {
-  /** Where the memory starts. Valid until the next {@link #grow} or {@link #reset}. */
+  /** The bytes up to the current size, in a direct buffer. Valid until the next {@link #grow} or {@link #reset}. */
+  ByteBuffer bytes();
+
+  /** Where they start. */
   long base();
 
   /**
