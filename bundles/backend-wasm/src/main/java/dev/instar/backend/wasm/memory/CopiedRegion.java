@@ -57,6 +57,9 @@ final class CopiedRegion implements Region {
   }
 
   @Override
+  public void trim() {}
+
+  @Override
   public void free() {
     arena.close();
   }

@@ -25,7 +25,7 @@ import java.util.function.IntUnaryOperator;
  * A linear memory that starts with the bytes of a {@link MemoryImage} and goes back to them.
  *
  * <p>Every access is checked against the current size, and what is out of bounds throws what Chicory's own memories throw. Costs: a page that is
- * read maps the image's page, a page that is written is a page of memory; a reset gives back the written ones.
+ * read maps the image's page, a page that is written is a page of memory. A reset writes back a few written pages, and gives up many.
  *
  * <p>Loads and stores go through view handles of a direct buffer. A memory segment is as fast or faster in a small function, but each access is so
  * many nodes to HotSpot's C2 that it stops inlining in the middle of a large one (NodeCountInliningCutoff); SHA-256, unrolled, took 1.9 times as long.
@@ -99,15 +99,29 @@ public final class CowMemory implements Memory, AutoCloseable {
    * @throws IllegalStateException when the memory is closed, or a guest is running in it
    */
   public void reset() {
+    checkIdle();
+    region.reset();
+    follow();
+    System.arraycopy(initialSegments, 0, segments, 0, initialSegments.length);
+  }
+
+  /**
+   * A reset that leaves no page of its own: for a memory that will be idle for long. The next guest pays a page fault for each page.
+   *
+   * @throws IllegalStateException when the memory is closed, or a guest is running in it
+   */
+  public void trim() {
+    reset();
+    region.trim();
+  }
+
+  private void checkIdle() {
     if (uses.closed()) {
       throw closed();
     }
     if (uses.inUse()) {
       throw new IllegalStateException("A guest is running in the linear memory");
     }
-    region.reset();
-    follow();
-    System.arraycopy(initialSegments, 0, segments, 0, initialSegments.length);
   }
 
   /**
@@ -409,6 +423,20 @@ public final class CowMemory implements Memory, AutoCloseable {
   @Override
   public long readF64(int address) {
     return readLong(address);
+  }
+
+  /** Current size in bytes. */
+  public long bytes() {
+    return limit;
+  }
+
+  /**
+   * Throws what an access to these bytes would throw.
+   *
+   * @throws WasmRuntimeException when one of them is out of bounds
+   */
+  public void check(int address, int length) {
+    checkBounds(address, length);
   }
 
   @Override

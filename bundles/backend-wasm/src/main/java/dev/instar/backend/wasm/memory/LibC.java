@@ -20,6 +20,7 @@ import java.util.Optional;
  */
 final class LibC {
   static final int PROT_NONE = 0;
+  static final int PROT_READ = 1;
   static final int PROT_READ_WRITE = 3;
   static final int MAP_SHARED = 0x01;
   static final int MAP_PRIVATE = 0x02;
@@ -37,6 +38,15 @@ final class LibC {
   private static final int O_CLOEXEC = 0x80000;
   private static final int SC_PAGESIZE = 30;
 
+  /** ioctl(2) on /proc/pid/pagemap since Linux 6.7: {@code _IOWR('f', 16, struct pm_scan_arg)}, Documentation/admin-guide/mm/pagemap.rst. */
+  private static final int PAGEMAP_SCAN = 0xC060_6610;
+  private static final long PAGE_IS_FILE = 1 << 2;
+  private static final long PAGE_IS_PRESENT = 1 << 3;
+  private static final long PAGE_IS_SWAPPED = 1 << 4;
+  private static final long PAGE_IS_PFNZERO = 1 << 5;
+  private static final int SCAN_ARGUMENT = 96;
+  private static final int SCAN_RANGE = 24;
+
   private static final Linker LINKER = Linker.nativeLinker();
   private static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
   private static final VarHandle ERRNO_VALUE = Linker.Option.captureStateLayout().varHandle(MemoryLayout.PathElement.groupElement("errno"));
@@ -51,6 +61,10 @@ final class LibC {
   private static final MethodHandle UNLINK = link("unlink", FunctionDescriptor.of(JAVA_INT, ADDRESS), ERRNO);
   private static final MethodHandle MKOSTEMP = link("mkostemp", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT), ERRNO);
   private static final MethodHandle SYSCONF = link("sysconf", FunctionDescriptor.of(JAVA_LONG, JAVA_INT));
+  private static final MethodHandle OPEN =
+      link("open", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT), ERRNO, Linker.Option.firstVariadicArg(2));
+  private static final MethodHandle IOCTL =
+      link("ioctl", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG, ADDRESS), ERRNO, Linker.Option.firstVariadicArg(2));
   private static final MethodHandle FCNTL =
       link("fcntl", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT), ERRNO, Linker.Option.firstVariadicArg(2));
   /** glibc has it since 2.27, musl since 1.1.20. */
@@ -109,6 +123,56 @@ final class LibC {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       check((int) MADVISE.invokeExact(state, address, length, MADV_DONTNEED), "madvise", state);
+    } catch (Throwable t) {
+      throw unchecked(t);
+    }
+  }
+
+  /** Opens the table of the process' own pages, for {@link #writtenRanges}. */
+  static int pagemap() {
+    try (var arena = Arena.ofConfined()) {
+      MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
+      int result = (int) OPEN.invokeExact(state, arena.allocateFrom("/proc/self/pagemap"), O_CLOEXEC);
+      check(result, "open of /proc/self/pagemap", state);
+      return result;
+    } catch (Throwable t) {
+      throw unchecked(t);
+    }
+  }
+
+  /**
+   * Finds the pages of a private mapping that the process has written: those that are neither a file's nor the common page of zeros.
+   *
+   * @param ranges takes start and end of each range of such pages
+   * @return how many ranges there are; -1 when there are more ranges than {@code ranges} takes, or more pages than {@code pages}
+   */
+  static int writtenRanges(int pagemap, long start, long end, int pages, long[] ranges) {
+    int room = ranges.length / 2;
+    try (var arena = Arena.ofConfined()) {
+      MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
+      MemorySegment argument = arena.allocate(SCAN_ARGUMENT, 8);
+      MemorySegment found = arena.allocate((long) room * SCAN_RANGE, 8);
+      argument.setAtIndex(JAVA_LONG, 0, SCAN_ARGUMENT);
+      argument.setAtIndex(JAVA_LONG, 2, start);
+      argument.setAtIndex(JAVA_LONG, 3, end);
+      argument.setAtIndex(JAVA_LONG, 5, found.address());
+      argument.setAtIndex(JAVA_LONG, 6, room);
+      argument.setAtIndex(JAVA_LONG, 7, pages);
+      // Inverted, then required: neither of the two.
+      argument.setAtIndex(JAVA_LONG, 8, PAGE_IS_FILE | PAGE_IS_PFNZERO);
+      argument.setAtIndex(JAVA_LONG, 9, PAGE_IS_FILE | PAGE_IS_PFNZERO);
+      argument.setAtIndex(JAVA_LONG, 10, PAGE_IS_PRESENT | PAGE_IS_SWAPPED);
+      int count = (int) IOCTL.invokeExact(state, pagemap, (long) PAGEMAP_SCAN & 0xFFFF_FFFFL, argument);
+      check(count, "ioctl(PAGEMAP_SCAN)", state);
+      // walk_end: the scan stopped early when it ran out of room.
+      if (argument.getAtIndex(JAVA_LONG, 4) != end) {
+        return -1;
+      }
+      for (int i = 0; i < count; i++) {
+        ranges[2 * i] = found.get(JAVA_LONG, (long) i * SCAN_RANGE);
+        ranges[2 * i + 1] = found.get(JAVA_LONG, (long) i * SCAN_RANGE + 8);
+      }
+      return count;
     } catch (Throwable t) {
       throw unchecked(t);
     }

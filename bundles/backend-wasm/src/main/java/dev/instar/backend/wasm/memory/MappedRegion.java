@@ -13,38 +13,46 @@ final class MappedRegion implements Region {
   private final long reserved;
   private final long imageSize;
   private final MappingBudget budget;
+  private final MemorySegment stored;
+  private final MemorySegment whole;
+  private final Runnable whenFreed;
   private final ByteBuffer image;
   private ByteBuffer bytes;
 
-  private MappedRegion(long base, long reserved, long imageSize, MappingBudget budget) {
+  private MappedRegion(long base, long reserved, MemorySegment stored, long imageSize, MappingBudget budget, Runnable whenFreed) {
     this.base = base;
     this.reserved = reserved;
     this.imageSize = imageSize;
     this.budget = budget;
+    this.stored = stored;
+    this.whenFreed = whenFreed;
+    whole = MemorySegment.ofAddress(base).reinterpret(imageSize);
     image = buffer(imageSize);
     bytes = image;
   }
 
   /**
    * @param descriptor the file of the image, when it has a byte that isn't zero
-   * @param stored bytes of the image that are in the file, whole pages; what follows up to {@code imageSize} is zero
+   * @param stored the bytes of the image that are in the file, whole pages; what follows up to {@code imageSize} is zero
+   * @param whenFreed what to do when neither file nor bytes are needed any more
    */
-  static MappedRegion map(OptionalInt descriptor, long stored, long imageSize, long maximum, MappingBudget budget) {
+  static MappedRegion map(OptionalInt descriptor, MemorySegment stored, long imageSize, long maximum, MappingBudget budget, Runnable whenFreed) {
     if (!budget.take()) {
       throw budget.exhausted();
     }
     // A memory whose maximum is 0 has an address all the same.
     long reserved = Math.max(maximum, LibC.PAGE_SIZE);
+    long inFile = stored.byteSize();
     long base = 0;
     try {
       base = LibC.mmap(0, reserved, LibC.PROT_NONE, LibC.MAP_PRIVATE | LibC.MAP_ANONYMOUS | LibC.MAP_NORESERVE, -1, 0);
-      if (stored > 0) {
-        LibC.mmap(base, stored, LibC.PROT_READ_WRITE, LibC.MAP_PRIVATE | LibC.MAP_FIXED | LibC.MAP_NORESERVE, descriptor.getAsInt(), 0);
+      if (inFile > 0) {
+        LibC.mmap(base, inFile, LibC.PROT_READ_WRITE, LibC.MAP_PRIVATE | LibC.MAP_FIXED | LibC.MAP_NORESERVE, descriptor.getAsInt(), 0);
       }
-      if (imageSize > stored) {
-        LibC.mprotect(base + stored, imageSize - stored, LibC.PROT_READ_WRITE);
+      if (imageSize > inFile) {
+        LibC.mprotect(base + inFile, imageSize - inFile, LibC.PROT_READ_WRITE);
       }
-      return new MappedRegion(base, reserved, imageSize, budget);
+      return new MappedRegion(base, reserved, stored, imageSize, budget, whenFreed);
     } catch (LibC.Failure e) {
       if (base != 0) {
         LibC.munmap(base, reserved);
@@ -87,18 +95,37 @@ final class MappedRegion implements Region {
   @Override
   public void reset() {
     int size = bytes.limit();
-    if (size > 0) {
-      LibC.discard(base, size);
-    }
     if (size > imageSize) {
+      LibC.discard(base + imageSize, size - imageSize);
       LibC.mprotect(base + imageSize, size - imageSize, LibC.PROT_NONE);
       bytes = image;
     }
+    if (!WrittenPages.forEach(base, base + imageSize, this::writeBack)) {
+      trim();
+    }
+  }
+
+  @Override
+  public void trim() {
+    if (imageSize > 0) {
+      LibC.discard(base, imageSize);
+    }
+  }
+
+  private void writeBack(long start, long end) {
+    long from = start - base;
+    long to = end - base;
+    long split = Math.clamp(stored.byteSize(), from, to);
+    if (split > from) {
+      MemorySegment.copy(stored, from, whole, from, split - from);
+    }
+    whole.asSlice(split, to - split).fill((byte) 0);
   }
 
   @Override
   public void free() {
     LibC.munmap(base, reserved);
     budget.giveBack();
+    whenFreed.run();
   }
 }

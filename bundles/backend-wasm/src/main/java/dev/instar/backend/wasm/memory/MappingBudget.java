@@ -12,8 +12,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  * and a JVM that meets that bound dies of failed thread stacks and code caches; so we stop well before.
  */
 final class MappingBudget {
-  /** The image, the writable pages behind it, the reserve. */
-  private static final int MAPPINGS_OF_A_MEMORY = 3;
+  /** The image, the writable pages behind it, the reserve; and where each memory is the only one of its image, the image's own view. */
+  private static final int MAPPINGS_OF_A_MEMORY = 4;
 
   static final MappingBudget OF_PROCESS = new MappingBudget(memoriesOf(maxMapCount()));
 

@@ -15,7 +15,7 @@ import java.util.OptionalInt;
  * What a linear memory held at one moment; it never changes. It is kept once, however many memories are opened from it: in a memfd, or in an
  * unlinked file where there are none, or on a host without mmap in memory of the process. Pages of zeros take no room.
  *
- * <p>Costs one file descriptor until it is closed. Memories that were opened before stay whole; their pages are freed with the last of them.
+ * <p>Costs a file descriptor and a mapping until it is closed and the last memory of it is. Memories that were opened before a close stay whole.
  * Thread-safe.
  */
 public final class MemoryImage implements AutoCloseable {
@@ -26,21 +26,20 @@ public final class MemoryImage implements AutoCloseable {
   private final int maximumPages;
   private final boolean captured;
   private final BitSet dropped;
-  private final long stored;
   private final OptionalInt descriptor;
-  private final MemorySegment copy;
+  /** The bytes up to the last page that isn't all zeros: a mapping of the file that only reads, or a copy. */
+  private final MemorySegment stored;
   private final UseCount uses = new UseCount();
 
-  private MemoryImage(Host host, int pages, int maximumPages, boolean captured, BitSet dropped, long stored, OptionalInt descriptor,
-      MemorySegment copy) {
+  private MemoryImage(Host host, int pages, int maximumPages, boolean captured, BitSet dropped, OptionalInt descriptor,
+      MemorySegment stored) {
     this.host = host;
     this.pages = pages;
     this.maximumPages = maximumPages;
     this.captured = captured;
     this.dropped = dropped;
-    this.stored = stored;
     this.descriptor = descriptor;
-    this.copy = copy;
+    this.stored = stored;
   }
 
   /**
@@ -61,7 +60,7 @@ public final class MemoryImage implements AutoCloseable {
           "A memory starts with " + limits.initialPages() + " pages; the limit of the engine is " + Memory.RUNTIME_MAX_PAGES);
     }
     int maximum = Math.min(limits.maximumPages(), Memory.RUNTIME_MAX_PAGES);
-    return new MemoryImage(host, limits.initialPages(), maximum, false, new BitSet(), 0, OptionalInt.empty(), ZEROS.asSlice(0, 0));
+    return new MemoryImage(host, limits.initialPages(), maximum, false, new BitSet(), OptionalInt.empty(), ZEROS.asSlice(0, 0));
   }
 
   /**
@@ -84,11 +83,14 @@ public final class MemoryImage implements AutoCloseable {
     return switch (host) {
       case COPYING -> {
         MemorySegment copy = Arena.ofAuto().allocate(Math.max(end, 1), 8).asSlice(0, end).copyFrom(content.asSlice(0, end)).asReadOnly();
-        yield new MemoryImage(host, pages, maximum, true, dropped, end, OptionalInt.empty(), copy);
+        yield new MemoryImage(host, pages, maximum, true, dropped, OptionalInt.empty(), copy);
       }
       case MAPPING_MEMFD, MAPPING_FILE -> {
-        OptionalInt descriptor = end == 0 ? OptionalInt.empty() : OptionalInt.of(store(content, end, scratch, host));
-        yield new MemoryImage(host, pages, maximum, true, dropped, end, descriptor, ZEROS.asSlice(0, 0));
+        if (end == 0) {
+          yield new MemoryImage(host, pages, maximum, true, dropped, OptionalInt.empty(), ZEROS.asSlice(0, 0));
+        }
+        int descriptor = store(content, end, scratch, host);
+        yield new MemoryImage(host, pages, maximum, true, dropped, OptionalInt.of(descriptor), view(descriptor, end));
       }
     };
   }
@@ -105,7 +107,7 @@ public final class MemoryImage implements AutoCloseable {
 
   /** Bytes up to the end of the last page that isn't all zeros; holes between count. */
   public long storedBytes() {
-    return stored;
+    return stored.byteSize();
   }
 
   /**
@@ -124,16 +126,24 @@ public final class MemoryImage implements AutoCloseable {
     }
     try {
       if (host == Host.COPYING) {
-        return new CopiedRegion(copy, (long) pages * Memory.PAGE_SIZE);
+        Region copied = new CopiedRegion(stored, (long) pages * Memory.PAGE_SIZE);
+        leave();
+        return copied;
       }
-      return MappedRegion.map(descriptor, stored, (long) pages * Memory.PAGE_SIZE, (long) maximumPages * Memory.PAGE_SIZE, budget);
+      return MappedRegion.map(descriptor, stored, (long) pages * Memory.PAGE_SIZE, (long) maximumPages * Memory.PAGE_SIZE, budget, this::leave);
     } catch (LibC.Failure e) {
+      leave();
       throw new InstarException(ErrorCode.NODE_BUSY, "The host gives no address space for a linear memory of at most " + maximumPages
           + " pages of 64 KiB: " + e.getMessage() + "; lower the function's memory limit or free memory");
-    } finally {
-      if (uses.release()) {
-        free();
-      }
+    } catch (RuntimeException | Error e) {
+      leave();
+      throw e;
+    }
+  }
+
+  private void leave() {
+    if (uses.release()) {
+      free();
     }
   }
 
@@ -159,7 +169,19 @@ public final class MemoryImage implements AutoCloseable {
   }
 
   private void free() {
-    descriptor.ifPresent(LibC::close);
+    descriptor.ifPresent(opened -> {
+      LibC.munmap(stored.address(), stored.byteSize());
+      LibC.close(opened);
+    });
+  }
+
+  private static MemorySegment view(int descriptor, long end) {
+    try {
+      return MemorySegment.ofAddress(LibC.mmap(0, end, LibC.PROT_READ, LibC.MAP_SHARED, descriptor, 0)).reinterpret(end).asReadOnly();
+    } catch (LibC.Failure e) {
+      LibC.close(descriptor);
+      throw new InstarException(ErrorCode.NODE_BUSY, "The host does not map a memory image of " + end + " bytes: " + e.getMessage());
+    }
   }
 
   private static int store(MemorySegment content, long end, Path scratch, Host host) {

@@ -20,6 +20,9 @@ sealed interface Region permits MappedRegion, CopiedRegion {
   /** Goes back to the image and its size. */
   void reset();
 
+  /** Gives up what {@link #reset} has left of the process' own pages. After a reset. */
+  void trim();
+
   /** Frees the bytes; called once. */
   void free();
 }

@@ -3,6 +3,7 @@ package dev.instar.backend.wasm.memory;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import com.dylibso.chicory.runtime.ByteArrayMemory;
 import com.dylibso.chicory.runtime.Memory;
@@ -18,6 +19,8 @@ import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -227,6 +230,42 @@ class CowMemoryTest {
       assertArrayEquals(image, memory.readBytes(0, image.length));
       memory.grow(3);
       assertArrayEquals(new byte[3 * Memory.PAGE_SIZE], memory.readBytes(image.length, 3 * Memory.PAGE_SIZE));
+    }
+  }
+
+  /** Around the number of pages up to which a reset writes back instead of giving up. */
+  @Test
+  void resetBringsBackFewPagesAndMany() {
+    int pages = 40;
+    byte[] image = randomImage(pages, 3);
+    try (CowMemory memory = filled(Host.OF_PROCESS, pages, pages, 3)) {
+      for (int written : new int[] {0, 1, 64, WrittenPages.MOST_PAGES - 1, WrittenPages.MOST_PAGES, WrittenPages.MOST_PAGES + 1, pages * 16}) {
+        for (int stride = 1; stride <= 5 && (written - 1) * stride < pages * 16; stride += 2) {
+          for (int page = 0; page < written; page++) {
+            memory.fill((byte) 0x77, page * stride * 4096, page * stride * 4096 + 4096);
+          }
+          memory.reset();
+          assertArrayEquals(image, memory.readBytes(0, image.length), written + " pages, every " + stride);
+        }
+      }
+    }
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void trimLeavesNoPageOfItsOwn() {
+    byte[] image = randomImage(4, 3);
+    try (var zeros = MemoryImage.zeros(new MemoryLimits(4, 4)); CowMemory source = zeros.open()) {
+      source.write(0, image, 0, image.length);
+      try (var captured = MemoryImage.capture(source, scratch)) {
+        Region region = captured.region(MappingBudget.OF_PROCESS);
+        try (var memory = new CowMemory(captured, region, Region::free)) {
+          memory.fill((byte) 1, 0, 100_000);
+          memory.trim();
+          assertArrayEquals(image, memory.readBytes(0, image.length));
+          WrittenPages.forEach(region.base(), region.base() + image.length, (start, end) -> fail("written from " + start + " to " + end));
+        }
+      }
     }
   }
 

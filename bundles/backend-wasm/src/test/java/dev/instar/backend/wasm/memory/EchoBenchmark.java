@@ -26,7 +26,7 @@ public class EchoBenchmark {
   @Param({"echo", "primes"})
   public String example;
 
-  private final byte[] input = "1000".repeat(1).getBytes();
+  private final byte[] input = "1000".getBytes();
   private Example function;
   private MemoryImage image;
   private MemoryPool pool;
@@ -67,10 +67,5 @@ public class EchoBenchmark {
     try (CowMemory memory = image.open()) {
       return function.call(function.builder(limits -> memory).build(), input);
     }
-  }
-
-  @Benchmark
-  public Instance instanceAlone() {
-    return function.builder(limits -> warmMemory).build();
   }
 }
