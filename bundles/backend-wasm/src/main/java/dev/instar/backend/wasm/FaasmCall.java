@@ -3,6 +3,7 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.Memory;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.wasi.ProcExit;
 import java.io.IOException;
 import java.io.InputStream;
@@ -10,7 +11,7 @@ import java.io.UncheckedIOException;
 import java.util.Map;
 
 /**
- * One call by Faasm's first-generation convention: the host grows the guest's memory at its end, lays there
+ * One call by Faasm's first-generation convention: the host has grown the guest's memory at its end, lays there
  *
  * <pre>
  *   struct FaasmMemory   32 bytes: input, output, chainFunctions, chainInputs, chainCount, inputSize, outputSize, outputCapacity
@@ -20,7 +21,8 @@ import java.util.Map;
  *   output               65536 bytes, or as many as the input has when these are more
  * </pre>
  *
- * and calls {@code exec} with the address of the struct. All numbers are 32-bit little endian.
+ * and calls {@code exec} with the address of the struct. All numbers are 32-bit little endian. A snapshot has room for inputs of up to 64 KiB
+ * already; the memory grows for larger ones.
  */
 final class FaasmCall {
   private static final int STRUCT = 32;
@@ -28,13 +30,20 @@ final class FaasmCall {
   private static final int CHAIN_INPUTS = 50 * 1024;
   private static final int FIXED = STRUCT + CHAIN_FUNCTIONS + CHAIN_INPUTS;
   private static final int LEAST_OUTPUT = 65536;
+  /** Of WebAssembly. Pages that nobody writes take no room. */
+  private static final int ROOM_PAGES = 3;
 
   private final Guest guest;
-  private final LinearMemory memory;
+  private final CowMemory memory;
 
   private FaasmCall(Guest guest) {
     this.guest = guest;
     this.memory = guest.memory();
+  }
+
+  /** Makes room for calls, as far as the memory may grow; where it may not, the call is told. */
+  static void makeRoom(CowMemory memory) {
+    memory.grow(Math.min(ROOM_PAGES, memory.maximumPages() - memory.pages()));
   }
 
   static void make(Guest guest, InputStream body) {
@@ -42,7 +51,7 @@ final class FaasmCall {
   }
 
   private void make(InputStream body) {
-    int base = (int) memory.bytes();
+    int base = guest.end();
     int input = base + FIXED;
     reserve(base, FIXED + 1);
     int size = place(body, base, input);

@@ -33,7 +33,8 @@ final class Failures {
       {"call stack exhausted", "call stack exhausted"},
       {"null function reference", "null function reference"},
       {"null reference", "null reference"},
-      {"expected shared memory", "expected shared memory"}};
+      {"Attempt to wait on a non-shared memory", "expected shared memory"},
+      {"unaligned atomic", "unaligned atomic"}};
 
   private Failures() {}
 

@@ -7,7 +7,10 @@ import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.FunctionImport;
 import com.dylibso.chicory.wasm.types.FunctionType;
+import com.dylibso.chicory.wasm.types.MemoryLimits;
 import com.dylibso.chicory.wasm.types.ValType;
+import dev.instar.backend.wasm.memory.CowMemory;
+import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.wasi.ChicoryImports;
 import dev.instar.backend.wasm.wasi.Clocks;
 import dev.instar.backend.wasm.wasi.FileQuota;
@@ -90,11 +93,11 @@ record HostFunctions(List<HostCall> calls) {
    * @param scratch where WASI may keep files
    */
   static void touch(Path scratch) {
-    var budget = new MemoryBudget(1 << 20);
+    MemoryBudget budget = MemoryBudget.ofHeap(1 << 20);
     var settings = new WasiSettings(List.of(), Map.of(), Optional.of(LowerTree.empty()), scratch, FileQuota.DEFAULT, budget, Clocks.system(),
         new SecureRandom());
     for (HostCall call : OFFERED.values()) {
-      Guest guest = new Guest(new LinearMemory(1, 1, budget), new Wasi(settings), budget, 0, 0);
+      Guest guest = new Guest(memory(), new Wasi(settings), new Guest.Budgets(budget, budget), 0, 0, 0);
       Instance instance = Instance.builder(Parser.parse(ONE_PAGE)).withMemoryFactory(limits -> guest.memory()).build();
       long[] arguments = new long[call.type().params().size()];
       // The root of the files, where a call takes a descriptor.
@@ -105,6 +108,12 @@ record HostFunctions(List<HostCall> calls) {
         LOG.trace("{} came to nothing, as meant", call.name(), e);
       }
       guest.release();
+    }
+  }
+
+  private static CowMemory memory() {
+    try (MemoryImage image = MemoryImage.zeros(new MemoryLimits(1, 1))) {
+      return image.open();
     }
   }
 

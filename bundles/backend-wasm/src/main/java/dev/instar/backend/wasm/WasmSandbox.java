@@ -68,6 +68,15 @@ final class WasmSandbox implements Sandbox, Resettable {
     }
     Guest running = guest();
     used = true;
+    running.enter();
+    try {
+      run(running, call);
+    } finally {
+      running.leave();
+    }
+  }
+
+  private void run(Guest running, Call call) {
     switch (entry) {
       case COMMAND -> {
         running.connect(call.input().stream(), call.output(), call.log(), call.output());
