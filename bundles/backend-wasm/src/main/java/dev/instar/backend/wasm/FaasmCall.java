@@ -30,6 +30,7 @@ final class FaasmCall {
   private static final int CHAIN_INPUTS = 50 * 1024;
   private static final int FIXED = STRUCT + CHAIN_FUNCTIONS + CHAIN_INPUTS;
   private static final int LEAST_OUTPUT = 65536;
+  private static final int LARGE_BUFFER = 64 << 10;
   /** Of WebAssembly. Pages that nobody writes take no room. */
   private static final int ROOM_PAGES = 3;
 
@@ -108,13 +109,17 @@ final class FaasmCall {
 
   /** Lays the body into the memory as it comes; how many bytes it has. */
   private int place(InputStream body, int base, int input) {
-    byte[] buffer = new byte[64 << 10];
+    // Most bodies are small, and to make a large buffer for each takes longer than the rest of a short call.
+    byte[] buffer = new byte[4 << 10];
     int size = 0;
     try {
       for (int n = body.read(buffer); n >= 0; n = body.read(buffer)) {
         reserve(base, (long) FIXED + size + n + 1);
         memory.write(input + size, buffer, 0, n);
         size += n;
+        if (n == buffer.length && n < LARGE_BUFFER) {
+          buffer = new byte[LARGE_BUFFER];
+        }
       }
       return size;
     } catch (IOException e) {

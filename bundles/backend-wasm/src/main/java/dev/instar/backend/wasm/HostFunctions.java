@@ -87,8 +87,8 @@ record HostFunctions(List<HostCall> calls) {
   }
 
   /**
-   * Makes each call once, with arguments that come to nothing, so that its classes are there before a guest can make it with hardly any
-   * stack left: a class whose initialisation a stack overflow ends is lost for the whole node.
+   * Makes each call, with arguments that come to nothing, and each kind of access to a memory, so that their classes are there before a guest
+   * can make them with hardly any stack left: a class whose initialisation a stack overflow ends is lost for the whole node.
    *
    * @param scratch where WASI may keep files
    */
@@ -100,19 +100,46 @@ record HostFunctions(List<HostCall> calls) {
       Guest guest = new Guest(memory(), new Wasi(settings), new Guest.Budgets(budget, budget), 0, 0, 0);
       Instance instance = Instance.builder(Parser.parse(ONE_PAGE)).withMemoryFactory(limits -> guest.memory()).build();
       long[] arguments = new long[call.type().params().size()];
-      // The root of the files, where a call takes a descriptor.
-      Arrays.fill(arguments, 3);
-      try {
-        call.bind().apply(guest).handle().apply(instance, arguments);
-      } catch (RuntimeException e) {
-        LOG.trace("{} came to nothing, as meant", call.name(), e);
+      // The root of the files, where a call takes a descriptor; and what is no pointer.
+      for (int value : new int[] {3, -1}) {
+        Arrays.fill(arguments, value);
+        try {
+          call.bind().apply(guest).handle().apply(instance, arguments);
+        } catch (RuntimeException e) {
+          LOG.trace("{} came to nothing, as meant", call.name(), e);
+        }
       }
       guest.release();
     }
+    try (CowMemory memory = memory()) {
+      touch(memory);
+    }
+  }
+
+  private static void touch(CowMemory memory) {
+    memory.grow(1);
+    memory.writeByte(0, memory.read(0));
+    memory.writeShort(0, memory.readShort(0));
+    memory.writeI32(0, memory.readInt(0));
+    memory.writeLong(0, memory.readLong(0));
+    memory.writeF32(0, memory.readFloat(0));
+    memory.writeF64(0, memory.readDouble(0));
+    memory.fill((byte) 1, 0, 8);
+    memory.copy(8, 0, 8);
+    memory.write(0, memory.readBytes(0, 8));
+    memory.atomicAddInt(0, memory.atomicReadInt(0));
+    memory.atomicAddLong(0, memory.atomicReadLong(0));
+    memory.atomicAddByte(0, memory.atomicReadByte(0));
+    try {
+      memory.readInt(-1);
+    } catch (RuntimeException e) {
+      LOG.trace("There is nothing, as meant", e);
+    }
+    memory.reset();
   }
 
   private static CowMemory memory() {
-    try (MemoryImage image = MemoryImage.zeros(new MemoryLimits(1, 1))) {
+    try (MemoryImage image = MemoryImage.zeros(new MemoryLimits(1, 2))) {
       return image.open();
     }
   }

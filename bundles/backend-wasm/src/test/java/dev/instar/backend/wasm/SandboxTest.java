@@ -12,6 +12,7 @@ import dev.instar.api.function.Limits;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.tck.capability.RequiresCapability;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -31,6 +32,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -250,6 +253,40 @@ class SandboxTest {
       sandbox.close();
       assertEquals(image, node.backend.guestMemory());
     }
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void closedFunctionsLeaveNoDescriptorAndNoMapping() throws Exception {
+    byte[] module = Wat.compile(WITNESS);
+    long descriptors = imageDescriptors();
+    long mappings = imageMappings();
+    for (int i = 0; i < 20; i++) {
+      try (PreparedFunction prepared = node.prepare(module); Sandbox one = TestNode.start(prepared); Sandbox other = TestNode.start(prepared)) {
+        TestNode.call(one, new byte[2]).good();
+        TestNode.call(other, new byte[2]).good();
+        assertTrue(imageDescriptors() > descriptors && imageMappings() > mappings, "the image is no memfd, or has another name");
+      }
+    }
+    assertEquals(descriptors, imageDescriptors());
+    assertEquals(mappings, imageMappings());
+  }
+
+  private static long imageDescriptors() throws IOException {
+    try (var all = Files.list(Path.of("/proc/self/fd"))) {
+      return all.filter(fd -> {
+        try {
+          return Files.readSymbolicLink(fd).toString().contains("instar-image");
+        } catch (IOException e) {
+          // That of the listing itself, which is closed by now.
+          return false;
+        }
+      }).count();
+    }
+  }
+
+  private static long imageMappings() throws IOException {
+    return Files.readAllLines(Path.of("/proc/self/maps")).stream().filter(line -> line.contains("instar-image")).count();
   }
 
   @Test
