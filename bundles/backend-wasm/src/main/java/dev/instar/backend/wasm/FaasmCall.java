@@ -3,14 +3,15 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.Memory;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
-import dev.instar.backend.wasm.wasi.GuestExit;
+import dev.instar.backend.wasm.memory.CowMemory;
+import dev.instar.backend.wasm.wasi.ProcExit;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.Map;
 
 /**
- * One call by Faasm's first-generation convention: the host grows the guest's memory at its end, lays there
+ * One call by Faasm's first-generation convention: the host has grown the guest's memory at its end, lays there
  *
  * <pre>
  *   struct FaasmMemory   32 bytes: input, output, chainFunctions, chainInputs, chainCount, inputSize, outputSize, outputCapacity
@@ -20,7 +21,8 @@ import java.util.Map;
  *   output               65536 bytes, or as many as the input has when these are more
  * </pre>
  *
- * and calls {@code exec} with the address of the struct. All numbers are 32-bit little endian.
+ * and calls {@code exec} with the address of the struct. All numbers are 32-bit little endian. A snapshot has room for inputs of up to 64 KiB
+ * already; the memory grows for larger ones.
  */
 final class FaasmCall {
   private static final int STRUCT = 32;
@@ -28,13 +30,21 @@ final class FaasmCall {
   private static final int CHAIN_INPUTS = 50 * 1024;
   private static final int FIXED = STRUCT + CHAIN_FUNCTIONS + CHAIN_INPUTS;
   private static final int LEAST_OUTPUT = 65536;
+  private static final int LARGE_BUFFER = 64 << 10;
+  /** Of WebAssembly. Pages that nobody writes take no room. */
+  private static final int ROOM_PAGES = 3;
 
   private final Guest guest;
-  private final LinearMemory memory;
+  private final CowMemory memory;
 
   private FaasmCall(Guest guest) {
     this.guest = guest;
     this.memory = guest.memory();
+  }
+
+  /** Makes room for calls, as far as the memory may grow; where it may not, the call is told. */
+  static void makeRoom(CowMemory memory) {
+    memory.grow(Math.min(ROOM_PAGES, memory.maximumPages() - memory.pages()));
   }
 
   static void make(Guest guest, InputStream body) {
@@ -42,7 +52,7 @@ final class FaasmCall {
   }
 
   private void make(InputStream body) {
-    int base = (int) memory.bytes();
+    int base = guest.end();
     int input = base + FIXED;
     reserve(base, FIXED + 1);
     int size = place(body, base, input);
@@ -65,7 +75,7 @@ final class FaasmCall {
     int status;
     try {
       status = (int) guest.call(Entry.FAASM.export(), base)[0];
-    } catch (GuestExit e) {
+    } catch (ProcExit e) {
       status = e.code();
     }
     if (status != 0) {
@@ -99,13 +109,17 @@ final class FaasmCall {
 
   /** Lays the body into the memory as it comes; how many bytes it has. */
   private int place(InputStream body, int base, int input) {
-    byte[] buffer = new byte[64 << 10];
+    // Most bodies are small, and to make a large buffer for each takes longer than the rest of a short call.
+    byte[] buffer = new byte[4 << 10];
     int size = 0;
     try {
       for (int n = body.read(buffer); n >= 0; n = body.read(buffer)) {
         reserve(base, (long) FIXED + size + n + 1);
         memory.write(input + size, buffer, 0, n);
         size += n;
+        if (n == buffer.length && n < LARGE_BUFFER) {
+          buffer = new byte[LARGE_BUFFER];
+        }
       }
       return size;
     } catch (IOException e) {

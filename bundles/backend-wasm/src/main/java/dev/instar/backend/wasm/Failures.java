@@ -5,7 +5,10 @@ import com.dylibso.chicory.wasm.ChicoryException;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
-import dev.instar.backend.wasm.wasi.GuestExit;
+import dev.instar.backend.wasm.wasi.CallStopped;
+import dev.instar.backend.wasm.wasi.GuestTrap;
+import dev.instar.backend.wasm.wasi.ProcExit;
+import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Map;
 import java.util.Optional;
@@ -30,7 +33,8 @@ final class Failures {
       {"call stack exhausted", "call stack exhausted"},
       {"null function reference", "null function reference"},
       {"null reference", "null reference"},
-      {"expected shared memory", "expected shared memory"}};
+      {"Attempt to wait on a non-shared memory", "expected shared memory"},
+      {"unaligned atomic", "unaligned atomic"}};
 
   private Failures() {}
 
@@ -38,11 +42,17 @@ final class Failures {
   static InstarException of(Throwable thrown) {
     return switch (thrown) {
       case InstarException e -> e;
-      case GuestExit e -> failed(e.code());
-      case UncheckedIOException e -> new InstarException(
-          Problem.of(ErrorCode.CALLER_GONE, "The caller went away before the function had read its input or written its answer."), e);
+      case CallStopped e -> of(e.getCause());
+      case ProcExit e -> failed(e.code());
+      case UncheckedIOException e -> callerGone(e);
+      case IOException e -> callerGone(e);
       default -> problem(thrown);
     };
+  }
+
+  private static InstarException callerGone(Exception e) {
+    return new InstarException(
+        Problem.of(ErrorCode.CALLER_GONE, "The caller went away before the function had read its input or written its answer."), e);
   }
 
   static InstarException failed(int code) {
@@ -71,6 +81,7 @@ final class Failures {
       case WasmException e -> Optional.of("uncaught exception");
       case ArithmeticException e -> Optional.of("integer divide by zero");
       case ChicoryException e -> Optional.of(named(e));
+      case GuestTrap e -> Optional.of(named(e));
       // Where Chicory relies on Java's own checks, as for the bounds of segments and tables.
       case IndexOutOfBoundsException e -> Optional.of("out of bounds access");
       case NegativeArraySizeException e -> Optional.of("out of bounds access");
@@ -79,7 +90,7 @@ final class Failures {
     };
   }
 
-  private static String named(ChicoryException e) {
+  private static String named(RuntimeException e) {
     String message = String.valueOf(e.getMessage());
     for (String[] known : TRAPS) {
       if (message.startsWith(known[0])) {

@@ -3,11 +3,11 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import com.dylibso.chicory.runtime.ExecutionListener;
 import com.dylibso.chicory.runtime.Instance;
-import dev.instar.backend.wasm.wasi.ByteBudget;
-import dev.instar.backend.wasm.wasi.GuestMemory;
-import dev.instar.backend.wasm.wasi.Streams;
+import dev.instar.api.sandbox.GuestLog;
+import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.wasi.Wasi;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 
@@ -26,58 +26,101 @@ final class Guest {
     }
   };
 
+  /**
+   * What guests are charged to.
+   *
+   * @param heap tables and what an engine keeps with an instance
+   * @param memory linear memories: while a guest runs, all of its own; what a reset has left of it while it waits
+   */
+  record Budgets(MemoryBudget heap, MemoryBudget memory) {}
+
   /** Where a call's input lies in the guest's memory. */
   record Input(int address, int size) {
     private static final Input NONE = new Input(0, 0);
-
-    /** {@code __faasm_read_input}. */
-    int read(GuestMemory memory, int buffer, int length) {
-      if (length == 0) {
-        return size;
-      }
-      memory.check(buffer, length);
-      int n = Math.min(length, size);
-      memory.copy(buffer, address, n);
-      return n;
-    }
   }
 
   /** What an element of a table takes: a number and a reference, and both again while the table grows. */
   private static final int ELEMENT_COST = 16;
 
-  private final LinearMemory memory;
+  private final CowMemory memory;
   private final Wasi wasi;
-  private final ByteBudget budget;
+  private final Budgets budgets;
+  private final int end;
   private int elementsLeft;
-  private long charged;
+  private long heapCharged;
+  private long memoryCharged;
   private Instance instance;
   private Input input = Input.NONE;
   private OutputStream output = OutputStream.nullOutputStream();
   private boolean answered;
 
   /**
+   * @param memory as at the start or after a reset
+   * @param end where a module's own memory ends, and the room for calls begins
    * @param elements how many elements its tables may have together
    * @param overhead bytes that the instance takes whatever it does
    */
-  Guest(LinearMemory memory, Wasi wasi, ByteBudget budget, int elements, long overhead) {
+  Guest(CowMemory memory, Wasi wasi, Budgets budgets, int end, int elements, long overhead) {
     this.memory = memory;
     this.wasi = wasi;
-    this.budget = budget;
+    this.budgets = budgets;
+    this.end = end;
     this.elementsLeft = elements;
-    if (!budget.take(overhead)) {
-      throw LinearMemory.noRoom();
+    budgets.heap().demand(overhead);
+    heapCharged = overhead;
+    memory.mayGrow(this::charge);
+    long kept = memory.kept();
+    if (budgets.memory().takeToWait(kept)) {
+      memoryCharged = kept;
+    } else {
+      memory.trim();
     }
-    charged = overhead;
+  }
+
+  /** Before a call, or an initialiser: the memory stays mapped until {@link #leave}, whoever closes it. */
+  void enter() {
+    memory.enter();
+    try {
+      charge(memory.bytes() - memoryCharged);
+    } catch (RuntimeException e) {
+      memory.leave();
+      throw e;
+    }
+  }
+
+  /** Ends what {@link #enter} began. */
+  void leave() {
+    memory.leave();
+  }
+
+  /** Where the host gives less than it is charged for, the end of the guest sets that right. */
+  private boolean charge(long more) {
+    if (more > 0) {
+      budgets.memory().demand(more);
+      memoryCharged += more;
+    }
+    return true;
+  }
+
+  int end() {
+    return end;
   }
 
   /** Takes elements for a table, if there are so many left. */
   boolean takeElements(int count) {
-    if (count > elementsLeft || !budget.take((long) count * ELEMENT_COST)) {
+    if (count > elementsLeft || !budgets.heap().take((long) count * ELEMENT_COST)) {
       return false;
     }
     elementsLeft -= count;
-    charged += (long) count * ELEMENT_COST;
+    heapCharged += (long) count * ELEMENT_COST;
     return true;
+  }
+
+  /** Takes elements for a table that the module declares. The declared size is within bounds. */
+  void demandElements(int count) {
+    budgets.heap().demand((long) count * ELEMENT_COST);
+    elementsLeft -= count;
+    heapCharged += (long) count * ELEMENT_COST;
   }
 
   void run(Instance made) {
@@ -88,7 +131,7 @@ final class Guest {
     return instance;
   }
 
-  LinearMemory memory() {
+  CowMemory memory() {
     return memory;
   }
 
@@ -96,17 +139,13 @@ final class Guest {
     return wasi;
   }
 
-  Input input() {
-    return input;
-  }
-
   void input(Input placed) {
     input = placed;
   }
 
-  /** Sets where the guest's words go. */
-  void connect(Streams streams, OutputStream answer) {
-    wasi.connect(streams);
+  /** Sets where its standard streams go, and its answer. */
+  void connect(InputStream stdin, OutputStream stdout, GuestLog log, OutputStream answer) {
+    wasi.connect(stdin, stdout, log);
     output = answer;
   }
 
@@ -132,6 +171,17 @@ final class Guest {
     }
   }
 
+  /** {@code __faasm_read_input}. */
+  int readInput(int buffer, int length) {
+    if (length == 0) {
+      return input.size();
+    }
+    memory.check(buffer, length);
+    int n = Math.min(length, input.size());
+    memory.copy(buffer, input.address(), n);
+    return n;
+  }
+
   /** {@code __faasm_write_output}. */
   void writeOutput(int address, int length) {
     memory.check(address, length);
@@ -144,11 +194,18 @@ final class Guest {
     return instance.export(export).apply(arguments);
   }
 
-  /** Gives back what it holds. */
+  /** Ends it, so that another may have its memory and its WASI. */
+  void discharge() {
+    budgets.heap().give(heapCharged);
+    budgets.memory().give(memoryCharged);
+    heapCharged = 0;
+    memoryCharged = 0;
+  }
+
+  /** Ends it and gives back what it holds. */
   void release() {
-    budget.give(charged);
-    charged = 0;
-    memory.release();
+    discharge();
+    memory.close();
     wasi.close();
   }
 }

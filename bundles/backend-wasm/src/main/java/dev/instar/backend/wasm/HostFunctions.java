@@ -1,17 +1,25 @@
 package dev.instar.backend.wasm;
 
-import com.dylibso.chicory.runtime.HostFunction;
 import com.dylibso.chicory.runtime.ImportFunction;
 import com.dylibso.chicory.runtime.ImportValues;
+import com.dylibso.chicory.runtime.Instance;
+import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.FunctionImport;
 import com.dylibso.chicory.wasm.types.FunctionType;
+import com.dylibso.chicory.wasm.types.MemoryLimits;
 import com.dylibso.chicory.wasm.types.ValType;
-import dev.instar.backend.wasm.wasi.FileImage;
-import dev.instar.backend.wasm.wasi.HostCall;
+import dev.instar.backend.wasm.memory.CowMemory;
+import dev.instar.backend.wasm.memory.MemoryImage;
+import dev.instar.backend.wasm.wasi.ChicoryImports;
+import dev.instar.backend.wasm.wasi.Clocks;
+import dev.instar.backend.wasm.wasi.FileQuota;
+import dev.instar.backend.wasm.wasi.LowerTree;
+import dev.instar.backend.wasm.wasi.Preview1;
 import dev.instar.backend.wasm.wasi.Wasi;
-import dev.instar.backend.wasm.wasi.WasiCalls;
-import dev.instar.backend.wasm.wasi.WasiImage;
+import dev.instar.backend.wasm.wasi.WasiSettings;
+import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -29,31 +37,31 @@ import org.slf4j.LoggerFactory;
  *
  * @param calls in the order of the module's imports, each once
  */
-record HostFunctions(List<HostCall<Guest>> calls) {
+record HostFunctions(List<HostCall> calls) {
   private static final Logger LOG = LoggerFactory.getLogger(HostFunctions.class);
-  private static final Map<String, HostCall<Guest>> OFFERED = offered();
+  private static final Map<String, HostCall> OFFERED = offered();
+  /** (module (memory 1)) */
+  private static final byte[] ONE_PAGE = {0, 'a', 's', 'm', 1, 0, 0, 0, 5, 3, 1, 0, 1};
 
-  private static Map<String, HostCall<Guest>> offered() {
-    Map<String, HostCall<Guest>> all = new HashMap<>();
-    for (HostCall<Wasi> call : WasiCalls.ALL) {
-      add(all, new HostCall<>(call.module(), call.name(), call.type(), (guest, memory, a) -> call.body().call(guest.wasi(), memory, a)));
-    }
-    add(all, new HostCall<>("env", "__faasm_read_input", HostCall.signature("ii>i"),
-        (guest, memory, a) -> new long[] {guest.input().read(memory, (int) a[0], (int) a[1])}));
-    add(all, new HostCall<>("env", "__faasm_write_output", HostCall.signature("ii>"), (guest, memory, a) -> {
+  private static Map<String, HostCall> offered() {
+    Map<String, HostCall> all = new HashMap<>();
+    ChicoryImports.functions().forEach(function -> add(all, HostCall.of(function)));
+    add(all, HostCall.of("env", "__faasm_read_input", HostCall.signature("ii>i"),
+        (guest, a) -> new long[] {guest.readInput((int) a[0], (int) a[1])}));
+    add(all, HostCall.of("env", "__faasm_write_output", HostCall.signature("ii>"), (guest, a) -> {
       guest.writeOutput((int) a[0], (int) a[1]);
       return new long[0];
     }));
     return Map.copyOf(all);
   }
 
-  private static void add(Map<String, HostCall<Guest>> all, HostCall<Guest> call) {
+  private static void add(Map<String, HostCall> all, HostCall call) {
     all.put(call.module() + '\0' + call.name(), call);
   }
 
   /** @throws dev.instar.api.InstarException MODULE_REFUSED naming the import that is not offered */
   static HostFunctions of(WasmModule module) {
-    Map<String, HostCall<Guest>> found = new LinkedHashMap<>();
+    Map<String, HostCall> found = new LinkedHashMap<>();
     for (int i = 0; i < module.importSection().importCount(); i++) {
       // The scan has let nothing but functions pass.
       FunctionImport wanted = (FunctionImport) module.importSection().getImport(i);
@@ -61,9 +69,9 @@ record HostFunctions(List<HostCall<Guest>> calls) {
       if (wanted.typeIndex() < 0 || wanted.typeIndex() >= module.typeSection().subTypeCount()) {
         throw Refusal.of("import", "the function " + name + " has a type that does not exist.");
       }
-      HostCall<Guest> call = OFFERED.get(wanted.module() + '\0' + wanted.name());
+      HostCall call = OFFERED.get(wanted.module() + '\0' + wanted.name());
       if (call == null) {
-        throw Refusal.of("import", "the function " + name + " is not offered; those of " + WasiCalls.MODULE
+        throw Refusal.of("import", "the function " + name + " is not offered; those of " + Preview1.MODULE
             + " (WASI preview 1) and env.__faasm_read_input and env.__faasm_write_output are.");
       }
       FunctionType type = module.typeSection().getType(wanted.typeIndex());
@@ -79,32 +87,68 @@ record HostFunctions(List<HostCall<Guest>> calls) {
   }
 
   /**
-   * Makes each call once, with arguments that come to nothing, so that its classes are there before a guest can make it with hardly any
-   * stack left: a class whose initialisation a stack overflow ends is lost for the whole node.
+   * Makes each call, with arguments that come to nothing, and each kind of access to a memory, so that their classes are there before a guest
+   * can make them with hardly any stack left: a class whose initialisation a stack overflow ends is lost for the whole node.
+   *
+   * @param scratch where WASI may keep files
    */
-  static void touch() {
-    var budget = new MemoryBudget(1 << 20);
-    var files = WasiImage.of(Optional.of(FileImage.empty()));
-    for (HostCall<Guest> call : OFFERED.values()) {
-      Guest guest = new Guest(new LinearMemory(1, 1, budget), new Wasi(files, List.of(), List.of(), budget, 1 << 20), budget, 0, 0);
+  static void touch(Path scratch) {
+    MemoryBudget budget = MemoryBudget.ofHeap(1 << 20);
+    var settings = new WasiSettings(List.of(), Map.of(), Optional.of(LowerTree.empty()), scratch, FileQuota.DEFAULT, budget, Clocks.system(),
+        new SecureRandom());
+    for (HostCall call : OFFERED.values()) {
+      Guest guest = new Guest(memory(), new Wasi(settings), new Guest.Budgets(budget, budget), 0, 0, 0);
+      Instance instance = Instance.builder(Parser.parse(ONE_PAGE)).withMemoryFactory(limits -> guest.memory()).build();
       long[] arguments = new long[call.type().params().size()];
-      // The root of the files, where a call takes a descriptor.
-      Arrays.fill(arguments, 3);
-      try {
-        call.body().call(guest, guest.memory(), arguments);
-      } catch (RuntimeException e) {
-        LOG.trace("{} came to nothing, as meant", call.name(), e);
+      // The root of the files, where a call takes a descriptor; and what is no pointer.
+      for (int value : new int[] {3, -1}) {
+        Arrays.fill(arguments, value);
+        try {
+          call.bind().apply(guest).handle().apply(instance, arguments);
+        } catch (RuntimeException e) {
+          LOG.trace("{} came to nothing, as meant", call.name(), e);
+        }
       }
       guest.release();
+    }
+    try (CowMemory memory = memory()) {
+      touch(memory);
+    }
+  }
+
+  private static void touch(CowMemory memory) {
+    memory.grow(1);
+    memory.writeByte(0, memory.read(0));
+    memory.writeShort(0, memory.readShort(0));
+    memory.writeI32(0, memory.readInt(0));
+    memory.writeLong(0, memory.readLong(0));
+    memory.writeF32(0, memory.readFloat(0));
+    memory.writeF64(0, memory.readDouble(0));
+    memory.fill((byte) 1, 0, 8);
+    memory.copy(8, 0, 8);
+    memory.write(0, memory.readBytes(0, 8));
+    memory.atomicAddInt(0, memory.atomicReadInt(0));
+    memory.atomicAddLong(0, memory.atomicReadLong(0));
+    memory.atomicAddByte(0, memory.atomicReadByte(0));
+    try {
+      memory.readInt(-1);
+    } catch (RuntimeException e) {
+      LOG.trace("There is nothing, as meant", e);
+    }
+    memory.reset();
+  }
+
+  private static CowMemory memory() {
+    try (MemoryImage image = MemoryImage.zeros(new MemoryLimits(1, 2))) {
+      return image.open();
     }
   }
 
   /** The imports of one instance. */
   ImportValues bind(Guest guest) {
     List<ImportFunction> functions = new ArrayList<>(calls.size());
-    for (HostCall<Guest> call : calls) {
-      functions.add(new HostFunction(call.module(), call.name(), call.type(),
-          (instance, arguments) -> call.body().call(guest, guest.memory(), arguments)));
+    for (HostCall call : calls) {
+      functions.add(call.bind().apply(guest));
     }
     return ImportValues.builder().withFunctions(functions).build();
   }

@@ -1,35 +1,63 @@
 package dev.instar.backend.wasm;
 
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
 import dev.instar.backend.wasm.wasi.ByteBudget;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * What all guests together may use of the Java heap. Linear memories are allocated as they are touched, so the limits of functions may add up
- * to more than there is; at this bound the guest that asks ends, and not the node.
+ * What all guests together may use of the Java heap, or of the machine's memory. The limits of functions may add up to more than there is; at
+ * this bound the guest that asks ends, and not the node.
  */
 final class MemoryBudget implements ByteBudget {
   private final AtomicLong used = new AtomicLong();
+  private final String exhausted;
   private volatile long limit;
 
-  MemoryBudget(long limit) {
+  private MemoryBudget(long limit, String exhausted) {
     this.limit = limit;
+    this.exhausted = exhausted;
+  }
+
+  /** For tables, files and instances. */
+  static MemoryBudget ofHeap(long limit) {
+    return new MemoryBudget(limit, "The functions of this node together use all that backend-wasm may give them of the Java heap, which is half of it; "
+        + "try again later, or give the node more (-Xmx).");
+  }
+
+  /** For linear memories. */
+  static MemoryBudget ofMachine(long limit) {
+    return new MemoryBudget(limit,
+        "The functions of this node together use all the memory that backend-wasm may give them (guest-memory-bytes); try again later.");
   }
 
   void limit(long bytes) {
     limit = bytes;
   }
 
-  long limit() {
-    return limit;
-  }
-
   long used() {
     return used.get();
+  }
+
+  /** @throws InstarException OUT_OF_MEMORY when there is not so much left */
+  void demand(long bytes) {
+    if (!take(bytes)) {
+      throw new InstarException(ErrorCode.OUT_OF_MEMORY, exhausted);
+    }
   }
 
   @Override
   public boolean take(long bytes) {
     if (used.addAndGet(bytes) <= limit) {
+      return true;
+    }
+    used.addAndGet(-bytes);
+    return false;
+  }
+
+  /** Takes for those who only wait: no more than a quarter of all, so that enough is left for those who run. */
+  boolean takeToWait(long bytes) {
+    if (used.addAndGet(bytes) <= limit / 4) {
       return true;
     }
     used.addAndGet(-bytes);

@@ -17,11 +17,17 @@ import com.dylibso.chicory.wasm.types.PassiveElement;
 import com.dylibso.chicory.wasm.types.Table;
 import com.dylibso.chicory.wasm.types.TableLimits;
 import com.dylibso.chicory.wasm.types.TableSection;
-import dev.instar.backend.wasm.wasi.ByteBudget;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.backend.wasm.memory.CowMemory;
+import dev.instar.backend.wasm.memory.MemoryImage;
+import dev.instar.backend.wasm.memory.MemoryPool;
 import dev.instar.backend.wasm.wasi.Wasi;
-import dev.instar.backend.wasm.wasi.WasiImage;
+import dev.instar.backend.wasm.wasi.WasiSettings;
+import dev.instar.backend.wasm.wasi.WasiState;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Function;
 
 /**
@@ -34,42 +40,47 @@ final class Snapshot {
   private final Function<Instance, Machine> machines;
   private final HostFunctions imports;
   private final MemoryImage memory;
-  private final int maximumPages;
+  private final MemoryPool pool;
+  private final int end;
   private final List<int[]> tables;
-  private final WasiImage wasi;
+  private final Optional<WasiState> wasi;
   private final Settings settings;
 
   /**
    * What is the same for all instances of a function.
    *
-   * @param arguments {@code argv}, see {@link Wasi#texts}
-   * @param environment {@code NAME=value}, see {@link Wasi#texts}
+   * @param wasi what it finds of WASI
    * @param tableElements elements of all tables of an instance
-   * @param fileBytes what an instance may write to its files
    * @param interpreted whether some functions are interpreted
-   * @param budget what memory and files are charged to
+   * @param budgets what memory and tables are charged to
    */
-  record Settings(List<byte[]> arguments, List<byte[]> environment, int tableElements, long fileBytes, boolean interpreted, ByteBudget budget) {}
+  record Settings(WasiSettings wasi, int tableElements, boolean interpreted, Guest.Budgets budgets) {}
 
-  private Snapshot(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, MemoryImage memory, int maximumPages,
-      List<int[]> tables, WasiImage wasi, Settings settings) {
+  private Snapshot(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, MemoryImage memory, MemoryPool pool, int end,
+      List<int[]> tables, Optional<WasiState> wasi, Settings settings) {
     this.module = module;
     this.machines = machines;
     this.imports = imports;
     this.memory = memory;
-    this.maximumPages = maximumPages;
+    this.pool = pool;
+    this.end = end;
     this.tables = tables;
     this.wasi = wasi;
     this.settings = settings;
   }
 
   /** An instance of a module as it was compiled: its segments are copied and its start function is run. */
-  static Guest instantiate(ModuleCompiler.Compiled compiled, HostFunctions imports, LinearMemory memory, WasiImage files, Settings settings) {
-    Guest guest = guest(compiled.module(), memory, files, settings);
+  static Guest instantiate(ModuleCompiler.Compiled compiled, HostFunctions imports, CowMemory memory, Settings settings) {
+    Guest guest = guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings);
     try {
-      guest.run(builder(compiled.module(), compiled.machines(), imports, guest, settings)
-          .withTableFactory((table, value) -> table(guest, table, (int) table.limits().min(), value))
-          .build());
+      guest.enter();
+      try {
+        guest.run(builder(compiled.module(), compiled.machines(), imports, guest, settings)
+            .withTableFactory((table, value) -> table(guest, table, (int) table.limits().min(), value))
+            .build());
+      } finally {
+        guest.leave();
+      }
       return guest;
     } catch (Throwable e) {
       guest.release();
@@ -77,17 +88,21 @@ final class Snapshot {
     }
   }
 
-  private static Guest guest(WasmModule module, LinearMemory memory, WasiImage files, Settings settings) {
+  /** Closes memory and WASI when there is no room. */
+  private static Guest guest(WasmModule module, CowMemory memory, Wasi wasi, int end, Settings settings) {
     // Chicory keeps three words for each function and an object for each global with the instance.
     long overhead = 4096 + 16L * module.functionSection().functionCount() + 48L * module.globalSection().globalCount();
-    return new Guest(memory, new Wasi(files, settings.arguments(), settings.environment(), settings.budget(), settings.fileBytes()),
-        settings.budget(), settings.tableElements(), overhead);
+    try {
+      return new Guest(memory, wasi, settings.budgets(), end, settings.tableElements(), overhead);
+    } catch (Throwable e) {
+      memory.close();
+      wasi.close();
+      throw e;
+    }
   }
 
   private static BoundedTable table(Guest guest, Table declared, int size, int value) {
-    if (!guest.takeElements(size)) {
-      throw LinearMemory.noRoom();
-    }
+    guest.demandElements(size);
     return new BoundedTable(declared, size, value, guest::takeElements);
   }
 
@@ -101,8 +116,13 @@ final class Snapshot {
     return settings.interpreted() ? builder.withUnsafeExecutionListener(Guest.INTERRUPTIBLE) : builder;
   }
 
-  /** The state of a guest, which is of no use afterwards. */
-  static Snapshot of(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, int maximumPages, Settings settings) {
+  /**
+   * The state of a guest, which is of no use afterwards.
+   *
+   * @param pool where its guests have their memories from
+   * @throws dev.instar.api.InstarException OUT_OF_MEMORY when the files that it has written cannot be kept
+   */
+  static Snapshot of(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, MemoryPool pool, Settings settings) {
     WasmModule original = compiled.module();
     Instance instance = guest.instance();
     List<int[]> tables = new ArrayList<>();
@@ -143,13 +163,63 @@ final class Snapshot {
         .setDataSection(data.build());
     original.memorySection().ifPresent(module::setMemorySection);
     original.tagSection().ifPresent(module::setTagSection);
-    return new Snapshot(module.build(), compiled.machines(), imports, guest.memory().freeze(), maximumPages, List.copyOf(tables),
-        guest.wasi().freeze(), settings);
+    int end = (int) guest.memory().bytes();
+    if (entry == Entry.FAASM) {
+      FaasmCall.makeRoom(guest.memory());
+    }
+    Optional<WasiState> state = files(guest.wasi(), settings);
+    try {
+      return new Snapshot(module.build(), compiled.machines(), imports, capture(guest.memory(), settings), pool, end, List.copyOf(tables), state, settings);
+    } catch (RuntimeException e) {
+      settings.budgets().heap().give(state.map(WasiState::heapBytes).orElse(0L));
+      throw e;
+    }
   }
 
-  /** A new instance in this state. */
+  /** Empty when the files and descriptors are as they are without an initialisation. */
+  private static Optional<WasiState> files(Wasi wasi, Settings settings) {
+    if (wasi.isPristine()) {
+      return Optional.empty();
+    }
+    WasiState state = wasi.freeze(settings.wasi().quota().bytes()).orElseThrow(() -> new InstarException(ErrorCode.OUT_OF_MEMORY,
+        "The files that the function's initialisation has written cannot be kept: they have more than "
+            + settings.wasi().quota().bytes() + " bytes (file-bytes), or cannot be read."));
+    settings.budgets().heap().demand(state.heapBytes());
+    return Optional.of(state);
+  }
+
+  private static MemoryImage capture(CowMemory memory, Settings settings) {
+    MemoryImage image = MemoryImage.capture(memory, settings.wasi().scratch());
+    try {
+      settings.budgets().memory().demand(image.storedBytes());
+      return image;
+    } catch (RuntimeException e) {
+      image.close();
+      throw e;
+    }
+  }
+
+  /** A new guest in this state. */
   Guest start() {
-    Guest guest = guest(module, new LinearMemory(memory, maximumPages, settings.budget()), wasi, settings);
+    return start(pool.take(memory), wasi.map(state -> new Wasi(settings.wasi(), state)).orElseGet(() -> new Wasi(settings.wasi())));
+  }
+
+  /** A guest in this state, in the place of one that has ended. Where that fails, nothing is left of that one. */
+  Guest restart(Guest ended) {
+    try {
+      ended.discharge();
+      ended.wasi().reset();
+      ended.memory().reset();
+    } catch (Throwable e) {
+      ended.release();
+      throw e;
+    }
+    return start(ended.memory(), ended.wasi());
+  }
+
+  /** Of a memory and a WASI without a trace of an earlier guest, which it closes when it fails. */
+  private Guest start(CowMemory own, Wasi found) {
+    Guest guest = guest(module, own, found, end, settings);
     try {
       int[] next = {0};
       guest.run(builder(module, machines, imports, guest, settings)
@@ -171,13 +241,15 @@ final class Snapshot {
     return imports;
   }
 
-  /** The size of the memory that an instance begins with. */
-  int pages() {
-    return memory.pages();
+  /** The size of the memory that an instance begins with, without the room for calls. */
+  int end() {
+    return end;
   }
 
-  /** Gives back what the images were charged. */
+  /** Gives back what the images take. */
   void release() {
-    settings.budget().give(memory.charged() + wasi.charged());
+    pool.retire(memory);
+    settings.budgets().memory().give(memory.storedBytes());
+    settings.budgets().heap().give(wasi.map(WasiState::heapBytes).orElse(0L));
   }
 }

@@ -3,10 +3,12 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.wasm.ChicoryException;
+import com.dylibso.chicory.wasm.UninstantiableException;
 import com.dylibso.chicory.wasm.Version;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.FunctionType;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
+import com.sun.management.OperatingSystemMXBean;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.data.DataDirectory;
@@ -17,12 +19,20 @@ import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
-import dev.instar.backend.wasm.wasi.FileImage;
-import dev.instar.backend.wasm.wasi.GuestExit;
-import dev.instar.backend.wasm.wasi.Wasi;
-import dev.instar.backend.wasm.wasi.WasiImage;
+import dev.instar.backend.wasm.memory.CowMemory;
+import dev.instar.backend.wasm.memory.MemoryImage;
+import dev.instar.backend.wasm.memory.MemoryPool;
+import dev.instar.backend.wasm.wasi.CallStopped;
+import dev.instar.backend.wasm.wasi.Clocks;
+import dev.instar.backend.wasm.wasi.FileQuota;
+import dev.instar.backend.wasm.wasi.LowerTree;
+import dev.instar.backend.wasm.wasi.ProcExit;
+import dev.instar.backend.wasm.wasi.WasiSettings;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -31,12 +41,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -60,9 +70,25 @@ public final class WasmBackend implements SandboxBackend {
   private static final List<String> INITIALISERS = List.of("_initialize", "__wasm_call_ctors");
   private static final String ZYGOTE = "_faasm_zygote";
 
+  private static final long LEAST_MEMORY = 64L << 20;
+  /** More than an image store lets through; a bound for the heap that they take. */
+  private static final int FILES = 1_000_000;
+  private static final int OPEN_FILES = 128;
+  private static final int MADE_FILES = 2048;
+  /** What a sandbox writes beyond this goes to disk. */
+  private static final long FILE_BYTES_ON_HEAP = 2L << 20;
+
+  /** What they keep is not charged to anybody: up to 512 KiB each. */
+  private static final int IDLE_MEMORIES = 64;
+  private static final int IDLE_MEMORIES_OF_A_FUNCTION = 2;
+
+  private final SecureRandom random = new SecureRandom();
+  private final Path scratch;
   private final CodeCache cache;
   private final ModuleCompiler compiler;
-  private final MemoryBudget budget = new MemoryBudget(0);
+  private final MemoryBudget heap = MemoryBudget.ofHeap(Runtime.getRuntime().maxMemory() / 2);
+  private final MemoryBudget memory = MemoryBudget.ofMachine(0);
+  private final MemoryPool pool = new MemoryPool(IDLE_MEMORIES_OF_A_FUNCTION, IDLE_MEMORIES);
   private final ThreadPoolExecutor compilers;
   private final Set<WasmFunction> open = ConcurrentHashMap.newKeySet();
   private volatile WasmConfig config;
@@ -70,6 +96,7 @@ public final class WasmBackend implements SandboxBackend {
   @Activate
   public WasmBackend(@Reference DataDirectory data, WasmConfig config) throws IOException {
     this.config = config;
+    this.scratch = data.scratch("sandboxes");
     this.cache = new CodeCache(data.area("code-cache"), describe().version() + "-jvm" + Runtime.version().feature() + "-" + FORMAT,
         config.code$_$cache$_$bytes());
     this.compiler = new ModuleCompiler(cache);
@@ -77,14 +104,14 @@ public final class WasmBackend implements SandboxBackend {
         task -> new Thread(null, task, "wasm-compiler", COMPILE_STACK));
     compilers.allowCoreThreadTimeOut(true);
     apply(config);
-    HostFunctions.touch();
+    HostFunctions.touch(scratch);
   }
 
   @Modified
   void apply(WasmConfig changed) {
     config = changed;
     cache.limit(changed.code$_$cache$_$bytes());
-    budget.limit(changed.guest$_$memory$_$bytes() > 0 ? changed.guest$_$memory$_$bytes() : Runtime.getRuntime().maxMemory() / 2);
+    memory.limit(changed.guest$_$memory$_$bytes() > 0 ? changed.guest$_$memory$_$bytes() : defaultMemory());
     int threads = changed.compile$_$threads();
     // The pool insists on core <= maximum at every step.
     compilers.setCorePoolSize(Math.min(threads, compilers.getMaximumPoolSize()));
@@ -92,15 +119,22 @@ public final class WasmBackend implements SandboxBackend {
     compilers.setCorePoolSize(threads);
   }
 
+  private static long defaultMemory() {
+    // In a container, what the container may have.
+    long machine = ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getTotalMemorySize();
+    return Math.max(LEAST_MEMORY, (machine - Runtime.getRuntime().maxMemory()) / 2);
+  }
+
   @Deactivate
   void close() {
     compilers.shutdownNow().forEach(task -> ((Preparation) task).stop());
     open.forEach(WasmFunction::close);
+    pool.close();
   }
 
   /** Bytes that guests use now. */
   long guestMemory() {
-    return budget.used();
+    return heap.used() + memory.used();
   }
 
   @Override
@@ -230,14 +264,14 @@ public final class WasmBackend implements SandboxBackend {
     Image image = request.image();
     Bounds bounds = bounds();
     byte[] bytes;
-    Optional<FileImage> files;
+    Optional<LowerTree> files;
     try {
       long size = Files.size(image.program());
       if (size > bounds.moduleBytes()) {
         throw Refusal.of("module", "The module has " + size + " bytes; " + bounds.moduleBytes() + " are allowed (module-bytes).");
       }
       bytes = Files.readAllBytes(image.program());
-      files = image.rootfs().isPresent() ? Optional.of(FileImage.of(image.rootfs().get())) : Optional.empty();
+      files = image.rootfs().isPresent() ? Optional.of(LowerTree.scan(image.rootfs().get(), FILES)) : Optional.empty();
     } catch (IOException e) {
       LOG.error("The image {} cannot be read", image.digest(), e);
       throw new InstarException(ErrorCode.INTERNAL, "The image " + image.digest() + " cannot be read.");
@@ -256,15 +290,15 @@ public final class WasmBackend implements SandboxBackend {
           + limit + ". Raise the limit or build the module with less.");
     }
     int maximum = Math.min(declared.maximumPages(), allowed);
-    var settings = new Snapshot.Settings(Wasi.texts(List.of(request.version().name().function())),
-        Wasi.texts(request.version().spec().environment().entrySet().stream().map(e -> e.getKey() + "=" + e.getValue()).sorted().toList()),
-        bounds.tableElements(), config.file$_$bytes(), compiled.interpreted() > 0, budget);
+    long fileBytes = config.file$_$bytes();
+    var wasi = new WasiSettings(List.of(request.version().name().function()), new TreeMap<>(request.version().spec().environment()), files, scratch,
+        new FileQuota(OPEN_FILES, MADE_FILES, fileBytes, Math.min(fileBytes, FILE_BYTES_ON_HEAP)), heap, Clocks.system(), random);
+    var settings = new Snapshot.Settings(wasi, bounds.tableElements(), compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     List<String> ran = new ArrayList<>();
-    LinearMemory memory = new LinearMemory(declared.initialPages(), maximum, budget);
-    Guest guest = initialise(compiled, imports, entry, memory, WasiImage.of(files), settings, ran);
+    Guest guest = initialise(compiled, imports, entry, zeros(declared.initialPages(), maximum), settings, ran);
     Snapshot snapshot;
     try {
-      snapshot = Snapshot.of(guest, compiled, imports, entry, maximum, settings);
+      snapshot = Snapshot.of(guest, compiled, imports, entry, pool, settings);
     } finally {
       guest.release();
     }
@@ -273,15 +307,22 @@ public final class WasmBackend implements SandboxBackend {
     description.put("reset",
         "each call has an instance of its own, made from the state after initialisation: memory, globals, tables, descriptors, files");
     description.put("initialised", ran.isEmpty() ? "nothing to run" : "once, by " + String.join(", ", ran));
-    description.put("memory", snapshot.pages() * (long) Memory.PAGE_SIZE + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
+    description.put("memory", snapshot.end() + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
     description.put("imports", imports.names());
     description.put("code", compiled.compiled() + " functions compiled, " + compiled.interpreted() + " interpreted"
         + (compiled.cached() ? ", from the cache" : ""));
     description.put("files", files.isPresent()
-        ? "rootfs at /, a private view, writable up to " + settings.fileBytes() + " bytes, kept in memory" : "none");
+        ? "rootfs at /, a private view, writable up to " + fileBytes + " bytes, of which up to "
+        + wasi.quota().heapBytes() + " in memory" : "none");
     WasmFunction function = new WasmFunction(snapshot, entry, description, open::remove);
     open.add(function);
     return function;
+  }
+
+  private static CowMemory zeros(int initial, int maximum) {
+    try (MemoryImage image = MemoryImage.zeros(new MemoryLimits(initial, maximum))) {
+      return image.open();
+    }
   }
 
   private Bounds bounds() {
@@ -291,12 +332,12 @@ public final class WasmBackend implements SandboxBackend {
   }
 
   /** An instance after its initialisation. What the module does wrong here is a fault of the module. */
-  private Guest initialise(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, LinearMemory memory, WasiImage files,
-      Snapshot.Settings settings, List<String> ran) throws InterruptedException {
+  private Guest initialise(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory first, Snapshot.Settings settings,
+      List<String> ran) throws InterruptedException {
     Guest guest = null;
     String running = "start section";
     try {
-      guest = Snapshot.instantiate(compiled, imports, memory, files, settings);
+      guest = Snapshot.instantiate(compiled, imports, first, settings);
       if (compiled.module().startSection().isPresent()) {
         ran.add("the start function");
       }
@@ -312,7 +353,7 @@ public final class WasmBackend implements SandboxBackend {
           if (!type.params().isEmpty()) {
             throw Refusal.of("export", name + " has parameters; it must have none.");
           }
-          long[] results = guest.call(name);
+          long[] results = initialiser(guest, name);
           if (name.equals(ZYGOTE) && results != null && results.length > 0 && (int) results[0] != 0) {
             throw Refusal.of("module", name + " reported the failure " + (int) results[0] + ".");
           }
@@ -324,18 +365,29 @@ public final class WasmBackend implements SandboxBackend {
       if (guest != null) {
         guest.release();
       }
-      if (Thread.interrupted() || e instanceof ChicoryInterruptedException) {
+      if (Thread.interrupted() || e instanceof ChicoryInterruptedException
+          || e instanceof CallStopped && e.getCause() instanceof InterruptedException) {
         throw new InterruptedException();
       }
       throw initialisation(e, running, guest == null);
     }
   }
 
+  private static long[] initialiser(Guest guest, String name) {
+    guest.enter();
+    try {
+      return guest.call(name);
+    } finally {
+      guest.leave();
+    }
+  }
+
   private static RuntimeException initialisation(Throwable e, String running, boolean instantiating) {
     return switch (e) {
       case InstarException i -> i;
-      case GuestExit exit -> Refusal.of("module", "The initialisation (" + running + ") ended with the status " + exit.code() + ".");
-      case ChicoryException c when instantiating && String.valueOf(c.getMessage()).contains("data segment") ->
+      case ProcExit exit -> Refusal.of("module", "The initialisation (" + running + ") ended with the status " + exit.code() + ".");
+      // Where the start function does it, this has a cause.
+      case UninstantiableException u when u.getCause() == null && String.valueOf(u.getMessage()).startsWith("out of bounds memory access") ->
           Refusal.of("data", "a segment does not fit into the memory that the module begins with.");
       case ChicoryException c when instantiating && String.valueOf(c.getMessage()).contains("out of bounds table") ->
           Refusal.of("element", "a segment does not fit into its table.");

@@ -13,8 +13,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
       + "byte of code. Takes effect for the modules that are prepared after a change.", min = "1", max = "64")
   int compile$_$threads() default 1;
 
-  @AttributeDefinition(name = "Guest memory", description = "Bytes of the Java heap that all functions together may use for their memories and "
-      + "files; 0: half of the heap.", min = "0", max = "1099511627776")
+  @AttributeDefinition(name = "Guest memory", description = "Bytes of the machine's memory, beside the Java heap, that all functions together may use "
+      + "for their linear memories; 0: half of what the machine has beside the heap.", min = "0", max = "1099511627776")
   long guest$_$memory$_$bytes() default 0;
 
   @AttributeDefinition(name = "Module size", description = "Bytes of a module.", min = "8", max = "1073741824")
@@ -33,7 +33,7 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   @AttributeDefinition(name = "Table elements", description = "Elements of a module's tables.", min = "1", max = "10000000")
   int table$_$elements() default 1_000_000;
 
-  @AttributeDefinition(name = "File bytes", description = "Bytes that a sandbox may write to its files, which are kept in memory.", min = "0",
+  @AttributeDefinition(name = "File bytes", description = "Bytes that a sandbox may write to its files; the first 2 MiB are kept in memory, the rest on disk.", min = "0",
       max = "2147483639")
   long file$_$bytes() default 64L << 20;
 }

@@ -47,6 +47,9 @@ final class WasmFunction implements PreparedFunction {
       }
       return sandbox;
     } catch (RuntimeException | OutOfMemoryError | StackOverflowError e) {
+      if (closed) {
+        throw new InstarException(ErrorCode.INTERNAL, "The prepared function was closed.");
+      }
       throw Failures.of(e);
     }
   }

@@ -4,10 +4,11 @@ import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Resettable;
 import dev.instar.api.sandbox.Sandbox;
-import dev.instar.backend.wasm.wasi.GuestExit;
-import dev.instar.backend.wasm.wasi.Streams;
+import dev.instar.backend.wasm.wasi.CallStopped;
+import dev.instar.backend.wasm.wasi.ProcExit;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.io.OutputStream;
@@ -50,6 +51,9 @@ final class WasmSandbox implements Sandbox, Resettable {
       throw CallGuard.timedOut();
     }
     if (thrown != null) {
+      if (thrown instanceof CallStopped stopped) {
+        thrown = stopped.getCause();
+      }
       if (interrupted(thrown)) {
         guard.kill();
         throw new InterruptedException();
@@ -64,12 +68,21 @@ final class WasmSandbox implements Sandbox, Resettable {
     }
     Guest running = guest();
     used = true;
+    running.enter();
+    try {
+      run(running, call);
+    } finally {
+      running.leave();
+    }
+  }
+
+  private void run(Guest running, Call call) {
     switch (entry) {
       case COMMAND -> {
-        running.connect(new Streams(call.input().stream(), call.output(), call.log()), call.output());
+        running.connect(call.input().stream(), call.output(), call.log(), call.output());
         try {
           running.call(entry.export());
-        } catch (GuestExit e) {
+        } catch (ProcExit e) {
           if (e.code() != 0) {
             throw e;
           }
@@ -77,20 +90,28 @@ final class WasmSandbox implements Sandbox, Resettable {
       }
       case FAASM -> {
         // The answer goes through memory; what such a function prints is for its log.
-        OutputStream printed = new OutputStream() {
-          @Override
-          public void write(int b) {
-            call.log().write(new byte[] {(byte) b}, 0, 1);
-          }
-
-          @Override
-          public void write(byte[] bytes, int offset, int length) {
-            call.log().write(bytes, offset, length);
-          }
-        };
-        running.connect(new Streams(InputStream.nullInputStream(), printed, call.log()), call.output());
+        running.connect(InputStream.nullInputStream(), new Printed(call.log()), call.log(), call.output());
         FaasmCall.make(running, call.input().stream());
       }
+    }
+  }
+
+  /** A log as a stream. */
+  private static final class Printed extends OutputStream {
+    private final GuestLog log;
+
+    Printed(GuestLog log) {
+      this.log = log;
+    }
+
+    @Override
+    public void write(int b) {
+      log.write(new byte[] {(byte) b}, 0, 1);
+    }
+
+    @Override
+    public void write(byte[] bytes, int offset, int length) {
+      log.write(bytes, offset, length);
     }
   }
 
@@ -121,8 +142,7 @@ final class WasmSandbox implements Sandbox, Resettable {
       throw CallGuard.timedOut();
     }
     try {
-      guest.release();
-      guest = snapshot.start();
+      guest = snapshot.restart(guest);
       used = false;
     } catch (RuntimeException | OutOfMemoryError e) {
       guard.kill();

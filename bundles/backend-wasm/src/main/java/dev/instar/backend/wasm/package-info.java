@@ -4,7 +4,7 @@
  *
  * <pre>
  *   WasmBackend.prepare ─▶ ModuleScan ─▶ ModuleCompiler ⇄ CodeCache ─▶ Snapshot ─▶ WasmFunction
- *   WasmFunction.start  ─▶ WasmSandbox ─▶ Guest (Instance, LinearMemory, Wasi), a new one for each call
+ *   WasmFunction.start  ─▶ WasmSandbox ─▶ Guest (Instance, CowMemory, Wasi), a new one for each call
  * </pre>
  */
 package dev.instar.backend.wasm;

@@ -12,6 +12,7 @@ import dev.instar.api.function.Limits;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.tck.capability.RequiresCapability;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -31,6 +32,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -97,9 +100,9 @@ class SandboxTest {
 
   @Test
   void everyCallFindsTheSnapshot() {
-    byte[] fresh = {5, 18, 5, 1, 3, 'S', 2, 0};
+    byte[] fresh = {5, 18, 5, 1, 4, 'S', 2, 0};
     try (PreparedFunction prepared = node.prepare(CANARY); Sandbox one = TestNode.start(prepared); Sandbox other = TestNode.start(prepared)) {
-      // The convention's own pages are at the end of the memory: 1 page of the module's and 2 of these.
+      // The convention's own pages are at the end of the memory: 1 page of the module's and 3 of these.
       for (int i = 0; i < 300; i++) {
         assertArrayEquals(fresh, TestNode.call(i % 3 == 0 ? other : one, "canary " + i).good().output(), "call " + i);
       }
@@ -135,6 +138,157 @@ class SandboxTest {
     }
   }
 
+  /**
+   * Answers a sum over all that it can see (every word of its memory, that it grows by zeros, its sizes, globals, tables, segments), then changes all
+   * of it, as much of the memory as the second byte of its input says, and ends as the first byte says.
+   */
+  private static final String WITNESS = """
+      (module
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory 12 40)
+        (data (i32.const 70000) "an active segment")
+        (data $passive "a passive segment")
+        (global $a (mut i32) (i32.const 5))
+        (global $b (mut i64) (i64.const 6))
+        (global $c (mut f64) (f64.const 7.5))
+        (table $t 4 60 funcref)
+        (table $u 1 60 externref)
+        (elem (table $t) (i32.const 0) func $one $two)
+        (elem $late func $two)
+        (type $number (func (result i32)))
+        (func $one (result i32) (i32.const 1))
+        (func $two (result i32) (i32.const 2))
+        (func $deep (call $deep))
+        (func $begin
+          (i64.store (i32.const 700000) (i64.const 0x1122334455667788))
+          (memory.fill (i32.const 300000) (i32.const 9) (i32.const 50000))
+          (global.set $b (i64.const 66))
+          (drop (table.grow $u (ref.null extern) (i32.const 2)))
+          (drop (memory.grow (i32.const 1))))
+        (start $begin)
+        (func $sum (param $s i64) (result i64) (local $at i32) (local $end i32)
+          (local.set $end (i32.mul (memory.size) (i32.const 65536)))
+          (loop $words
+            (local.set $s (i64.add (i64.mul (local.get $s) (i64.const 1099511628211)) (i64.load (local.get $at))))
+            (br_if $words (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (local.get $end))))
+          (local.get $s))
+        (func $mix (param $s i64) (param $v i64) (result i64)
+          (i64.xor (i64.mul (local.get $s) (i64.const 31)) (local.get $v)))
+        (func (export "_start") (local $s i64) (local $how i32)
+          (local.set $s (call $sum (i64.const 1)))
+          (local.set $s (call $mix (local.get $s) (i64.extend_i32_u (memory.grow (i32.const 3)))))
+          (local.set $s (call $sum (local.get $s)))
+          (local.set $s (call $mix (local.get $s) (i64.extend_i32_u (global.get $a))))
+          (local.set $s (call $mix (local.get $s) (global.get $b)))
+          (local.set $s (call $mix (local.get $s) (i64.reinterpret_f64 (global.get $c))))
+          (local.set $s (call $mix (local.get $s) (i64.extend_i32_u (table.size $t))))
+          (local.set $s (call $mix (local.get $s) (i64.extend_i32_u (table.size $u))))
+          (local.set $s (call $mix (local.get $s) (i64.extend_i32_u (call_indirect $t (type $number) (i32.const 0)))))
+          (local.set $s (call $mix (local.get $s) (i64.extend_i32_u (call_indirect $t (type $number) (i32.const 1)))))
+          (local.set $s (call $mix (local.get $s) (i64.extend_i32_u (ref.is_null (table.get $t (i32.const 2))))))
+          (memory.init $passive (i32.const 100) (i32.const 0) (i32.const 17))
+          (local.set $s (call $mix (local.get $s) (i64.load (i32.const 107))))
+          (table.init $t $late (i32.const 3) (i32.const 0) (i32.const 1))
+          (local.set $s (call $mix (local.get $s) (i64.extend_i32_u (call_indirect $t (type $number) (i32.const 3)))))
+          (i32.store (i32.const 0) (i32.const 32))
+          (i32.store (i32.const 4) (i32.const 2))
+          (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+          (local.set $how (i32.load8_u (i32.const 32)))
+          (i32.store (i32.const 4) (i32.const 8))
+          (if (i32.load8_u (i32.const 33))
+            (then (memory.fill (i32.const 64) (i32.const 67) (i32.sub (i32.mul (memory.size) (i32.const 65536)) (i32.const 64))))
+            (else (i32.store8 (i32.const 699999) (i32.const 67)) (i32.store8 (i32.const 900000) (i32.const 67))))
+          (i64.store (i32.const 32) (local.get $s))
+          (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+          (global.set $a (i32.const 67)) (global.set $b (i64.const 67)) (global.set $c (f64.const 67))
+          (table.fill $t (i32.const 0) (ref.func $two) (table.size $t))
+          (drop (table.grow $t (ref.func $one) (i32.const 9)))
+          (drop (table.grow $u (ref.null extern) (i32.const 9)))
+          (data.drop $passive) (elem.drop $late)
+          (if (i32.eq (local.get $how) (i32.const 1)) (then unreachable))
+          (if (i32.eq (local.get $how) (i32.const 2)) (then (drop (i32.load (i32.const -4)))))
+          (if (i32.eq (local.get $how) (i32.const 3)) (then (call $exit (i32.const 3))))
+          (if (i32.eq (local.get $how) (i32.const 4)) (then (call $deep)))
+          (if (i32.eq (local.get $how) (i32.const 5)) (then (drop (i32.div_u (i32.const 1) (i32.const 0)))))
+          (if (i32.eq (local.get $how) (i32.const 6)) (then (drop (call $write (i32.const 1) (i32.const -8) (i32.const 1) (i32.const 8)))))))""";
+
+  @Test
+  void nothingOfACallIsSeenByTheNextHoweverItEnded() {
+    byte[] module = Wat.compile(WITNESS);
+    try (PreparedFunction prepared = node.prepare(module)) {
+      List<Sandbox> sandboxes = new ArrayList<>(List.of(TestNode.start(prepared), TestNode.start(prepared), TestNode.start(prepared)));
+      byte[] first = TestNode.call(sandboxes.getFirst(), new byte[2]).good().output();
+      assertEquals(8, first.length);
+      for (int i = 0; i < 210; i++) {
+        int at = i % sandboxes.size();
+        byte how = (byte) (i % 7);
+        TestNode.Answer answer = TestNode.call(sandboxes.get(at), new byte[] {how, (byte) (i / 7 % 2)});
+        assertEquals(how == 0, answer.failure().isEmpty(), "call " + i);
+        assertArrayEquals(first, answer.output(), "call " + i);
+        if (i % 10 == 9) {
+          // The next one has the memory of this one.
+          sandboxes.get(at).close();
+          sandboxes.set(at, TestNode.start(prepared));
+        }
+      }
+      sandboxes.forEach(Sandbox::close);
+    }
+  }
+
+  @Test
+  void waitingSandboxesAreChargedWhatTheyKeep() {
+    byte[] module = Wat.compile(WITNESS);
+    try (PreparedFunction prepared = node.prepare(module)) {
+      long image = node.backend.guestMemory();
+      Sandbox sandbox = TestNode.start(prepared);
+      long started = node.backend.guestMemory();
+      TestNode.call(sandbox, new byte[] {0, 1}).good();
+      long many = node.backend.guestMemory();
+      TestNode.call(sandbox, new byte[2]).good();
+      long few = node.backend.guestMemory();
+      assertTrue(image >= 65536 && started > image, image + " " + started);
+      assertTrue(many - started < 600_000 && few - started < 600_000, many + " " + few + " after " + started);
+      sandbox.close();
+      assertEquals(image, node.backend.guestMemory());
+    }
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void closedFunctionsLeaveNoDescriptorAndNoMapping() throws Exception {
+    byte[] module = Wat.compile(WITNESS);
+    long descriptors = imageDescriptors();
+    long mappings = imageMappings();
+    for (int i = 0; i < 20; i++) {
+      try (PreparedFunction prepared = node.prepare(module); Sandbox one = TestNode.start(prepared); Sandbox other = TestNode.start(prepared)) {
+        TestNode.call(one, new byte[2]).good();
+        TestNode.call(other, new byte[2]).good();
+        assertTrue(imageDescriptors() > descriptors && imageMappings() > mappings, "the image is no memfd, or has another name");
+      }
+    }
+    assertEquals(descriptors, imageDescriptors());
+    assertEquals(mappings, imageMappings());
+  }
+
+  private static long imageDescriptors() throws IOException {
+    try (var all = Files.list(Path.of("/proc/self/fd"))) {
+      return all.filter(fd -> {
+        try {
+          return Files.readSymbolicLink(fd).toString().contains("instar-image");
+        } catch (IOException e) {
+          // That of the listing itself, which is closed by now.
+          return false;
+        }
+      }).count();
+    }
+  }
+
+  private static long imageMappings() throws IOException {
+    return Files.readAllLines(Path.of("/proc/self/maps")).stream().filter(line -> line.contains("instar-image")).count();
+  }
+
   @Test
   void filesAreThoseOfTheBundleInEveryCall() throws Exception {
     Path rootfs = Files.createDirectories(directory.resolve("rootfs"));
@@ -153,7 +307,7 @@ class SandboxTest {
             (i32.store (i32.const 4) (i32.const 1000))
             (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
             (if (call $open (i32.const 3) (i32.const 1) (i32.const 100) (i32.const 5) (i32.const 0)
-                  (i64.const 66) (i64.const 0) (i32.const 1) (i32.const 16))
+                  (i64.const 70) (i64.const 0) (i32.const 1) (i32.const 16))
               (then (unreachable)))
             (i32.store (i32.const 4) (i32.load (i32.const 8)))
             (drop (call $write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 8)))

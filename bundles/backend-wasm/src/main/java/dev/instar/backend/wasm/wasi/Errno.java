@@ -1,39 +1,27 @@
 package dev.instar.backend.wasm.wasi;
 
-/** The error numbers of WASI preview 1 that are given here, by the names and numbers of its witx file. */
-enum Errno {
-  SUCCESS(0), ACCES(2), BADF(8), EXIST(20), FBIG(22), ILSEQ(25), INVAL(28), IO(29), ISDIR(31), LOOP(32), MFILE(33), NAMETOOLONG(37),
-  NOENT(44), NOSPC(51), NOTDIR(54), NOTEMPTY(55), NOTSOCK(57), NOTSUP(58), OVERFLOW(61), PERM(63), SPIPE(70);
+/**
+ * The error codes of WASI preview 1 ({@code errno}), in the order of the specification: the ordinal is the code. {@code TOOBIG} is {@code 2big},
+ * which is no name in Java.
+ */
+public enum Errno {
+  SUCCESS, TOOBIG, ACCES, ADDRINUSE, ADDRNOTAVAIL, AFNOSUPPORT, AGAIN, ALREADY, BADF, BADMSG, BUSY, CANCELED,
+  CHILD, CONNABORTED, CONNREFUSED, CONNRESET, DEADLK, DESTADDRREQ, DOM, DQUOT, EXIST, FAULT, FBIG,
+  HOSTUNREACH, IDRM, ILSEQ, INPROGRESS, INTR, INVAL, IO, ISCONN, ISDIR, LOOP, MFILE, MLINK, MSGSIZE,
+  MULTIHOP, NAMETOOLONG, NETDOWN, NETRESET, NETUNREACH, NFILE, NOBUFS, NODEV, NOENT, NOEXEC, NOLCK, NOLINK,
+  NOMEM, NOMSG, NOPROTOOPT, NOSPC, NOSYS, NOTCONN, NOTDIR, NOTEMPTY, NOTRECOVERABLE, NOTSOCK, NOTSUP, NOTTY,
+  NXIO, OVERFLOW, OWNERDEAD, PERM, PIPE, PROTO, PROTONOSUPPORT, PROTOTYPE, RANGE, ROFS, SPIPE, SRCH, STALE,
+  TIMEDOUT, TXTBSY, XDEV, NOTCAPABLE;
 
-  private final int number;
-  private final Failure failure;
+  private final ErrnoException failure = new ErrnoException(this);
 
-  Errno(int number) {
-    this.number = number;
-    this.failure = new Failure(this);
-  }
-
-  int number() {
-    return number;
-  }
-
-  /** What to throw so that the call in progress returns this number. One object a constant: it carries no stack. */
-  Failure failure() {
+  /** The exception that carries this code inside the package: one object a code, without a stack trace, because guests cause these at will. */
+  ErrnoException failure() {
     return failure;
   }
 
-  /** Ends a host call with an error number. */
-  static final class Failure extends RuntimeException {
-    private static final long serialVersionUID = 1;
-    private final Errno errno;
-
-    private Failure(Errno errno) {
-      super(errno.name(), null, false, false);
-      this.errno = errno;
-    }
-
-    Errno errno() {
-      return errno;
-    }
+  /** The value that the guest gets. */
+  public int code() {
+    return ordinal();
   }
 }

@@ -1,631 +1,394 @@
 package dev.instar.backend.wasm.wasi;
 
-import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.LinkOption;
-import java.nio.file.StandardOpenOption;
-import java.time.Instant;
-import java.util.ArrayDeque;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Deque;
-import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeMap;
-import java.util.concurrent.TimeUnit;
+import java.util.Optional;
 
 /**
- * One sandbox's private file system: a {@link FileImage} below, what the sandbox has changed above it, in memory. A reset is a new view.
+ * The files of one sandbox: a tree of inodes over the image's {@link LowerTree}, private and writable. Only this class interprets paths that a guest
+ * has made; the host's file system sees none of them. It is asked for two things only: bytes of an image file, by the path that the scan of
+ * the image found, and blocks of the {@link BlockStore}'s one file.
  *
- * <p>Names are resolved here, component by component, in objects of this class; symbolic links are texts that are resolved the same way. The
- * host's file system is asked for nothing but the bytes of files that the image lists. So there is no path with which to leave the view, and
- * no race to win: one guest thread at a time walks it.
+ * <p>A path is resolved below the directory of a descriptor and cannot leave it: {@code ..} at that directory, an absolute path, or an absolute
+ * link below any directory but the root is {@code notcapable}. Below the root an absolute link starts again at the root, as it would in a
+ * container.
  *
- * <p>What a guest writes is charged to a quota, and so is each file, directory and link that it makes, so that neither large nor many
- * files use up the node.
+ * <p>Inodes are made when a guest first meets them and {@link #reset} drops all of them, so it costs what the call has touched.
  */
 final class FileView {
-  /** What one file, directory or link that a guest makes is charged, beside its contents: some small objects and a name. */
-  static final int NODE_COST = 1024;
-  private static final int MAX_NAME = 255;
-  private static final int MAX_PATH = 4096;
-  private static final int MAX_LINKS = 32;
-  private static final int MAX_FILE = Integer.MAX_VALUE - 8;
+  /** PATH_MAX and NAME_MAX of Linux, in bytes of UTF-8. */
+  static final int PATH_MAX = 4096;
+  private static final int NAME_MAX = 255;
+  /** What a made inode is charged for: more than it takes with most names and targets. */
+  private static final int INODE_COST = 1 << 10;
+  /** How many symbolic links one resolution follows. */
+  private static final int LINKS_MAX = 32;
+  /** Numbers of the inodes that the guest makes start above those of any image. */
+  static final long FIRST_NUMBER = 1L << 32;
 
-  private final ByteBudget quota;
-  private final Map<FileImage.Entry, Node> live = new IdentityHashMap<>();
-  private final Set<FileChannel> channels = new HashSet<>();
-  private final Directory root;
-  private long nextInode = 1;
-  private long charged;
-
-  FileView(FileImage image, ByteBudget quota) {
-    this.quota = quota;
-    this.root = (Directory) node(image.root);
-    root.parent = root;
-  }
-
-  /** Anything that has a name. */
-  abstract sealed class Node {
-    final long inode = nextInode++;
-    int links = 1;
-    long accessed;
-    long modified;
-    long changed;
-    /** Bytes taken from the quota for it. */
-    long cost;
-
-    Node(long time) {
-      accessed = modified = changed = time;
-    }
-
-    void touch() {
-      modified = changed = now();
-    }
-  }
-
-  /** A directory; its entries are made from the image's at first use. */
-  final class Directory extends Node {
-    private final FileImage.Folder base;
-    private TreeMap<String, Node> entries;
-    private List<Map.Entry<String, Node>> listing = List.of();
-    private long listed = -1;
-    private long changes;
-    Directory parent;
-
-    private Directory(FileImage.Folder base, long time) {
-      super(time);
-      this.base = base;
-    }
-
-    /**
-     * The entries in an order that holds while a listing goes on, as entries come and go: it is taken anew only when one begins. One for all
-     * descriptors of the directory, so that many descriptors do not take many times the room.
-     */
-    List<Map.Entry<String, Node>> listing(boolean begins) {
-      if (begins && listed != changes) {
-        listing = entries().entrySet().stream().map(e -> Map.entry(e.getKey(), e.getValue())).toList();
-        listed = changes;
-      }
-      return listing;
-    }
-
-    @Override
-    void touch() {
-      changes++;
-      super.touch();
-    }
-
-    TreeMap<String, Node> entries() {
-      if (entries == null) {
-        entries = new TreeMap<>();
-        if (base != null) {
-          base.entries.forEach((name, entry) -> {
-            Node child = node(entry);
-            if (child instanceof Directory directory) {
-              directory.parent = this;
-            }
-            entries.put(name, child);
-          });
-        }
-      }
-      return entries;
-    }
-  }
-
-  /** A regular file: its bytes are the image's until the first write. */
-  final class RegularFile extends Node {
-    private FileImage.Regular base;
-    private byte[] data;
-    private long size;
-    private FileChannel channel;
-    private int opens;
-
-    private RegularFile(FileImage.Regular base, long time) {
-      super(time);
-      this.base = base;
-      if (base == null) {
-        data = new byte[0];
-      } else {
-        size = base.size;
-        links = base.links;
-      }
-    }
-
-    long size() {
-      return size;
-    }
-
-    void open() {
-      opens++;
-    }
-
-    void close() {
-      if (--opens == 0) {
-        closeChannel();
-        if (links == 0) {
-          free(this);
-        }
-      }
-    }
-
-    /** How many bytes were read; 0 at the end. */
-    int read(long position, byte[] into, int offset, int length) {
-      if (position >= size) {
-        return 0;
-      }
-      int n = (int) Math.min(length, size - position);
-      byte[] bytes = data != null ? data : base.data;
-      if (bytes != null) {
-        System.arraycopy(bytes, (int) position, into, offset, n);
-        return n;
-      }
-      try {
-        if (channel == null) {
-          channel = FileChannel.open(base.path, StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
-          channels.add(channel);
-        }
-        return Math.max(0, channel.read(ByteBuffer.wrap(into, offset, n), position));
-      } catch (IOException e) {
-        throw Errno.IO.failure();
-      }
-    }
-
-    void write(long position, byte[] from, int offset, int length) {
-      long end = position + length;
-      if (end > MAX_FILE || end < 0) {
-        throw Errno.FBIG.failure();
-      }
-      own();
-      reserve((int) end);
-      System.arraycopy(from, offset, data, (int) position, length);
-      size = Math.max(size, end);
-      touch();
-    }
-
-    void resize(long wanted) {
-      if (wanted < 0 || wanted > MAX_FILE) {
-        throw Errno.FBIG.failure();
-      }
-      if (wanted == 0 && data == null) {
-        // No need to fetch what is thrown away.
-        base = null;
-        data = new byte[0];
-        size = 0;
-      }
-      own();
-      if (wanted < size) {
-        Arrays.fill(data, (int) wanted, (int) size, (byte) 0);
-      } else {
-        reserve((int) wanted);
-      }
-      size = wanted;
-      touch();
-    }
-
-    private void own() {
-      if (data != null) {
-        return;
-      }
-      if (size > MAX_FILE) {
-        throw Errno.FBIG.failure();
-      }
-      charge(this, size);
-      byte[] copy = new byte[(int) size];
-      int at = 0;
-      while (at < copy.length) {
-        int n = read(at, copy, at, copy.length - at);
-        if (n == 0) {
-          throw Errno.IO.failure();
-        }
-        at += n;
-      }
-      data = copy;
-      base = null;
-      closeChannel();
-    }
-
-    private void reserve(int capacity) {
-      if (capacity <= data.length) {
-        return;
-      }
-      int roomy = (int) Math.min(MAX_FILE, Math.max(capacity, data.length + (data.length >> 1) + 64L));
-      int taken = tryCharge(this, (long) roomy - data.length) ? roomy : capacity;
-      if (taken == capacity) {
-        charge(this, (long) capacity - data.length);
-      }
-      data = Arrays.copyOf(data, taken);
-    }
-
-    private void closeChannel() {
-      if (channel != null) {
-        channels.remove(channel);
-        shut(channel);
-        channel = null;
-      }
-    }
-  }
-
-  /** A symbolic link: a text. */
-  final class SymbolicLink extends Node {
-    final String target;
-
-    private SymbolicLink(String target, long time) {
-      super(time);
-      this.target = target;
-    }
+  /** What to do with a symbolic link at the end of a path. */
+  enum Last {
+    /** The name itself is meant: unlink, rename, mkdir. */
+    NAME,
+    /** A link is meant itself, unless a slash comes after it. */
+    NOFOLLOW,
+    FOLLOW
   }
 
   /**
    * Where a path leads.
    *
-   * @param parent the directory of the last component; null when the path is a directory itself ({@code .})
-   * @param name the last component
-   * @param node what is there; null when nothing is
-   * @param directoryWanted whether the path ended with a slash
+   * @param parent the directory of the last name
+   * @param name the last name, {@code .} or {@code ..}
+   * @param inode empty when there is no such name
+   * @param slash whether a slash came after the name
    */
-  record Place(Directory parent, String name, Node node, boolean directoryWanted) {
-    Node existing() {
-      if (node == null) {
-        throw Errno.NOENT.failure();
-      }
-      if (directoryWanted && !(node instanceof Directory)) {
+  record Place(Directory parent, String name, Optional<Inode> inode, boolean slash) {
+    /** Whether the path ends in {@code .} or {@code ..}: a directory without the name that it has in its parent. */
+    boolean isDot() {
+      return name.equals(".") || name.equals("..");
+    }
+
+    Inode existing() throws ErrnoException {
+      Inode found = inode.orElseThrow(Errno.NOENT::failure);
+      if (slash && !(found instanceof Directory)) {
         throw Errno.NOTDIR.failure();
       }
-      return node;
+      return found;
     }
+  }
+
+  private static final LowerTree.Source EMPTY = new LowerTree.Blocks(Map.of(), Optional.empty(), 0);
+
+  private final LowerTree lower;
+  private final FileQuota quota;
+  private final Clocks clocks;
+  private final ByteBudget budget;
+  private final BlockStore store;
+  private final long firstNumber;
+  /** Files of a snapshot that have several names: one inode for all. */
+  private final Map<LowerTree.Node, Inode> shared = new IdentityHashMap<>();
+  private Directory root;
+  /** Names that exist beside the image's. */
+  private int made;
+  private long nextNumber;
+  private boolean pristine;
+
+  /** @param firstNumber for the inodes that the guest makes */
+  FileView(LowerTree lower, long firstNumber, WasiSettings settings) {
+    this.lower = lower;
+    this.firstNumber = firstNumber;
+    this.quota = settings.quota();
+    this.clocks = settings.clocks();
+    this.budget = settings.budget();
+    this.store = new BlockStore(settings.scratch(), quota, budget);
+    reset();
+  }
+
+  /** Back to the image. Descriptors must have been closed. */
+  void reset() {
+    store.reset();
+    budget.give((long) made * INODE_COST);
+    made = 0;
+    shared.clear();
+    nextNumber = firstNumber;
+    pristine = true;
+    root = new Directory(lower.root(), null, this::materialize);
+  }
+
+  /** Whether nothing was changed since the last reset. */
+  boolean isPristine() {
+    return pristine;
+  }
+
+  /** The time for a change that is about to be made. Every change asks for it. */
+  long stamp() {
+    pristine = false;
+    return clocks.realtime();
   }
 
   Directory root() {
     return root;
   }
 
-  /** The node for an entry of the image; the same one each time. */
-  private Node node(FileImage.Entry entry) {
-    Node known = live.get(entry);
-    if (known == null) {
-      known = switch (entry) {
-        case FileImage.Folder f -> new Directory(f, f.modified);
-        case FileImage.Regular r -> new RegularFile(r, r.modified);
-        case FileImage.Link l -> new SymbolicLink(l.target, l.modified);
-      };
-      live.put(entry, known);
-    }
-    return known;
-  }
-
-  /**
-   * Resolves a path from a directory. A path may not be absolute and may not climb above {@code start}: PERM. A link with an absolute target
-   * is resolved from the root of the view, where {@code start} is that root.
-   *
-   * @param follow whether a link in the last place is followed
-   */
-  Place resolve(Directory start, String path, boolean follow) {
+  Place resolve(Directory start, String path, Last last) throws ErrnoException {
     if (path.isEmpty()) {
       throw Errno.NOENT.failure();
     }
-    if (path.length() > MAX_PATH) {
-      throw Errno.NAMETOOLONG.failure();
+    if (path.charAt(0) == '/') {
+      throw Errno.NOTCAPABLE.failure();
     }
-    if (path.indexOf('\0') >= 0) {
-      throw Errno.INVAL.failure();
+    if (start.links == 0) {
+      throw Errno.NOENT.failure();
     }
-    if (path.startsWith("/")) {
-      throw Errno.PERM.failure();
-    }
-    boolean directoryWanted = path.endsWith("/");
-    Deque<String> todo = new ArrayDeque<>();
-    enqueue(todo, path);
-    List<Directory> trail = new ArrayList<>();
-    trail.add(start);
-    int links = 0;
-    while (!todo.isEmpty()) {
-      String name = todo.pop();
-      boolean last = todo.isEmpty();
-      if (name.equals(".")) {
-        continue;
+    Directory at = start;
+    String rest = path;
+    int position = 0;
+    int followed = 0;
+    while (true) {
+      int end = rest.indexOf('/', position);
+      boolean slash = end >= 0;
+      String name = rest.substring(position, slash ? end : rest.length());
+      position = end;
+      while (slash && position < rest.length() && rest.charAt(position) == '/') {
+        position++;
       }
-      if (name.equals("..")) {
-        if (trail.size() == 1) {
-          throw Errno.PERM.failure();
+      boolean isLast = !slash || position == rest.length();
+      if (name.equals(".") || name.equals("..")) {
+        if (name.length() == 2) {
+          if (at == start) {
+            throw Errno.NOTCAPABLE.failure();
+          }
+          at = at.parent;
         }
-        trail.removeLast();
+        if (isLast) {
+          return new Place(at, name, Optional.of(at), slash);
+        }
         continue;
       }
-      if (name.length() > MAX_NAME || name.getBytes(StandardCharsets.UTF_8).length > MAX_NAME) {
+      if (bytes(name) > NAME_MAX) {
         throw Errno.NAMETOOLONG.failure();
       }
-      Node node = trail.getLast().entries().get(name);
-      if (node instanceof SymbolicLink link && (!last || follow || directoryWanted)) {
-        if (++links > MAX_LINKS) {
+      Optional<Inode> found = at.get(name);
+      boolean follow = !isLast || last == Last.FOLLOW || last == Last.NOFOLLOW && slash;
+      if (found.isPresent() && follow && found.get() instanceof Symlink link) {
+        if (++followed > LINKS_MAX) {
           throw Errno.LOOP.failure();
         }
-        if (link.target.startsWith("/")) {
+        String target = link.target;
+        int first = 0;
+        if (target.startsWith("/")) {
           if (start != root) {
-            throw Errno.PERM.failure();
+            throw Errno.NOTCAPABLE.failure();
           }
-          trail.clear();
-          trail.add(root);
+          at = root;
+          while (first < target.length() && target.charAt(first) == '/') {
+            first++;
+          }
         }
-        directoryWanted |= last && link.target.endsWith("/");
-        enqueue(todo, link.target);
-      } else if (last) {
-        return new Place(trail.getLast(), name, node, directoryWanted);
-      } else if (node instanceof Directory directory) {
-        trail.add(directory);
-      } else {
-        throw (node == null ? Errno.NOENT : Errno.NOTDIR).failure();
+        rest = isLast ? target.substring(first) + (slash ? "/" : "") : target.substring(first) + "/" + rest.substring(position);
+        position = 0;
+        if (first > 0 && rest.replace("/", "").isEmpty()) {
+          return new Place(root, ".", Optional.of(root), slash);
+        }
+        while (position < rest.length() && rest.charAt(position) == '/') {
+          position++;
+        }
+        continue;
       }
-    }
-    return new Place(null, ".", trail.getLast(), true);
-  }
-
-  /** Puts the components of a path before those that are still to be walked. */
-  private static void enqueue(Deque<String> todo, String path) {
-    String[] names = path.split("/+");
-    for (int i = names.length - 1; i >= 0; i--) {
-      if (!names[i].isEmpty()) {
-        todo.push(names[i]);
+      if (isLast) {
+        return new Place(at, name, found, slash);
       }
-    }
-    if (todo.size() > MAX_PATH) {
-      throw Errno.NAMETOOLONG.failure();
+      Inode inode = found.orElseThrow(Errno.NOENT::failure);
+      if (!(inode instanceof Directory next)) {
+        throw Errno.NOTDIR.failure();
+      }
+      at = next;
     }
   }
 
-  RegularFile createFile(Place at) {
-    RegularFile file = new RegularFile(null, now());
-    add(at, file);
+  /** An empty file at a place where nothing is. */
+  RegularFile createFile(Place place) throws ErrnoException {
+    if (place.slash()) {
+      throw Errno.ISDIR.failure();
+    }
+    RegularFile file = new RegularFile(new LowerTree.File(Inode.made(number(), stamp()), 0, EMPTY), store);
+    enter(place, file);
     return file;
   }
 
-  void createDirectory(Place at) {
-    if (at.node() != null) {
-      throw Errno.EXIST.failure();
-    }
-    Directory directory = new Directory(null, now());
-    add(at, directory);
-    directory.parent = at.parent();
+  void createDirectory(Directory start, String path) throws ErrnoException {
+    Place place = vacant(resolve(start, path, Last.NAME));
+    LowerTree.Directory empty = new LowerTree.Directory(Inode.made(number(), stamp()), new String[0], new LowerTree.Node[0]);
+    enter(place, new Directory(empty, place.parent(), this::materialize));
   }
 
-  void createLink(Place at, String target) {
-    if (at.node() != null) {
-      throw Errno.EXIST.failure();
-    }
-    if (at.directoryWanted() || target.isEmpty()) {
+  void symlink(String target, Directory start, String path) throws ErrnoException {
+    if (target.isEmpty()) {
       throw Errno.NOENT.failure();
     }
-    if (target.length() > MAX_PATH) {
-      throw Errno.NAMETOOLONG.failure();
-    }
-    if (target.indexOf('\0') >= 0) {
-      throw Errno.INVAL.failure();
-    }
-    SymbolicLink link = new SymbolicLink(target, now());
-    charge(link, 2L * target.length());
-    try {
-      add(at, link);
-    } catch (Errno.Failure e) {
-      free(link);
-      throw e;
-    }
+    Place place = vacantName(resolve(start, path, Last.NAME));
+    enter(place, new Symlink(new LowerTree.Link(Inode.made(number(), stamp()), target)));
   }
 
-  private void add(Place at, Node node) {
-    if (at.directoryWanted() && !(node instanceof Directory)) {
-      throw Errno.NOENT.failure();
-    }
-    inUse(at.parent());
-    charge(node, NODE_COST);
-    at.parent().entries().put(at.name(), node);
-    at.parent().touch();
-  }
-
-  /** A further name for a file. */
-  void hardLink(Node node, Place at) {
-    if (node instanceof Directory) {
+  void link(Directory from, String oldPath, boolean follow, Directory to, String newPath) throws ErrnoException {
+    Inode inode = resolve(from, oldPath, follow ? Last.FOLLOW : Last.NOFOLLOW).existing();
+    Place place = vacantName(resolve(to, newPath, Last.NAME));
+    if (inode instanceof Directory) {
       throw Errno.PERM.failure();
     }
-    if (at.node() != null) {
-      throw Errno.EXIST.failure();
-    }
-    if (at.directoryWanted()) {
-      throw Errno.NOENT.failure();
-    }
-    inUse(at.parent());
-    charge(node, NODE_COST);
-    node.links++;
-    node.changed = now();
-    at.parent().entries().put(at.name(), node);
-    at.parent().touch();
+    number();
+    inode.links++;
+    inode.changed = stamp();
+    enter(place, inode);
   }
 
-  void unlink(Place at) {
-    if (at.node() == null) {
-      throw Errno.NOENT.failure();
-    }
-    if (at.node() instanceof Directory) {
+  void unlink(Directory start, String path) throws ErrnoException {
+    Place place = resolve(start, path, Last.NAME);
+    if (place.isDot()) {
       throw Errno.ISDIR.failure();
     }
-    if (at.directoryWanted()) {
+    Inode inode = place.inode().orElseThrow(Errno.NOENT::failure);
+    if (inode instanceof Directory) {
+      throw Errno.ISDIR.failure();
+    }
+    if (place.slash()) {
       throw Errno.NOTDIR.failure();
     }
-    remove(at);
+    remove(place, stamp());
+    dropped(inode);
   }
 
-  void removeDirectory(Place at) {
-    if (at.node() == null) {
-      throw Errno.NOENT.failure();
+  void removeDirectory(Directory start, String path) throws ErrnoException {
+    Place place = resolve(start, path, Last.NAME);
+    if (place.isDot()) {
+      throw (place.name().equals(".") ? Errno.INVAL : Errno.NOTEMPTY).failure();
     }
-    if (!(at.node() instanceof Directory directory)) {
+    if (!(place.inode().orElseThrow(Errno.NOENT::failure) instanceof Directory directory)) {
       throw Errno.NOTDIR.failure();
     }
-    if (at.parent() == null) {
-      throw Errno.INVAL.failure();
-    }
-    if (!directory.entries().isEmpty()) {
+    if (!directory.isEmpty()) {
       throw Errno.NOTEMPTY.failure();
     }
-    remove(at);
+    remove(place, stamp());
+    dropped(directory);
   }
 
-  void rename(Place from, Place to) {
-    Node node = from.existing();
-    if (from.parent() == null || to.parent() == null) {
-      throw Errno.INVAL.failure();
+  void rename(Directory from, String oldPath, Directory to, String newPath) throws ErrnoException {
+    Place old = resolve(from, oldPath, Last.NAME);
+    Place target = resolve(to, newPath, Last.NAME);
+    if (old.isDot() || target.isDot()) {
+      throw Errno.BUSY.failure();
     }
-    inUse(to.parent());
-    if (node == to.node()) {
-      return;
-    }
-    if (node instanceof Directory moved) {
-      for (Directory d = to.parent();; d = d.parent) {
-        if (d == moved) {
-          throw Errno.INVAL.failure();
-        }
-        if (d == root) {
-          break;
-        }
-      }
-      if (to.node() instanceof Directory target) {
-        if (!target.entries().isEmpty()) {
-          throw Errno.NOTEMPTY.failure();
-        }
-      } else if (to.node() != null) {
-        throw Errno.NOTDIR.failure();
-      }
-    } else if (to.node() instanceof Directory) {
-      throw Errno.ISDIR.failure();
-    } else if (to.directoryWanted()) {
+    Inode inode = old.inode().orElseThrow(Errno.NOENT::failure);
+    if (!(inode instanceof Directory) && (old.slash() || target.slash())) {
       throw Errno.NOTDIR.failure();
     }
-    if (to.node() != null) {
-      remove(to);
+    if (inode instanceof Directory directory && isWithin(target.parent(), directory)) {
+      throw Errno.INVAL.failure();
     }
-    from.parent().entries().remove(from.name());
-    to.parent().entries().put(to.name(), node);
-    if (node instanceof Directory moved) {
-      moved.parent = to.parent();
-    }
-    from.parent().touch();
-    to.parent().touch();
-  }
-
-  private void remove(Place at) {
-    Node node = at.parent().entries().remove(at.name());
-    at.parent().touch();
-    node.changed = now();
-    if (--node.links == 0) {
-      if (node instanceof Directory directory) {
-        directory.parent = null;
-        free(directory);
-      } else if (!(node instanceof RegularFile file) || file.opens == 0) {
-        free(node);
+    if (target.inode().isPresent()) {
+      Inode replaced = target.inode().get();
+      if (replaced instanceof Directory directory && isWithin(old.parent(), directory)) {
+        throw Errno.NOTEMPTY.failure();
       }
-    }
-  }
-
-  /** A directory that was removed while it was open takes no new entries. */
-  private void inUse(Directory directory) {
-    if (directory.parent == null) {
-      throw Errno.NOENT.failure();
-    }
-  }
-
-  private boolean tryCharge(Node node, long bytes) {
-    if (!quota.take(bytes)) {
-      return false;
-    }
-    charged += bytes;
-    node.cost += bytes;
-    return true;
-  }
-
-  private void charge(Node node, long bytes) {
-    if (!tryCharge(node, bytes)) {
+      if (replaced == inode) {
+        return;
+      }
+      if (inode instanceof Directory) {
+        if (!(replaced instanceof Directory directory)) {
+          throw Errno.NOTDIR.failure();
+        }
+        if (!directory.isEmpty()) {
+          throw Errno.NOTEMPTY.failure();
+        }
+      } else if (replaced instanceof Directory) {
+        throw Errno.ISDIR.failure();
+      }
+    } else if (made >= quota.inodes() && !old.parent().isAdded(old.name()) || !budget.take(INODE_COST)) {
       throw Errno.NOSPC.failure();
     }
+    long now = stamp();
+    inode.changed = now;
+    remove(old, now);
+    enter(target, inode);
+    target.inode().ifPresent(this::dropped);
   }
 
-  private void free(Node node) {
-    quota.give(node.cost);
-    charged -= node.cost;
-    node.cost = 0;
-  }
-
-  /**
-   * The present state as an image for other views. This view is of no use afterwards; what it was charged goes over to the image.
-   *
-   * @param frozen takes the image's entry for each node, so that open files can be found again
-   */
-  FileImage freeze(Map<Node, FileImage.Entry> frozen) {
-    FileImage image = new FileImage((FileImage.Folder) freeze(root, frozen), charged);
-    charged = 0;
-    close();
-    return image;
-  }
-
-  /** The image's entry for a node, for those also that have lost their name and are only open. */
-  FileImage.Entry freeze(Node node, Map<Node, FileImage.Entry> frozen) {
-    FileImage.Entry known = frozen.get(node);
-    if (known != null) {
-      return known;
-    }
-    FileImage.Entry entry = switch (node) {
-      case SymbolicLink l -> new FileImage.Link(l.target, l.modified);
-      case RegularFile f when f.data == null -> new FileImage.Regular(f.base.path, f.base.data, f.size, f.links, f.modified);
-      case RegularFile f -> new FileImage.Regular(null, f.data, f.size, f.links, f.modified);
-      case Directory d when d.entries == null && d.base != null -> d.base;
-      case Directory d -> {
-        Map<String, FileImage.Entry> entries = new TreeMap<>();
-        d.entries().forEach((name, child) -> entries.put(name, freeze(child, frozen)));
-        yield new FileImage.Folder(entries, d.modified);
+  /** Whether a directory is another one or lies below it. */
+  private boolean isWithin(Directory directory, Directory other) {
+    for (Directory at = directory; at != root; at = at.parent) {
+      if (at == other) {
+        return true;
       }
+    }
+    return other == root;
+  }
+
+  private Inode materialize(LowerTree.Node node, Directory parent) {
+    return node.attributes().links() == 1 ? inode(node, parent) : shared.computeIfAbsent(node, n -> inode(n, parent));
+  }
+
+  private Inode inode(LowerTree.Node node, Directory parent) {
+    return switch (node) {
+      case LowerTree.File file -> new RegularFile(file, store);
+      case LowerTree.Link link -> new Symlink(link);
+      case LowerTree.Directory directory -> new Directory(directory, parent, this::materialize);
     };
-    frozen.put(node, entry);
-    return entry;
   }
 
-  /** The node of this view for an entry of its image, for what was open when the image was made. */
-  Node thaw(FileImage.Entry entry) {
-    if (entry instanceof FileImage.Folder && !live.containsKey(entry)) {
-      // A directory must know its parent, so walk until its parent has been listed. Few initialisers leave a directory open.
-      Deque<Directory> todo = new ArrayDeque<>(List.of(root));
-      while (!todo.isEmpty() && !live.containsKey(entry)) {
-        for (Node child : todo.pop().entries().values()) {
-          if (child instanceof Directory directory) {
-            todo.push(directory);
-          }
-        }
-      }
+  /** The inode of a snapshot that a descriptor leads to: below the root, or without a name. */
+  Inode restored(LowerTree.Node node, Optional<List<String>> path) {
+    if (path.isEmpty()) {
+      return materialize(node, root);
     }
-    return node(entry);
+    Inode at = root;
+    for (String name : path.get()) {
+      at = ((Directory) at).get(name).orElseThrow();
+    }
+    return at;
   }
 
-  /** Lets go of all that it holds. */
-  void close() {
-    channels.forEach(FileView::shut);
-    channels.clear();
-    quota.give(charged);
-    charged = 0;
+  /** Whether it started from a frozen view and not from a scan, where each file has one name. */
+  boolean isOfState() {
+    return firstNumber != FIRST_NUMBER;
   }
 
-  private static void shut(FileChannel channel) {
-    try {
-      channel.close();
-    } catch (IOException e) {
-      // A channel that was only read has nothing to lose.
+  long nextNumber() {
+    return nextNumber;
+  }
+
+  private static Place vacant(Place place) throws ErrnoException {
+    if (place.inode().isPresent()) {
+      throw Errno.EXIST.failure();
+    }
+    return place;
+  }
+
+  /** For what is no directory: a name with a slash after it must not be made. */
+  private static Place vacantName(Place place) throws ErrnoException {
+    vacant(place);
+    if (place.slash()) {
+      throw Errno.NOENT.failure();
+    }
+    return place;
+  }
+
+  /** The number for a new inode, when another name may be made; charges for it. */
+  private long number() throws ErrnoException {
+    if (made >= quota.inodes() || !budget.take(INODE_COST)) {
+      throw Errno.NOSPC.failure();
+    }
+    return nextNumber++;
+  }
+
+  private void enter(Place place, Inode inode) {
+    if (place.parent().put(place.name(), inode)) {
+      made++;
+    }
+    place.parent().modifiedAt(inode.changed);
+  }
+
+  private void remove(Place place, long now) {
+    if (place.parent().remove(place.name())) {
+      made--;
+      budget.give(INODE_COST);
+    }
+    place.parent().modifiedAt(now);
+  }
+
+  /** A name of an inode has gone. */
+  private void dropped(Inode inode) {
+    inode.links--;
+    inode.changed = stamp();
+    if (inode instanceof RegularFile file) {
+      file.release();
     }
   }
 
-  /** Nanoseconds since 1970. */
-  static long now() {
-    var t = Instant.now();
-    return TimeUnit.SECONDS.toNanos(t.getEpochSecond()) + t.getNano();
+  private static int bytes(String name) {
+    return name.length() > NAME_MAX ? name.length() : name.getBytes(StandardCharsets.UTF_8).length;
   }
 }

@@ -1,0 +1,232 @@
+package dev.instar.backend.wasm.memory;
+
+import com.dylibso.chicory.runtime.Memory;
+import com.dylibso.chicory.wasm.types.MemoryLimits;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.BitSet;
+import java.util.OptionalInt;
+
+/**
+ * What a linear memory held at one moment; it never changes. It is kept once, however many memories are opened from it: in a memfd, or in an
+ * unlinked file where there are none, or on a host without mmap in memory of the process. Pages of zeros take no room.
+ *
+ * <p>Costs a file descriptor and a mapping until it is closed and the last memory of it is. Memories that were opened before a close stay whole.
+ * Thread-safe.
+ */
+public final class MemoryImage implements AutoCloseable {
+  private static final MemorySegment ZEROS = Arena.global().allocate(Memory.PAGE_SIZE, 8);
+
+  private final Host host;
+  private final int pages;
+  private final int maximumPages;
+  private final boolean captured;
+  private final BitSet dropped;
+  private final OptionalInt descriptor;
+  /** The bytes up to the last page that isn't all zeros: a mapping of the file that only reads, or a copy. */
+  private final MemorySegment stored;
+  private final UseCount uses = new UseCount();
+
+  private MemoryImage(Host host, int pages, int maximumPages, boolean captured, BitSet dropped, OptionalInt descriptor,
+      MemorySegment stored) {
+    this.host = host;
+    this.pages = pages;
+    this.maximumPages = maximumPages;
+    this.captured = captured;
+    this.dropped = dropped;
+    this.descriptor = descriptor;
+    this.stored = stored;
+  }
+
+  /**
+   * The image of a memory that nobody has written yet: what a module is first instantiated in.
+   *
+   * @throws IllegalArgumentException when the memory is shared between threads, or larger than Chicory's limit
+   */
+  public static MemoryImage zeros(MemoryLimits limits) {
+    return zeros(limits, Host.OF_PROCESS);
+  }
+
+  static MemoryImage zeros(MemoryLimits limits, Host host) {
+    if (limits.shared()) {
+      throw new IllegalArgumentException("A memory shared between threads has no image: nothing says when it holds still");
+    }
+    if (limits.initialPages() > Memory.RUNTIME_MAX_PAGES) {
+      throw new IllegalArgumentException(
+          "A memory starts with " + limits.initialPages() + " pages; the limit of the engine is " + Memory.RUNTIME_MAX_PAGES);
+    }
+    int maximum = Math.min(limits.maximumPages(), Memory.RUNTIME_MAX_PAGES);
+    return new MemoryImage(host, limits.initialPages(), maximum, false, new BitSet(), OptionalInt.empty(), ZEROS.asSlice(0, 0));
+  }
+
+  /**
+   * The image of what a memory holds now, and of which data segments its guest has dropped.
+   *
+   * @param memory nobody may write to it meanwhile
+   * @param scratch a directory for the file of the image where the host has no memfd
+   * @throws InstarException NODE_BUSY when the host gives no file or no memory for it
+   */
+  public static MemoryImage capture(CowMemory memory, Path scratch) {
+    return capture(memory, scratch, Host.OF_PROCESS);
+  }
+
+  static MemoryImage capture(CowMemory memory, Path scratch, Host host) {
+    MemorySegment content = memory.content();
+    long end = endOfContent(content, host);
+    int pages = memory.pages();
+    int maximum = memory.maximumPages();
+    BitSet dropped = memory.droppedSegments();
+    return switch (host) {
+      case COPYING -> {
+        MemorySegment copy = Arena.ofAuto().allocate(Math.max(end, 1), 8).asSlice(0, end).copyFrom(content.asSlice(0, end)).asReadOnly();
+        yield new MemoryImage(host, pages, maximum, true, dropped, OptionalInt.empty(), copy);
+      }
+      case MAPPING_MEMFD, MAPPING_FILE -> {
+        if (end == 0) {
+          yield new MemoryImage(host, pages, maximum, true, dropped, OptionalInt.empty(), ZEROS.asSlice(0, 0));
+        }
+        int descriptor = store(content, end, scratch, host);
+        yield new MemoryImage(host, pages, maximum, true, dropped, OptionalInt.of(descriptor), view(descriptor, end));
+      }
+    };
+  }
+
+  /** WebAssembly pages that a memory of this image starts with. */
+  public int pages() {
+    return pages;
+  }
+
+  /** WebAssembly pages that a memory of this image may grow to. */
+  public int maximumPages() {
+    return maximumPages;
+  }
+
+  /** Bytes up to the end of the last page that isn't all zeros; holes between count. */
+  public long storedBytes() {
+    return stored.byteSize();
+  }
+
+  /**
+   * A memory of its own, which starts with this image. The caller closes it.
+   *
+   * @throws InstarException NODE_BUSY when the process has mapped as many memories as it may, or the host gives no memory
+   * @throws IllegalStateException when the image is closed
+   */
+  public CowMemory open() {
+    return new CowMemory(this, region(MappingBudget.OF_PROCESS), Region::free);
+  }
+
+  Region region(MappingBudget budget) {
+    if (!uses.acquire()) {
+      throw new IllegalStateException("The memory image is closed");
+    }
+    try {
+      if (host == Host.COPYING) {
+        Region copied = new CopiedRegion(stored, (long) pages * Memory.PAGE_SIZE);
+        leave();
+        return copied;
+      }
+      return MappedRegion.map(descriptor, stored, (long) pages * Memory.PAGE_SIZE, (long) maximumPages * Memory.PAGE_SIZE, budget, this::leave);
+    } catch (LibC.Failure e) {
+      leave();
+      throw new InstarException(ErrorCode.NODE_BUSY, "The host gives no address space for a linear memory of at most " + maximumPages
+          + " pages of 64 KiB: " + e.getMessage() + "; lower the function's memory limit or free memory");
+    } catch (RuntimeException | Error e) {
+      leave();
+      throw e;
+    }
+  }
+
+  private void leave() {
+    if (uses.release()) {
+      free();
+    }
+  }
+
+  /** Whether it holds what a module's initialisation wrote. */
+  boolean captured() {
+    return captured;
+  }
+
+  /** Indices of the data segments that were dropped when it was taken. */
+  BitSet droppedSegments() {
+    return dropped;
+  }
+
+  boolean closed() {
+    return uses.closed();
+  }
+
+  @Override
+  public void close() {
+    if (uses.close()) {
+      free();
+    }
+  }
+
+  private void free() {
+    descriptor.ifPresent(opened -> {
+      LibC.munmap(stored.address(), stored.byteSize());
+      LibC.close(opened);
+    });
+  }
+
+  private static MemorySegment view(int descriptor, long end) {
+    try {
+      return MemorySegment.ofAddress(LibC.mmap(0, end, LibC.PROT_READ, LibC.MAP_SHARED, descriptor, 0)).reinterpret(end).asReadOnly();
+    } catch (LibC.Failure e) {
+      LibC.close(descriptor);
+      throw new InstarException(ErrorCode.NODE_BUSY, "The host does not map a memory image of " + end + " bytes: " + e.getMessage());
+    }
+  }
+
+  private static int store(MemorySegment content, long end, Path scratch, Host host) {
+    int descriptor = -1;
+    try {
+      descriptor = host == Host.MAPPING_MEMFD ? LibC.memfd("instar-image") : LibC.unlinkedFile(scratch);
+      LibC.ftruncate(descriptor, end);
+      long address = LibC.mmap(0, end, LibC.PROT_READ_WRITE, LibC.MAP_SHARED, descriptor, 0);
+      try {
+        copyWritten(content, MemorySegment.ofAddress(address).reinterpret(end));
+      } finally {
+        LibC.munmap(address, end);
+      }
+      if (host == Host.MAPPING_MEMFD) {
+        LibC.seal(descriptor);
+      }
+      return descriptor;
+    } catch (LibC.Failure e) {
+      if (descriptor != -1) {
+        LibC.close(descriptor);
+      }
+      throw new InstarException(ErrorCode.NODE_BUSY, "The host gives no file for a memory image of " + end + " bytes: " + e.getMessage()
+          + "; raise the limit of open files or free memory");
+    }
+  }
+
+  private static void copyWritten(MemorySegment from, MemorySegment to) {
+    for (long at = 0; at < to.byteSize(); at += LibC.PAGE_SIZE) {
+      if (!zero(from, at, LibC.PAGE_SIZE)) {
+        MemorySegment.copy(from, at, to, at, LibC.PAGE_SIZE);
+      }
+    }
+  }
+
+  /** A WebAssembly page is a whole number of the host's pages on every architecture that Linux runs on. */
+  private static long endOfContent(MemorySegment content, Host host) {
+    int step = host == Host.COPYING ? 4096 : LibC.PAGE_SIZE;
+    long end = content.byteSize();
+    while (end > 0 && zero(content, end - step, step)) {
+      end -= step;
+    }
+    return end;
+  }
+
+  private static boolean zero(MemorySegment content, long at, int length) {
+    return content.get(ValueLayout.JAVA_LONG_UNALIGNED, at) == 0 && MemorySegment.mismatch(content, at, at + length, ZEROS, 0, length) == -1;
+  }
+}

@@ -1,0 +1,108 @@
+package dev.instar.backend.wasm.memory;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.dylibso.chicory.runtime.Memory;
+import com.dylibso.chicory.wasm.types.MemoryLimits;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class MemoryImageTest {
+  @TempDir
+  Path scratch;
+
+  @ParameterizedTest
+  @EnumSource(Host.class)
+  void storesUpToTheLastPageThatIsNotZero(Host host) throws IOException {
+    try (var zeros = MemoryImage.zeros(new MemoryLimits(10, 20), host); CowMemory memory = zeros.open()) {
+      try (var empty = MemoryImage.capture(memory, scratch, host)) {
+        assertEquals(0, empty.storedBytes());
+      }
+      memory.grow(2);
+      memory.writeByte(100_000, (byte) 1);
+      try (var image = MemoryImage.capture(memory, scratch, host); CowMemory copy = image.open()) {
+        assertEquals(100_000 / 4096 * 4096 + 4096, image.storedBytes());
+        assertEquals(12, image.pages());
+        assertEquals(20, image.maximumPages());
+        assertArrayEquals(memory.readBytes(0, 12 * Memory.PAGE_SIZE), copy.readBytes(0, 12 * Memory.PAGE_SIZE));
+      }
+    }
+    try (var left = Files.list(scratch)) {
+      assertEquals(0, left.count(), "a file with a name was left behind");
+    }
+  }
+
+  @Test
+  void aClosedImageOpensNothingAndKeepsWhatIsOpen() {
+    try (var zeros = MemoryImage.zeros(new MemoryLimits(1, 1)); CowMemory source = zeros.open()) {
+      source.writeI32(8, 42);
+      var image = MemoryImage.capture(source, scratch);
+      try (CowMemory memory = image.open()) {
+        image.close();
+        image.close();
+        assertThrows(IllegalStateException.class, image::open);
+        assertEquals(42, memory.readInt(8));
+        memory.writeI32(8, 1);
+        memory.reset();
+        assertEquals(42, memory.readInt(8));
+      }
+    }
+  }
+
+  /** A thousand memories of an image of 1 MiB, each with one page written: the image's pages are there once. */
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aThousandShareTheImage() throws IOException {
+    int count = 1000;
+    int pages = 16;
+    try (var zeros = MemoryImage.zeros(new MemoryLimits(pages, 32)); CowMemory source = zeros.open()) {
+      source.fill((byte) 1, 0, pages * Memory.PAGE_SIZE);
+      try (var image = MemoryImage.capture(source, scratch)) {
+        var memories = new ArrayList<CowMemory>();
+        try {
+          long before = kib("Private_Dirty:");
+          long proportionalBefore = kib("Pss:");
+          long sum = 0;
+          for (int i = 0; i < count; i++) {
+            CowMemory memory = image.open();
+            memories.add(memory);
+            memory.writeI32(4096, i);
+            for (int address = 0; address < pages * Memory.PAGE_SIZE; address += 4096) {
+              sum += memory.read(address);
+            }
+          }
+          assertEquals((pages * 16 - 1L) * count + sumOfLowBytes(count), sum);
+          long written = kib("Private_Dirty:") - before;
+          System.out.println("PSS of " + count + " memories of 1 MiB: " + (kib("Pss:") - proportionalBefore) + " KiB, privately written " + written);
+          assertTrue(written < count * 64L, "1000 memories with a page written each have " + written + " KiB of their own");
+        } finally {
+          memories.forEach(CowMemory::close);
+        }
+      }
+    }
+  }
+
+  private static long sumOfLowBytes(int count) {
+    long sum = 0;
+    for (int i = 0; i < count; i++) {
+      sum += (byte) i;
+    }
+    return sum;
+  }
+
+  private static long kib(String field) throws IOException {
+    return Files.readAllLines(Path.of("/proc/self/smaps_rollup")).stream().filter(line -> line.startsWith(field))
+        .mapToLong(line -> Long.parseLong(line.replaceAll("\\D+", ""))).findFirst().orElseThrow();
+  }
+}
