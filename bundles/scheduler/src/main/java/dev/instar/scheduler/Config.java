@@ -54,7 +54,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   int queue$_$wait$_$ms() default 60_000;
 
   @AttributeDefinition(name = "In-process threads", min = "0", max = "1024",
-      description = "Calls of in-process functions that run at one time; 0: as many as there are processors.")
+      description = "Calls of in-process functions that run at one time; 0: as many as there are processors. As many again are in reserve for"
+          + " users none of whose calls runs.")
   int in$_$process$_$threads() default 0;
 
   @AttributeDefinition(name = "Waiting in-process threads", min = "0", max = "10000",

@@ -124,7 +124,7 @@ final class Run implements Parking {
         handed = true;
       } finally {
         if (!handed) {
-          threads.leave();
+          threads.leave(user());
         }
       }
     } finally {
@@ -135,14 +135,18 @@ final class Run implements Parking {
     return await();
   }
 
+  private String user() {
+    return version.name().user();
+  }
+
   /** Takes a permit. @throws InstarException FUNCTION_BUSY, NODE_BUSY, TIMED_OUT */
   private void enter(Settings settings) throws InterruptedException {
-    if (threads.tryEnter()) {
+    if (threads.tryEnter(user())) {
       return;
     }
     visit.sit();
     long until = Math.min(visit.deadline(), Clock.in(settings.queueWait()));
-    if (!threads.enter(until)) {
+    if (!threads.enter(user(), until)) {
       throw until >= visit.deadline() ? visit.timedOut() : Refusal.thrown(Refusal.nodeBusy(version, settings.queueWait()));
     }
   }
@@ -163,7 +167,7 @@ final class Run implements Parking {
         grace.disarm();
       }
       if (permit) {
-        threads.leave();
+        threads.leave(user());
       } else {
         threads.unparked();
       }
@@ -341,7 +345,7 @@ final class Run implements Parking {
 
   @Override
   public void park() {
-    if (permit && threads.park()) {
+    if (permit && threads.park(user())) {
       permit = false;
       waiting = true;
       slot.pool().park();
@@ -356,7 +360,7 @@ final class Run implements Parking {
       while (!permit && slot.killed() == null) {
         try {
           // In slices, because a kill does not wake who waits here.
-          permit = threads.enter(Clock.now() + PERMIT_SLICE_NANOS);
+          permit = threads.enter(user(), Clock.now() + PERMIT_SLICE_NANOS);
         } catch (InterruptedException e) {
           Thread.currentThread().interrupt();
           throw new InterruptedIOException();

@@ -18,6 +18,7 @@ import org.slf4j.LoggerFactory;
  */
 final class Watchdog implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Watchdog.class);
+  private static final long RETRY_NANOS = 10_000_000;
   private final Set<Watch> armed = ConcurrentHashMap.newKeySet();
   private final Thread thread = Thread.ofPlatform().daemon().name("instar-watchdog").unstarted(this::watch);
   private volatile long wake = Clock.NEVER;
@@ -44,21 +45,31 @@ final class Watchdog implements AutoCloseable {
 
   private void watch() {
     while (!closed) {
-      wake = Clock.NEVER;
-      long now = Clock.now();
-      long next = Clock.NEVER;
-      for (Watch watch : armed) {
-        if (watch.deadline <= now) {
-          watch.fire();
-        } else {
-          next = Math.min(next, watch.deadline);
-        }
+      try {
+        look();
+      } catch (Throwable e) {
+        // Without this thread no time-out would ever hold again; an exhausted heap may throw anywhere.
+        wake = Clock.NEVER;
+        LockSupport.parkNanos(this, RETRY_NANOS);
       }
-      wake = next;
-      long sleep = next - Clock.now();
-      if (sleep > 0) {
-        LockSupport.parkNanos(this, sleep);
+    }
+  }
+
+  private void look() {
+    wake = Clock.NEVER;
+    long now = Clock.now();
+    long next = Clock.NEVER;
+    for (Watch watch : armed) {
+      if (watch.deadline <= now) {
+        watch.fire();
+      } else {
+        next = Math.min(next, watch.deadline);
       }
+    }
+    wake = next;
+    long sleep = next - Clock.now();
+    if (sleep > 0) {
+      LockSupport.parkNanos(this, sleep);
     }
   }
 
