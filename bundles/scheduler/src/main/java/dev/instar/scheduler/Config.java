@@ -81,4 +81,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   @AttributeDefinition(name = "Drain time in milliseconds", min = "0", max = "3600000",
       description = "How long running calls may go on when their backend or the scheduler is stopped; then they are killed.")
   int drain$_$ms() default 30_000;
+
+  @AttributeDefinition(name = "Longest call in seconds", min = "1", max = "86400",
+      description = "How long a call may last at most, whatever time-out its function has.")
+  int max$_$call$_$seconds() default 900;
 }

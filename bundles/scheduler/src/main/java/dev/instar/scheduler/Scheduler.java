@@ -140,7 +140,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
 
   @Override
   public Outcome invoke(Invocation invocation) throws InterruptedException {
-    try (Visit visit = new Visit(room, invocation)) {
+    try (Visit visit = new Visit(room, invocation, desk.settings().maxCall())) {
       Outcome outcome;
       do {
         outcome = attempt(invocation, visit);
@@ -324,7 +324,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
         facts.putAll(pool.prepared().describe());
         Limits limits = version.spec().limits();
         facts.put("memoryBytes", Long.toString(limits.memoryBytes()));
-        facts.put("timeoutMillis", Long.toString(limits.timeout().toMillis()));
+        facts.put("timeoutMillis", Long.toString(Visit.shorter(limits.timeout(), desk.settings().maxCall()).toMillis()));
         facts.put("inputBytes", Long.toString(limits.inputBytes()));
         facts.put("outputBytes", Long.toString(limits.outputBytes()));
         facts.put("logBytes", Long.toString(limits.logBytes()));

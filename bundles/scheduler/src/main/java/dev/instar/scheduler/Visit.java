@@ -15,16 +15,18 @@ final class Visit implements AutoCloseable {
   private final long arrival = Clock.now();
   private final boolean cold;
   private final Optional<Duration> wanted;
+  private final Duration longest;
   private FunctionVersion version;
   private Duration limit;
   private long deadline;
   private boolean seated;
   private long preparing;
 
-  Visit(WaitingRoom room, Invocation invocation) {
+  Visit(WaitingRoom room, Invocation invocation, Duration longest) {
     this.room = room;
     this.cold = invocation.forceCold();
     this.wanted = invocation.timeout();
+    this.longest = longest;
   }
 
   /** For whom it is; a call that is routed anew may be for another version than before. */
@@ -33,9 +35,13 @@ final class Visit implements AutoCloseable {
       stand();
     }
     this.version = version;
-    Duration own = version.spec().limits().timeout();
+    Duration own = shorter(version.spec().limits().timeout(), longest);
     limit = wanted.filter(w -> w.compareTo(own) < 0).orElse(own);
     deadline = arrival + limit.toNanos();
+  }
+
+  static Duration shorter(Duration a, Duration b) {
+    return a.compareTo(b) < 0 ? a : b;
   }
 
   FunctionVersion version() {

@@ -519,6 +519,16 @@ class SchedulerTest {
     }
   }
 
+  @Test
+  void noCallIsLongerThanTheOperatorAllows() throws Exception {
+    ScriptedBackend backend = backend(Shape.IN_PROCESS);
+    backend.script("f", (sandbox, call) -> sandbox.work(60_000));
+    try (Node node = new Node(Node.settings("maxCall", Duration.ofMillis(50)), backend)) {
+      node.deploy("demo/f", limits(1, Duration.ofHours(24)));
+      assertEquals(50L, failed(ErrorCode.TIMED_OUT, node.invoke("demo/f")).members().get("limitMillis"));
+    }
+  }
+
   @ParameterizedTest
   @EnumSource(Shape.class)
   void killsAtTheTimeOut(Shape shape) throws Exception {

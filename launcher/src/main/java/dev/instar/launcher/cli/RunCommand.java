@@ -37,7 +37,8 @@ import picocli.CommandLine.Spec;
 public final class RunCommand implements Callable<Integer> {
   /** Long enough for the slowest machine that would still be used; a node that is not ready by then will not be. */
   private static final Duration START = Duration.ofSeconds(120);
-  private static final Duration DRAIN = Duration.ofSeconds(30);
+  /** Listener, gateway and scheduler drain one after another, each up to 30 s by default, and then calls are killed. */
+  private static final Duration DRAIN = Duration.ofSeconds(100);
 
   @Spec
   private CommandSpec spec;
