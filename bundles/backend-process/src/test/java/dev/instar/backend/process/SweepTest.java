@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.data.LockedDataDirectory;
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -66,6 +67,43 @@ class SweepTest {
       assertTrue(other.isAlive(), other.toString());
     }
     backend.deactivate();
+  }
+
+  @Test
+  void aGuestThatOutlivesAKilledNodeEndsWithTheNextOnesStart() throws Exception {
+    data.close();
+    Process node = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
+        System.getProperty("java.class.path"), Node.class.getName(), directory.toString()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    children.add(node);
+    ProcessHandle guest;
+    try (BufferedReader said = node.inputReader()) {
+      guest = ProcessHandle.of(Long.parseLong(said.readLine())).orElseThrow();
+      node.destroyForcibly().waitFor();
+    }
+    try {
+      Thread.sleep(200);
+      assertTrue(HostileChildTest.runs(guest), "it ends by itself, so this shows nothing");
+      data = LockedDataDirectory.open(directory.resolve("data"));
+      new ProcessBackend(data, "", Duration.ofMillis(100)).deactivate();
+      while (HostileChildTest.runs(guest)) {
+        Thread.sleep(10);
+      }
+    } finally {
+      guest.destroyForcibly();
+    }
+  }
+
+  /** A node with one guest, which does not read its input; prints its pid. */
+  static final class Node {
+    private Node() {}
+
+    public static void main(String[] args) throws Exception {
+      Path directory = Path.of(args[0]);
+      Bench bench = new Bench(directory, LockedDataDirectory.open(directory.resolve("data")));
+      bench.start(Bench.GREETING + "exec sleep 1000\n");
+      System.out.println(ProcessHandle.current().children().findFirst().orElseThrow().pid());
+      Thread.sleep(Duration.ofMinutes(5));
+    }
   }
 
   @Test
