@@ -459,7 +459,7 @@ public final class DurableRegistry implements FunctionRegistry {
     }
   }
 
-  private void collect() {
+  void collect() {
     try {
       Optional<ImageStore> from = images.await(settings.serviceWait());
       if (from.isPresent()) {
@@ -467,7 +467,8 @@ public final class DurableRegistry implements FunctionRegistry {
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-    } catch (IOException | RuntimeException e) {
+    } catch (Throwable e) {
+      // An Error too: the executor would run this no more, and images would pile up until the node ends.
       LOG.warn("Unused images were not removed; it is tried again later", e);
     }
   }

@@ -38,6 +38,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -489,5 +490,21 @@ class DurableRegistryTest {
     Thread.currentThread().interrupt();
     assertThrows(InterruptedException.class, () -> publish("b"));
     assertFalse(Thread.interrupted());
+  }
+
+  /** The executor runs a periodic task no more once it has thrown. */
+  @Test
+  void anErrorInACollectionDoesNotEndThoseToCome() {
+    AtomicInteger tried = new AtomicInteger();
+    images.beforeCollect = () -> {
+      tried.incrementAndGet();
+      throw new NoClassDefFoundError("swapped away");
+    };
+    registry.collect();
+    assertTrue(tried.get() > 0);
+    images.beforeCollect = () -> {};
+    images.collected.clear();
+    registry.collect();
+    assertEquals(1, images.collected.size());
   }
 }

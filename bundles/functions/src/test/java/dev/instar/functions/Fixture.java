@@ -31,6 +31,7 @@ final class Fixture {
   static final class Images implements ImageStore {
     final Map<Digest, Image> stored = new ConcurrentHashMap<>();
     final List<Set<Digest>> collected = new CopyOnWriteArrayList<>();
+    volatile Runnable beforeCollect = () -> {};
 
     Digest image(String content) {
       return image(content, Variant.WASM);
@@ -59,6 +60,7 @@ final class Fixture {
 
     @Override
     public int collect(Set<Digest> keep, long graceSeconds) {
+      beforeCollect.run();
       collected.add(Set.copyOf(keep));
       int before = stored.size();
       if (graceSeconds > 0) {

@@ -23,8 +23,10 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -201,8 +203,19 @@ public final class ContentStore implements ImageStore {
       return new InstarException(Problem.of(ErrorCode.NO_SPACE, what
           + ": the data directory's file system is full. Remove functions or give it more room."), e);
     }
+    if (isNoDescriptor(e)) {
+      LOG.warn("{}: the process has no file descriptor left; raise its limit (ulimit -n) if this comes again", what);
+      return new InstarException(Problem.of(ErrorCode.NODE_BUSY, what + ": the node has too many files open. Try again in a moment.")
+          .retryAfter(Duration.ofSeconds(1)), e);
+    }
     LOG.error("{}", what, e);
     return new InstarException(Problem.of(ErrorCode.INTERNAL, what + "; the node's log says why."), e);
+  }
+
+  /** EMFILE and ENFILE, in the words of strerror(3) that the JDK puts in its message, of which the class differs between java.io and java.nio. */
+  private static boolean isNoDescriptor(IOException failure) {
+    String message = String.valueOf(failure.getMessage()).toLowerCase(Locale.ROOT);
+    return message.contains("too many open files");
   }
 
   private Image place(Digest digest, Kind kind, Path upload, Path view) throws IOException {

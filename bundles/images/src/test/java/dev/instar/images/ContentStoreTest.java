@@ -16,12 +16,14 @@ import dev.instar.api.function.Variant;
 import dev.instar.data.LockedDataDirectory;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.FileNotFoundException;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.SequenceInputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
@@ -189,6 +191,26 @@ class ContentStoreTest {
       throw new IOException("Input/output error");
     });
     assertEquals(ErrorCode.INTERNAL, code(() -> broken.add(new ByteArrayInputStream(module("x")), 1 << 20)));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"Too many open files", "Too many open files in system"})
+  void aProcessWithoutDescriptorsIsBusyAndSaysWhenToComeAgain(String reason) throws Exception {
+    ContentStore busy = new ContentStore(data, ArchiveLimits.DEFAULT, file -> {
+      throw new FileNotFoundException(file + " (" + reason + ")");
+    });
+    InstarException e = assertThrows(InstarException.class, () -> busy.add(new ByteArrayInputStream(module("x")), 1 << 20));
+    assertEquals(ErrorCode.NODE_BUSY, e.code());
+    assertTrue(e.problem().retryAfter().isPresent());
+    ContentStore busyWhenUnpacking = new ContentStore(data, ArchiveLimits.DEFAULT, file -> {
+      if (file.getFileName().toString().equals("big")) {
+        throw new FileSystemException(file.toString(), null, reason);
+      }
+      return new FileOutputStream(file.toFile());
+    });
+    assertEquals(ErrorCode.NODE_BUSY, code(() -> busyWhenUnpacking.add(new ByteArrayInputStream(new Tars().program().file("rootfs/big").tgz()),
+        1 << 20)));
+    assertEquals(List.of(), uploads());
   }
 
   @ParameterizedTest

@@ -25,6 +25,13 @@ final class Book {
     this.total = total;
   }
 
+  /** One that takes nothing. */
+  static Book closed(FunctionName name, BoundedLogs logs, AtomicLong total) {
+    Book book = new Book(name, logs, total);
+    book.gone = true;
+    return book;
+  }
+
   FunctionName name() {
     return name;
   }

@@ -9,8 +9,10 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
@@ -43,11 +45,22 @@ import org.slf4j.LoggerFactory;
 public final class BoundedLogs implements FunctionLogs {
   static final String PID = "dev.instar.logs";
   private static final Logger LOG = LoggerFactory.getLogger(BoundedLogs.class);
+  /** A removal matters for as long as a call of the removed function may run on; beyond this many the oldest is forgotten. */
+  static final int REMEMBERED_REMOVALS = 10_000;
   private static final Duration FLUSH = Duration.ofSeconds(2);
 
   private final String run = UUID.randomUUID().toString().substring(0, 8);
   private final Map<FunctionName, Book> books = new ConcurrentHashMap<>();
   private final Map<FunctionName, List<Follower>> followers = new ConcurrentHashMap<>();
+  /** When the functions of these names were removed last, oldest first. */
+  private final Map<FunctionName, Instant> removals = Collections.synchronizedMap(new LinkedHashMap<>() {
+    private static final long serialVersionUID = 1;
+
+    @Override
+    protected boolean removeEldestEntry(Map.Entry<FunctionName, Instant> eldest) {
+      return size() > REMEMBERED_REMOVALS;
+    }
+  });
   private final AtomicLong total = new AtomicLong();
   private final ReentrantLock evicting = new ReentrantLock();
   private final LogFiles files;
@@ -88,8 +101,18 @@ public final class BoundedLogs implements FunctionLogs {
 
   @Override
   public Sink open(FunctionVersion version, String invocationId, long limit) {
-    Book book = books.computeIfAbsent(version.name(), n -> new Book(n, this, total));
+    // Also while no book is made: a removal is either seen here, or it finds the book and ends it.
+    Book book = books.compute(version.name(), (n, there) -> there != null || wasRemoved(version) ? there : new Book(n, this, total));
+    if (book == null || wasRemoved(version)) {
+      // The call of a removed function runs on; what it says must not be taken for the words of the next one of that name.
+      book = Book.closed(version.name(), this, total);
+    }
     return new LineSink(book, version.number(), invocationId, Math.max(0, limit));
+  }
+
+  private boolean wasRemoved(FunctionVersion version) {
+    Instant removed = removals.get(version.name());
+    return removed != null && version.created().isBefore(removed);
   }
 
   /** Called by a book for each entry, in the order of entries. */
@@ -174,11 +197,16 @@ public final class BoundedLogs implements FunctionLogs {
 
   @Override
   public void remove(FunctionName function) {
-    Book book = books.remove(function);
-    if (book == null) {
-      writer.delete(function);
-    } else {
-      book.remove(() -> writer.delete(function));
-    }
+    books.compute(function, (n, book) -> {
+      // Taken out first, so that a name that is removed again is the newest.
+      removals.remove(n);
+      removals.put(n, Instant.now());
+      if (book == null) {
+        writer.delete(n);
+      } else {
+        book.remove(() -> writer.delete(n));
+      }
+      return null;
+    });
   }
 }

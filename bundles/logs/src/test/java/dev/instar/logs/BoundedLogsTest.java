@@ -61,7 +61,7 @@ class BoundedLogsTest {
   }
 
   private static FunctionVersion version(FunctionName name, int number) {
-    return new FunctionVersion(name, number, "uid", Instant.EPOCH,
+    return new FunctionVersion(name, number, "uid", Instant.now(),
         new FunctionSpec(List.of(new Variant(Digest.of(new byte[0]), Variant.WASM, Optional.empty())), Limits.DEFAULT, Map.of(), Map.of()));
   }
 
@@ -214,6 +214,38 @@ class BoundedLogsTest {
     logs.remove(NAME);
     assertEquals(List.of(), texts(10));
     assertFalse(Files.exists(file("hello.log").getParent()));
+  }
+
+  @Test
+  void aCallThatBeginsToWriteAfterTheRemovalLeavesNoFile() throws Exception {
+    FunctionVersion old = version(NAME, 1);
+    Thread.sleep(2);
+    logs.remove(NAME);
+    try (Sink late = logs.open(old, "call", 1000)) {
+      write(late, "late\n");
+    }
+    restart(LogSettings.DEFAULT);
+    assertEquals(List.of(), texts(10));
+    assertFalse(Files.exists(file("hello.log").getParent()));
+  }
+
+  @Test
+  void onlySoManyRemovalsAreRemembered() throws Exception {
+    FunctionVersion old = version(NAME, 1);
+    Thread.sleep(2);
+    logs.remove(NAME);
+    for (int i = 0; i < BoundedLogs.REMEMBERED_REMOVALS - 1; i++) {
+      logs.remove(new FunctionName("bob", "f" + i));
+    }
+    try (Sink known = logs.open(old, "call", 1000)) {
+      write(known, "known\n");
+    }
+    assertEquals(List.of(), texts(10));
+    logs.remove(new FunctionName("bob", "one-more"));
+    try (Sink forgotten = logs.open(old, "call", 1000)) {
+      write(forgotten, "forgotten\n");
+    }
+    assertEquals(List.of("forgotten"), texts(10));
   }
 
   @Test

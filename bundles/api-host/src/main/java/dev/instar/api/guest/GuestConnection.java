@@ -46,6 +46,8 @@ public final class GuestConnection implements AutoCloseable {
   /** What the guest may grant at most before it is used, in bytes. */
   private static final int MOST_CREDIT = 16 << 20;
   private static final int QUEUED_FRAMES = 8;
+  /** What is heard of an idle guest in one look: more than the queue holds, since the reader fills it while it is emptied. */
+  private static final int MOST_IDLE_EVENTS = 64;
 
   private sealed interface Event {
     record Received(Frame frame) implements Event {}
@@ -117,13 +119,20 @@ public final class GuestConnection implements AutoCloseable {
     return events.poll(Math.max(0, Duration.between(Instant.now(), deadline).toNanos()), TimeUnit.NANOSECONDS);
   }
 
-  /** Whether a call can be made: the handshake is done, no call has been left in its middle, and the guest has done nothing wrong since. */
+  /**
+   * Whether a call can be made: the handshake is done, no call has been left in its middle, and the guest has done nothing wrong since. Never waits:
+   * of a guest that talks without end it hears only so much, the next call the rest, and one that does not read its answers cannot be used.
+   */
   public boolean usable() {
     if (!ready || calling || broken.isPresent()) {
       return false;
     }
     try {
-      for (Event event = events.poll(); event != null; event = events.poll()) {
+      for (int looked = 0; looked < MOST_IDLE_EVENTS; looked++) {
+        Event event = events.poll();
+        if (event == null) {
+          return true;
+        }
         idle(event);
       }
       return true;
@@ -192,7 +201,7 @@ public final class GuestConnection implements AutoCloseable {
   private void idle(Event event) throws IOException, InterruptedException {
     switch (event) {
       case Event.Received(Frame.Log(int id, ByteBuffer data)) when id == 0 -> log(idleLog, data);
-      case Event.Received(Frame.Ping(long number)) -> send(new Frame.Pong(number));
+      case Event.Received(Frame.Ping(long number)) -> pong(new Frame.Pong(number));
       case Event.Received(Frame.Pong pong) -> {}
       case Event.Received(Frame.Bye(String reason)) -> {
         broken = Optional.of(new EOFException(reason.isBlank() ? "the guest said goodbye" : "the guest said goodbye: " + printable(reason)));
@@ -202,6 +211,15 @@ public final class GuestConnection implements AutoCloseable {
           + (calling ? " during call " + lastCall : " while no call was running"));
       case Event.Ended(IOException why) -> throw why;
       case Event.InputFailed late -> {}
+    }
+  }
+
+  /** In a call the caller's interrupt ends the wait for room. Before and between calls nobody would. */
+  private void pong(Frame.Pong pong) throws FrameException, InterruptedException {
+    if (calling) {
+      send(pong);
+    } else if (!outgoing.offer(pong)) {
+      throw breach("the guest does not read the answers to its PINGs");
     }
   }
 

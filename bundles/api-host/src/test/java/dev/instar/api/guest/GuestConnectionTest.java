@@ -37,6 +37,7 @@ import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -488,5 +489,39 @@ class GuestConnectionTest {
     read.countDown();
     caller.join();
     assertEquals(6_000_000, answer.size());
+  }
+
+  /** Larger than what a socket holds, so that the answers back up. */
+  private static final int MANY = 100_000;
+
+  @Test
+  void anIdleGuestThatPingsAndDoesNotReadIsNotUsableAndHoldsNobodyUp() throws Exception {
+    handshake();
+    guest(() -> {
+      for (int i = 0; i < MANY; i++) {
+        toHost.write(new Frame.Ping(i));
+      }
+    });
+    while (host.usable()) {
+      Thread.sleep(1);
+    }
+    assertThrows(IOException.class, () -> host.call(call("")));
+  }
+
+  @Test
+  void anIdleGuestThatTalksWithoutEndDoesNotKeepTheHostListening() throws Exception {
+    toHost.write(new Frame.Hello(1, 1));
+    toHost.write(new Frame.Ready());
+    // Slower than the guest: there is always more to hear.
+    host.handshake(Instant.now().plusSeconds(30), (bytes, offset, length) -> LockSupport.parkNanos(1_000_000));
+    guest(() -> {
+      while (true) {
+        toHost.write(new Frame.Log(0, utf8("on and on")));
+      }
+    });
+    for (int i = 0; i < 10; i++) {
+      assertTrue(host.usable());
+      Thread.sleep(10);
+    }
   }
 }

@@ -24,16 +24,18 @@ final class PreparedProcess implements PreparedFunction {
   private final Path directory;
   private final Path program;
   private final Environment environment;
+  private final Mark marks;
   private final Duration grace;
   private final Set<ProcessSandbox> sandboxes;
   private volatile boolean closed;
 
-  PreparedProcess(String label, Path directory, Path program, Environment environment, Duration grace, Set<ProcessSandbox> sandboxes)
+  PreparedProcess(String label, Path directory, Path program, Environment environment, Mark marks, Duration grace, Set<ProcessSandbox> sandboxes)
       throws IOException {
     this.label = label;
     this.directory = directory;
     this.program = program;
     this.environment = environment;
+    this.marks = marks;
     this.grace = grace;
     this.sandboxes = sandboxes;
     Files.createDirectory(directory.resolve("work"));
@@ -52,7 +54,7 @@ final class PreparedProcess implements PreparedFunction {
       throw new InstarException(ErrorCode.NOT_READY, "The prepared function " + label + " is closed.");
     }
     Path work = directory.resolve("work").resolve(context.sandboxId());
-    String mark = ProcessTree.newMark();
+    String mark = marks.newSandbox();
     Process process;
     try {
       Files.createDirectory(work);

@@ -12,6 +12,7 @@ import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,6 +43,7 @@ public final class ProcessBackend implements SandboxBackend {
       Isolation.NONE, false, "1");
 
   private final Path scratch;
+  private final Mark mark;
   private volatile Settings settings;
   /** What is open, to be ended with the backend. */
   private final Set<ProcessSandbox> sandboxes = ConcurrentHashMap.newKeySet();
@@ -59,18 +61,36 @@ public final class ProcessBackend implements SandboxBackend {
 
   @Activate
   public ProcessBackend(@Reference DataDirectory data, ProcessConfig config) {
-    this(data.scratch("sandboxes"), Settings.of(config));
+    this(data, Settings.of(config));
     LOG.warn("The backend 'process' is switched on. It isolates nothing: "
         + "a function can read, change and stop whatever this node's user can. For development only.");
   }
 
-  ProcessBackend(Path scratch, String searchPath, Duration grace) {
-    this(scratch, new Settings(searchPath, grace));
+  /** For use without OSGi. */
+  ProcessBackend(DataDirectory data, String searchPath, Duration grace) {
+    this(data, new Settings(searchPath, grace));
   }
 
-  private ProcessBackend(Path scratch, Settings settings) {
+  ProcessBackend(Path scratch, String searchPath, Duration grace) {
+    this(scratch, scratch, new Settings(searchPath, grace));
+  }
+
+  private ProcessBackend(DataDirectory data, Settings settings) {
+    this(data.root(), data.scratch("sandboxes"), settings);
+    int left = ProcessTree.sweep(mark);
+    if (left > 0) {
+      LOG.warn("Killed {} processes of functions that an earlier run of the node has left", left);
+    }
+  }
+
+  private ProcessBackend(Path root, Path scratch, Settings settings) {
     this.scratch = scratch;
     this.settings = settings;
+    try {
+      mark = Mark.of(root);
+    } catch (IOException e) {
+      throw new UncheckedIOException("The directory " + root + " cannot be read", e);
+    }
   }
 
   /** Functions that are prepared keep what they were prepared with. */
@@ -105,8 +125,8 @@ public final class ProcessBackend implements SandboxBackend {
     try {
       Path directory = Files.createTempDirectory(scratch, "process-");
       try {
-        return new PreparedProcess(request.version().label(), directory, Program.copy(request.image().program(), directory), environment, now.grace(),
-            sandboxes);
+        return new PreparedProcess(request.version().label(), directory, Program.copy(request.image().program(), directory), environment, mark,
+            now.grace(), sandboxes);
       } catch (IOException | RuntimeException e) {
         Directories.delete(directory);
         throw e;

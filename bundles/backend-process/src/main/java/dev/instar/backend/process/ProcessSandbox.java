@@ -83,6 +83,10 @@ final class ProcessSandbox implements Sandbox {
     errors.to(call.log());
     try {
       connection.call(call);
+      if (isKilled()) {
+        // The answer lay in the pipe while the caller was held up by its client beyond the deadline.
+        throw timedOut();
+      }
     } catch (IOException e) {
       throw ended(e, "it had answered");
     } catch (InstarException | InterruptedException e) {

@@ -8,8 +8,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.Optional;
 import java.util.Set;
-import java.util.UUID;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /**
@@ -19,6 +20,7 @@ import java.util.stream.Collectors;
  */
 final class ProcessTree {
   static final String MARK = "INSTAR_SANDBOX";
+  private static final byte[] NAME = (MARK + "=").getBytes(StandardCharsets.US_ASCII);
   private static final Path PROC = Path.of("/proc");
   /** Each round kills what was started while the one before looked; one is the usual number. */
   private static final int ROUNDS = 10;
@@ -26,16 +28,30 @@ final class ProcessTree {
   private static final int MOST_ENVIRONMENT = 1 << 20;
 
   private final Process root;
-  private final byte[] mark;
+  private final String mark;
 
   ProcessTree(Process root, String mark) {
     this.root = root;
-    this.mark = (MARK + "=" + mark).getBytes(StandardCharsets.US_ASCII);
+    this.mark = mark;
   }
 
-  /** Unique in the world, since other nodes may run on this machine. */
-  static String newMark() {
-    return UUID.randomUUID().toString();
+  /**
+   * Kills what runs of the node that were killed have left: a program that does not read its input has not heard of their end. The caller holds the
+   * data directory's lock, so there is no other run. Without /proc nothing is found. @return how many processes were found
+   */
+  static int sweep(Mark mark) {
+    Set<ProcessHandle> hit = new HashSet<>();
+    for (int round = 0; round < ROUNDS; round++) {
+      Set<ProcessHandle> found = marked(mark::isPredecessors);
+      found.remove(ProcessHandle.current());
+      found.removeAll(hit);
+      if (found.isEmpty()) {
+        break;
+      }
+      found.forEach(ProcessHandle::destroyForcibly);
+      hit.addAll(found);
+    }
+    return hit.size();
   }
 
   /** Kills all that are found. Returns without waiting for their end. */
@@ -44,7 +60,8 @@ final class ProcessTree {
     root.destroyForcibly();
     Set<ProcessHandle> hit = new HashSet<>();
     for (int round = 0; round < ROUNDS; round++) {
-      found.addAll(marked());
+      found.addAll(marked(mark::equals));
+      found.removeIf(p -> p.pid() == root.pid());
       found.removeAll(hit);
       if (found.isEmpty()) {
         return;
@@ -54,14 +71,14 @@ final class ProcessTree {
     }
   }
 
-  private Set<ProcessHandle> marked() {
+  private static Set<ProcessHandle> marked(Predicate<String> wanted) {
     Set<ProcessHandle> marked = new HashSet<>();
     if (Files.isDirectory(PROC.resolve("self"))) {
       try (DirectoryStream<Path> processes = Files.newDirectoryStream(PROC, "[0-9]*")) {
         for (Path process : processes) {
-          if (hasMark(process.resolve("environ"))) {
-            ProcessHandle.of(Long.parseLong(process.getFileName().toString())).filter(p -> p.pid() != root.pid()).ifPresent(marked::add);
-          }
+          // The handle first: it knows when its process began, and kills no later one of the same number.
+          ProcessHandle.of(Long.parseLong(process.getFileName().toString()))
+              .filter(p -> mark(process.resolve("environ")).filter(wanted).isPresent()).ifPresent(marked::add);
         }
       } catch (IOException | NumberFormatException e) {
         return marked;
@@ -70,22 +87,22 @@ final class ProcessTree {
     return marked;
   }
 
-  private boolean hasMark(Path environ) {
+  private static Optional<String> mark(Path environ) {
     try (InputStream in = Files.newInputStream(environ)) {
       byte[] variables = in.readNBytes(MOST_ENVIRONMENT);
       int start = 0;
       for (int i = 0; i < variables.length; i++) {
         if (variables[i] == 0) {
-          if (Arrays.equals(variables, start, i, mark, 0, mark.length)) {
-            return true;
+          if (i - start > NAME.length && Arrays.equals(variables, start, start + NAME.length, NAME, 0, NAME.length)) {
+            return Optional.of(new String(variables, start + NAME.length, i - start - NAME.length, StandardCharsets.ISO_8859_1));
           }
           start = i + 1;
         }
       }
-      return false;
+      return Optional.empty();
     } catch (IOException e) {
       // Another user's process, or one that has ended.
-      return false;
+      return Optional.empty();
     }
   }
 }

@@ -1,5 +1,6 @@
 package dev.instar.backend.process;
 
+import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
@@ -47,6 +48,13 @@ final class Bench implements AutoCloseable {
     this.directory = directory;
     scratch = Files.createDirectory(directory.resolve("scratch"));
     backend = new ProcessBackend(scratch, "", Duration.ofMillis(300));
+  }
+
+  /** As a node has it, on its data directory. */
+  Bench(Path directory, DataDirectory data) {
+    this.directory = directory;
+    scratch = data.scratch("sandboxes");
+    backend = new ProcessBackend(data, "", Duration.ofMillis(300));
   }
 
   PreparedFunction prepare(String script, Map<String, String> environment) throws IOException {

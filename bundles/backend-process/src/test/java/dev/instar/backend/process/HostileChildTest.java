@@ -7,11 +7,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.invocation.CallInput;
+import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Sandbox;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -127,6 +132,31 @@ class HostileChildTest {
         () -> bench.start(bench.prepare("#!/bin/sh\necho waiting >&2\nexec sleep 60\n", Map.of()), Duration.ofMillis(500)));
     assertEquals(ErrorCode.TIMED_OUT, e.code());
     assertTrue(e.problem().detail().startsWith("The program did not say HELLO in time"), e.problem().detail());
+  }
+
+  /** Its client takes no notice of an interrupt, and the whole answer is there when it takes the next bytes at last. */
+  @Test
+  void anAnswerThatIsTakenAfterTheKillHasTimedOut() throws Exception {
+    Sandbox sandbox = bench.start(Bench.GREETING + "printf '\\000\\000\\000\\005\\040\\000\\000\\000\\001x'\n" + Bench.ANSWER + "exec sleep 60\n");
+    OutputStream slow = new OutputStream() {
+      @Override
+      public void write(int b) throws IOException {
+        try {
+          // For the answer to be read from the pipe.
+          Thread.sleep(200);
+          sandbox.kill();
+          Thread.sleep(1);
+          throw new AssertionError("A kill interrupts the caller.");
+        } catch (InterruptedException ignored) {
+          // As a write that cannot be interrupted.
+        }
+      }
+    };
+    InstarException e = assertThrows(InstarException.class,
+        () -> sandbox.call(new Call("test", CallInput.of(NOTHING), slow, GuestLog.NONE, Instant.now().plusSeconds(30))));
+    assertEquals(ErrorCode.TIMED_OUT, e.code());
+    assertFalse(sandbox.reusable());
+    sandbox.close();
   }
 
   @Test

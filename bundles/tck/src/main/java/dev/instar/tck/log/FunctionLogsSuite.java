@@ -37,7 +37,9 @@ public abstract class FunctionLogsSuite {
 
   private static FunctionVersion version(FunctionName name, int number) {
     Variant variant = new Variant(Digest.of(new byte[0]), Variant.WASM, Optional.empty());
-    return new FunctionVersion(name, number, name + "-" + number, Instant.EPOCH, new FunctionSpec(List.of(variant), Limits.DEFAULT, Map.of(), Map.of()));
+    Instant created = Instant.now();
+    return new FunctionVersion(name, number, name + "-" + number + "-" + created, created,
+        new FunctionSpec(List.of(variant), Limits.DEFAULT, Map.of(), Map.of()));
   }
 
   private void write(String invocation, long limit, String... pieces) {
@@ -121,5 +123,35 @@ public abstract class FunctionLogsSuite {
     assertTrue(logs.read(ECHO, 10, Instant.EPOCH).isEmpty());
     write("i2", 1000, "new\n");
     assertEquals(List.of("new"), await(1).stream().map(FunctionLogs.Entry::text).toList());
+  }
+
+  private static void line(FunctionLogs.Sink sink, String text) {
+    byte[] bytes = (text + "\n").getBytes(StandardCharsets.ISO_8859_1);
+    sink.write(bytes, 0, bytes.length);
+  }
+
+  /** Calls run on to their end, and one that waited for its turn begins to write after its function has gone. */
+  @Test
+  void aRemovedFunctionsCallsWriteNoMore() throws Exception {
+    FunctionVersion old = version(ECHO, 1);
+    // Clocks tick in steps: the three below must not share one.
+    TimeUnit.MILLISECONDS.sleep(2);
+    try (FunctionLogs.Sink before = logs.open(old, "i1", 1000)) {
+      logs.remove(ECHO);
+      line(before, "open at the removal");
+      try (FunctionLogs.Sink after = logs.open(old, "i2", 1000)) {
+        line(after, "opened after the removal");
+        TimeUnit.MILLISECONDS.sleep(2);
+        FunctionVersion again = version(ECHO, 1);
+        try (FunctionLogs.Sink fresh = logs.open(again, "i3", 1000); FunctionLogs.Sink late = logs.open(old, "i4", 1000)) {
+          line(late, "opened after the next one's");
+          line(fresh, "fresh");
+          line(before, "still running");
+          line(after, "still running");
+        }
+      }
+    }
+    write("i5", 1000, "last\n");
+    assertEquals(List.of("fresh", "last"), await(2).stream().map(FunctionLogs.Entry::text).toList());
   }
 }
