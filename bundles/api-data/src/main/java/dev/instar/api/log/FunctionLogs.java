@@ -26,7 +26,7 @@ public interface FunctionLogs {
   /** Calls {@code consumer} with each new entry until the handle is closed; entries that it is too slow for are dropped and counted in the next one's text. */
   AutoCloseable follow(FunctionName function, Consumer<Entry> consumer);
 
-  /** Forgets a removed function's entries. */
+  /** Forgets a removed function's entries. Versions that were made before write no more: their sinks, open or opened later, drop what they get. */
   void remove(FunctionName function);
 
   /** See {@link #open}. */

@@ -57,7 +57,10 @@ final class ProcessTree {
   /** Kills all that are found. Returns without waiting for their end. */
   void kill() {
     Set<ProcessHandle> found = root.descendants().collect(Collectors.toSet());
-    root.destroyForcibly();
+    if (root.isAlive()) {
+      // Of a process that has ended it would only close the streams, with the last words still in them.
+      root.destroyForcibly();
+    }
     Set<ProcessHandle> hit = new HashSet<>();
     for (int round = 0; round < ROUNDS; round++) {
       found.addAll(marked(mark::equals));
