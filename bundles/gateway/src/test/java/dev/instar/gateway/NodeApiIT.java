@@ -473,6 +473,17 @@ class NodeApiIT {
   }
 
   @Test
+  void aLogThatCannotBeFollowedTakesNoPlace() throws Exception {
+    try (Node few = new Node(new Settings(10, 1, 1000, 1, Duration.ofSeconds(1), Duration.ofSeconds(1)), dev.instar.listener.Settings.FREE_PORT)) {
+      few.function("demo/echo", Limits.DEFAULT);
+      few.logs.refuse(new InstarException(ErrorCode.NO_SPACE, "There is no room to follow."));
+      for (int i = 0; i < 3; i++) {
+        assertProblem(507, "no-space", few.get(F + "/logs?follow=true"));
+      }
+    }
+  }
+
+  @Test
   void aStopEndsThoseWhoFollow() throws Exception {
     node.function("demo/echo", Limits.DEFAULT);
     try (RawHttp http = new RawHttp(node.port())) {
