@@ -484,6 +484,18 @@ class NodeApiIT {
   }
 
   @Test
+  void aCallWithMalformedChunksIsABadBody() throws Exception {
+    node.function("demo/echo", Limits.DEFAULT);
+    for (String broken : new String[] {"-1\r\n", "FFFFFFFFFFFFFFFFF\r\n", "zz\r\n", "5\r\nabcdeX\r\n0\r\n\r\n"}) {
+      try (RawHttp http = new RawHttp(node.port())) {
+        http.send("POST " + F + "/invoke HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + broken);
+        assertProblem(400, "bad-body", http.answer());
+        assertTrue(http.closed());
+      }
+    }
+  }
+
+  @Test
   void aStopEndsThoseWhoFollow() throws Exception {
     node.function("demo/echo", Limits.DEFAULT);
     try (RawHttp http = new RawHttp(node.port())) {
