@@ -11,6 +11,7 @@ import java.util.OptionalLong;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.eclipse.jetty.http.HttpException;
 import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.http.HttpHeaderValue;
 import org.eclipse.jetty.http.HttpVersion;
@@ -132,6 +133,10 @@ final class Body extends InputStream {
     for (Throwable t = failure; t != null; t = t.getCause()) {
       if (t instanceof TimeoutException) {
         throw new InstarException(ErrorCode.TOO_SLOW, "The body came too slowly: " + (t.getMessage() == null ? "nothing came in time" : t.getMessage()) + ".");
+      }
+      if (t instanceof HttpException) {
+        // The caller is still there and made a mistake, which is worth a sentence.
+        throw new InstarException(ErrorCode.BAD_BODY, "The body is malformed: a chunk's size must be a hexadecimal number that fits, and each chunk must end where it says.");
       }
     }
     return new CallerGone("the body was cut", failure);

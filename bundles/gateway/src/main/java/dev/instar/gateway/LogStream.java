@@ -46,6 +46,14 @@ final class LogStream implements AutoCloseable {
       followers.decrementAndGet();
       throw new InstarException(Problem.of(ErrorCode.NODE_BUSY, maxFollowers + " requests follow logs already. Try again later, or leave follow out.").retryAfter(Duration.ofSeconds(5)));
     }
+    try {
+      stream(exchange, logs, function, tail, since, ended);
+    } finally {
+      followers.decrementAndGet();
+    }
+  }
+
+  private void stream(HttpExchange exchange, FunctionLogs logs, FunctionName function, int tail, Instant since, BooleanSupplier ended) throws IOException, InterruptedException {
     BlockingQueue<Entry> queue = new ArrayBlockingQueue<>(QUEUED);
     // First follow, then read: nothing is missed between the two, and what both have is written once.
     AutoCloseable handle = logs.follow(function, entry -> put(queue, entry));
@@ -69,7 +77,6 @@ final class LogStream implements AutoCloseable {
       }
       out.finish();
     } finally {
-      followers.decrementAndGet();
       close(handle);
     }
   }

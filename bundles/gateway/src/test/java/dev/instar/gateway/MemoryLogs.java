@@ -1,10 +1,12 @@
 package dev.instar.gateway;
 
+import dev.instar.api.InstarException;
 import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.log.FunctionLogs;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
 
@@ -12,6 +14,12 @@ import java.util.function.Consumer;
 final class MemoryLogs implements FunctionLogs {
   private final List<Entry> entries = new CopyOnWriteArrayList<>();
   private final List<Consumer<Entry>> followers = new CopyOnWriteArrayList<>();
+  private volatile Optional<InstarException> refusal = Optional.empty();
+
+  /** Nobody can follow from now on. */
+  void refuse(InstarException e) {
+    refusal = Optional.of(e);
+  }
 
   void say(String text) {
     Entry entry = new Entry(Instant.now(), 1, "inv", text);
@@ -36,6 +44,9 @@ final class MemoryLogs implements FunctionLogs {
 
   @Override
   public AutoCloseable follow(FunctionName function, Consumer<Entry> consumer) {
+    if (refusal.isPresent()) {
+      throw refusal.get();
+    }
     followers.add(consumer);
     return () -> followers.remove(consumer);
   }

@@ -473,6 +473,29 @@ class NodeApiIT {
   }
 
   @Test
+  void aLogThatCannotBeFollowedTakesNoPlace() throws Exception {
+    try (Node few = new Node(new Settings(10, 1, 1000, 1, Duration.ofSeconds(1), Duration.ofSeconds(1)), dev.instar.listener.Settings.FREE_PORT)) {
+      few.function("demo/echo", Limits.DEFAULT);
+      few.logs.refuse(new InstarException(ErrorCode.NO_SPACE, "There is no room to follow."));
+      for (int i = 0; i < 3; i++) {
+        assertProblem(507, "no-space", few.get(F + "/logs?follow=true"));
+      }
+    }
+  }
+
+  @Test
+  void aCallWithMalformedChunksIsABadBody() throws Exception {
+    node.function("demo/echo", Limits.DEFAULT);
+    for (String broken : new String[] {"-1\r\n", "FFFFFFFFFFFFFFFFF\r\n", "zz\r\n", "5\r\nabcdeX\r\n0\r\n\r\n"}) {
+      try (RawHttp http = new RawHttp(node.port())) {
+        http.send("POST " + F + "/invoke HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + broken);
+        assertProblem(400, "bad-body", http.answer());
+        assertTrue(http.closed());
+      }
+    }
+  }
+
+  @Test
   void aStopEndsThoseWhoFollow() throws Exception {
     node.function("demo/echo", Limits.DEFAULT);
     try (RawHttp http = new RawHttp(node.port())) {

@@ -6,11 +6,13 @@ import dev.instar.api.Problem;
 import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.ServiceSlot;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
+import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.io.EndPoint;
 import org.eclipse.jetty.server.Handler;
 import org.eclipse.jetty.server.Request;
@@ -66,6 +68,11 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The path has a segment '.' or '..', or a ';'; give the path that is meant."));
         return true;
       }
+      if (hasCoding(request)) {
+        response.getHeaders().put(HttpHeader.CONNECTION, "close");
+        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The body has a transfer coding other than chunked, which is all that is undone here; send it without."));
+        return true;
+      }
       request.addIdleTimeoutListener(STAY);
       DataRate limit = rate;
       Request paced = limit.unlimited() ? request : new PacedRequest(request, limit);
@@ -84,6 +91,15 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       errors.answer(response, ending, 500, e);
     }
     return true;
+  }
+
+  /** Jetty undoes chunked and hands on whatever was under it as the body (RFC 9112, section 6.1). */
+  private static boolean hasCoding(Request request) {
+    if (!request.getHeaders().contains(HttpHeader.TRANSFER_ENCODING)) {
+      return false;
+    }
+    List<String> codings = request.getHeaders().getCSV(HttpHeader.TRANSFER_ENCODING, false);
+    return codings.size() != 1 || !"chunked".equalsIgnoreCase(codings.getFirst());
   }
 
   /** Jetty refuses dot segments that are encoded and resolves plain ones; parameters of segments ({@code ;x=y}) mean something to nobody here. */

@@ -218,6 +218,25 @@ class ListenerIT {
     assertEquals(0, seen.get());
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"Transfer-Encoding: gzip, chunked", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked", "Transfer-Encoding: deflate,chunked"})
+  void refusesTransferCodingsThatItDoesNotUndo(String header) throws Exception {
+    AtomicInteger asked = new AtomicInteger();
+    entries.bind((request, response, callback) -> {
+      asked.incrementAndGet();
+      return ECHO.handle(request, response, callback);
+    }, Map.of());
+    int port = open();
+    try (RawHttp http = new RawHttp(port)) {
+      Answer answer = http.send("POST / HTTP/1.1\r\nHost: localhost\r\n" + header + "\r\n\r\n2\r\nhi\r\n0\r\n\r\n").answer();
+      assertProblem(400, "bad-request", answer);
+      assertEquals("close", answer.headers().get("connection"));
+      assertTrue(http.closed());
+    }
+    assertEquals(0, asked.get());
+    assertEquals("hi", RawHttp.exchange(port, "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n").text());
+  }
+
   @Test
   void refusesHeadersOverTheLimit() throws Exception {
     entries.bind(ECHO, Map.of());
@@ -424,7 +443,11 @@ class ListenerIT {
 
   @Test
   void speaksHttp2ByUpgradeAndByPriorKnowledge() throws Exception {
-    entries.bind(ECHO, Map.of());
+    AtomicInteger asked = new AtomicInteger();
+    entries.bind((request, response, callback) -> {
+      asked.incrementAndGet();
+      return ECHO.handle(request, response, callback);
+    }, Map.of());
     int port = open();
     try (HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_2).build()) {
       byte[] large = new byte[300_000];
@@ -434,9 +457,15 @@ class ListenerIT {
       HttpResponse<byte[]> second = client.send(HttpRequest.newBuilder(first.uri()).POST(BodyPublishers.ofByteArray(large)).build(), BodyHandlers.ofByteArray());
       assertEquals(HttpClient.Version.HTTP_2, second.version());
       assertArrayEquals(large, second.body());
-      HttpResponse<String> ambiguous = client.send(HttpRequest.newBuilder(first.uri().resolve("/a%2fb")).build(), BodyHandlers.ofString());
-      assertEquals(400, ambiguous.statusCode());
-      assertEquals("application/problem+json", ambiguous.headers().firstValue("content-type").orElse(""));
+      try {
+        HttpResponse<String> ambiguous = client.send(HttpRequest.newBuilder(first.uri().resolve("/a%2fb")).build(), BodyHandlers.ofString());
+        assertEquals(400, ambiguous.statusCode());
+        assertEquals("application/problem+json", ambiguous.headers().firstValue("content-type").orElse(""));
+      } catch (IOException e) {
+        // Jetty resets the stream behind the answer to what it refuses itself; the JDK's client lets a reset win over an answer that it has not handed on yet.
+        assertTrue(String.valueOf(e.getMessage()).contains("RST_STREAM"), e::toString);
+      }
+      assertEquals(2, asked.get());
     }
     try (RawHttp http = new RawHttp(port)) {
       http.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").send(new byte[] {0, 0, 0, 4, 0, 0, 0, 0, 0});

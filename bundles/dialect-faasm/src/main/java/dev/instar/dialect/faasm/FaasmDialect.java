@@ -27,6 +27,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Stream;
 
 /**
  * The first generation of Faasm's HTTP API, all on one path:
@@ -50,6 +53,8 @@ public final class FaasmDialect implements HttpDialect {
   private final ServiceSlot<FunctionRegistry> functions;
   private final ServiceSlot<ImageStore> images;
   private final ServiceSlot<Invoker> invokers;
+  // Two uploads of one name at once must not both find it absent. Held only while the registry is asked, never while bytes come or go.
+  private final Lock[] uploads = Stream.generate(ReentrantLock::new).limit(64).toArray(Lock[]::new);
   private volatile long maxUploadBytes = 64L << 20;
   private volatile Duration serviceWait = Duration.ofSeconds(10);
   private volatile InvocationExchange invocations;
@@ -86,13 +91,19 @@ public final class FaasmDialect implements HttpDialect {
     }
     FunctionRegistry registry = functions.await(serviceWait);
     Image image = images.await(serviceWait).add(body.stream(), maxUploadBytes);
-    Optional<Function> present = registry.find(name);
-    if (present.isPresent() && runs(present.get().activeVersion(), image.digest())) {
-      answer(x, 200, present.get().activeVersion(), image.digest());
-      return;
+    Lock lock = uploads[Math.floorMod(name.hashCode(), uploads.length)];
+    FunctionVersion version;
+    boolean created;
+    lock.lockInterruptibly();
+    try {
+      Optional<Function> present = registry.find(name);
+      boolean same = present.isPresent() && runs(present.get().activeVersion(), image.digest());
+      version = same ? present.get().activeVersion() : registry.publish(name, spec(present, image), true);
+      created = !same && version.number() == 1;
+    } finally {
+      lock.unlock();
     }
-    FunctionVersion version = registry.publish(name, spec(present, image), true);
-    answer(x, version.number() == 1 ? 201 : 200, version, image.digest());
+    answer(x, created ? 201 : 200, version, image.digest());
   }
 
   private static boolean runs(FunctionVersion version, Digest digest) {

@@ -11,9 +11,11 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.function.FunctionName;
+import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.Limits;
 import dev.instar.api.function.Variant;
+import dev.instar.gateway.MemoryFunctions;
 import dev.instar.gateway.MemoryImages;
 import dev.instar.gateway.Node;
 import dev.instar.gateway.ScriptedInvoker;
@@ -22,6 +24,7 @@ import dev.instar.tck.http.RawHttp;
 import dev.instar.tck.http.RawHttp.Answer;
 import java.io.EOFException;
 import java.io.IOException;
+import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,6 +34,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -192,6 +197,37 @@ class FaasmDialectIT {
     }
     assertEquals(1, created);
     assertEquals(8, node.functions.find(ECHO).orElseThrow().versions().size());
+  }
+
+  @Test
+  void concurrentUploadsOfOneContentMakeOneVersion() throws Exception {
+    // Whoever finds the name absent waits a moment for another who does.
+    CountDownLatch found = new CountDownLatch(2);
+    MemoryFunctions functions = node.functions;
+    FunctionRegistry slow = (FunctionRegistry) Proxy.newProxyInstance(FunctionRegistry.class.getClassLoader(), new Class<?>[] {FunctionRegistry.class}, (proxy, method, arguments) -> {
+      Object result = method.invoke(functions, arguments);
+      if ("find".equals(method.getName())) {
+        found.countDown();
+        found.await(500, TimeUnit.MILLISECONDS);
+      }
+      return result;
+    });
+    node.services.functions().unbind(functions);
+    node.services.functions().bind(slow, Map.of());
+    List<CompletableFuture<Answer>> answers = new ArrayList<>();
+    for (int i = 0; i < 2; i++) {
+      CompletableFuture<Answer> answer = new CompletableFuture<>();
+      answers.add(answer);
+      Thread.ofVirtual().start(() -> {
+        try {
+          answer.complete(put("/f/simon/echo", MemoryImages.module(100)));
+        } catch (IOException e) {
+          answer.completeExceptionally(e);
+        }
+      });
+    }
+    assertEquals(401, answers.get(0).get().status() + answers.get(1).get().status());
+    assertEquals(1, functions.find(ECHO).orElseThrow().versions().size());
   }
 
   @Test
