@@ -109,11 +109,11 @@ final class Exchange implements HttpExchange {
     if (body.declared().isEmpty()) {
       return body.readAllBytes();
     }
-    // The declared length is within the limit, so a lie about it costs no more than the limit.
-    byte[] bytes = new byte[(int) body.declared().getAsLong()];
-    int n = ((InputStream) body).readNBytes(bytes, 0, bytes.length);
-    if (n < bytes.length) {
-      throw new CallerGone("the body ended after " + n + " of " + bytes.length + " bytes", null);
+    int declared = (int) body.declared().getAsLong();
+    // Grows as bytes come: what is declared and never sent takes no heap.
+    byte[] bytes = ((InputStream) body).readNBytes(declared);
+    if (bytes.length < declared) {
+      throw new CallerGone("the body ended after " + bytes.length + " of " + declared + " bytes", null);
     }
     return bytes;
   }
