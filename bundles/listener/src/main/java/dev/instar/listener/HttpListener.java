@@ -152,10 +152,12 @@ public final class HttpListener implements AutoCloseable {
     try {
       if (!InetAddress.getByName(bind).isLoopbackAddress()) {
         throw new InstarException(ErrorCode.FORBIDDEN, "The listener does not open on " + bind
-            + ": off loopback everything needs TLS and a credential, which this version cannot be given yet. Set bind of " + ListenerConfig.PID + " to 127.0.0.1.");
+            + ": off loopback everything needs TLS and a credential, which this version cannot be given yet. Use --bind 127.0.0.1, or set bind in " + ListenerConfig.PID
+            + ".cfg.json.");
       }
     } catch (UnknownHostException e) {
-      throw new InstarException(ErrorCode.BAD_REQUEST, "The listener cannot open on '" + bind + "': there is no such address. Set bind of " + ListenerConfig.PID + " to 127.0.0.1.");
+      throw new InstarException(ErrorCode.BAD_REQUEST, "The listener cannot open on '" + bind + "': there is no such address. Use --bind 127.0.0.1, or set bind in " + ListenerConfig.PID
+            + ".cfg.json.");
     }
   }
 
@@ -164,7 +166,8 @@ public final class HttpListener implements AutoCloseable {
     for (Throwable cause = e; cause != null; cause = cause.getCause()) {
       if (cause instanceof BindException) {
         return new InstarException(Problem.of(ErrorCode.CONFLICT, "The listener cannot open " + where + " (" + cause.getMessage()
-            + "). Stop what listens there, or set another port of " + ListenerConfig.PID + "."), e);
+            + "). Stop what listens there, or use another --port, or set port in " + ListenerConfig.PID
+            + ".cfg.json."), e);
       }
     }
     String why = e.getMessage() != null ? e.getMessage() : e.getClass().getSimpleName();

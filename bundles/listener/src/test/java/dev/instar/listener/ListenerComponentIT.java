@@ -131,5 +131,6 @@ class ListenerComponentIT {
     assertThrows(InstarException.class, () -> component.activate(config(Map.of("bind", "0.0.0.0"))));
     assertNull(System.getProperty(ListenerComponent.PORT));
     assertTrue(System.getProperty(ListenerComponent.PROBLEM).contains("off loopback"));
+    assertTrue(System.getProperty(ListenerComponent.PROBLEM).endsWith(" Use --bind 127.0.0.1, or set bind in dev.instar.listener.cfg.json."));
   }
 }

@@ -2,11 +2,14 @@ package dev.instar.operations;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.exc.StreamConstraintsException;
+import com.fasterxml.jackson.core.io.JsonEOFException;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -20,6 +23,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * A file {@code <pid>.cfg.json}, or {@code <factory pid>~<name>.cfg.json}: one JSON object, in which comments are allowed.
@@ -36,6 +41,9 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
   private static final ObjectMapper JSON = JsonMapper.builder(JsonFactory.builder()
           .enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
       .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS, DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS).build();
+
+  private static final Pattern SAID =
+      Pattern.compile("^(?:Duplicate [^']*'(?<key>[^']{0,80})|Unrecognized token '(?<word>[^']{0,80})|Unexpected character \\('(?<character>.)')");
 
   /** What is wrong with a file or an override, each a sentence that names it. */
   static final class Refused extends Exception {
@@ -91,7 +99,8 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
       Key key = schema.keys().get(id);
       if (key == null) {
         problems.add(file() + " has the key '" + id + "', which " + pid + " does not know"
-            + Schema.nearest(id, schema.keys().keySet()).map(n -> "; did you mean '" + n + "'?").orElse("; it has no keys."));
+            + Schema.nearest(id, schema.keys().keySet()).map(n -> "; did you mean '" + n + "'?")
+                .orElse(schema.keys().isEmpty() ? "; it has no keys." : "; its keys are " + String.join(", ", schema.keys().keySet()) + "."));
         continue;
       }
       if (values.get(key.id()) != null) {
@@ -162,13 +171,28 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
       return tree;
     } catch (JsonProcessingException e) {
       String where = e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr();
-      throw new Refused(List.of("The file " + file() + " is no valid JSON" + where + ": " + e.getOriginalMessage().lines().findFirst().orElse("")
-          + "."));
+      throw new Refused(List.of("The file " + file() + " is no valid JSON" + where + ": " + reason(e) + "."));
     } catch (NoSuchFileException e) {
       throw new Refused(List.of("The file " + file() + " has gone."));
     } catch (IOException e) {
       throw new Refused(List.of("The file " + file() + " could not be read: " + e.getMessage() + "."));
     }
+  }
+
+  /** The parser's messages name its own classes and sources; these do not. */
+  private static String reason(JsonProcessingException e) {
+    String said = e.getOriginalMessage();
+    Matcher matcher = SAID.matcher(said);
+    boolean known = matcher.find();
+    return switch (e) {
+      case JsonEOFException end -> "it ends before everything in it is closed; a }, a ] or a quote is missing";
+      case StreamConstraintsException bound -> "it is nested too deeply, or a name or value in it is too long";
+      case MismatchedInputException more -> "there is something after the } that closes it";
+      default -> !known ? "this is not how JSON is written"
+          : matcher.group("key") != null ? "the key '" + matcher.group("key") + "' is there twice"
+          : matcher.group("word") != null ? "the word '" + matcher.group("word") + "' is no value; texts need double quotes"
+          : "'" + matcher.group("character") + "' is not expected here; a comma, a colon or a quote may be missing before it, or one be too many";
+    };
   }
 
   /** Owner and mode of the file and its directory are the credential for changing the node. Where files have no modes this says no. */

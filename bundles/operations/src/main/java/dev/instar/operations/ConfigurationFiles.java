@@ -62,7 +62,10 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
   private final Map<Long, List<Schema>> schemas = new TreeMap<>();
   private final Map<String, ConfigurationFile> files = new TreeMap<>();
   private final Map<String, Refusal> refusals = new TreeMap<>();
+  private final Map<String, String> waiting = new TreeMap<>();
   private final Set<String> configured = new HashSet<>();
+  // Whose file has been in force, so that there is a configuration before a wrong one.
+  private final Set<String> accepted = new HashSet<>();
 
   /** Applies what is there. */
   @Activate
@@ -98,6 +101,11 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
     return List.copyOf(refusals.values());
   }
 
+  /** What no bundle takes yet, each a sentence that names the file. */
+  synchronized List<String> waiting() {
+    return List.copyOf(waiting.values());
+  }
+
   @Override
   public boolean canHandle(File file) {
     return ConfigurationFile.is(file.toPath());
@@ -120,8 +128,10 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
     String pid = ConfigurationFile.of(path.toPath()).fullPid();
     files.remove(pid);
     refusals.remove(pid);
+    waiting.remove(pid);
+    accepted.remove(pid);
     apply(pid);
-    LOG.info("{} is gone; its defaults hold", path.getName());
+    LOG.info(schema(pid).isPresent() ? "{} is gone; its defaults hold" : "{} is gone", path.getName());
   }
 
   /** A bundle's configuration is there before the bundle starts. */
@@ -202,6 +212,7 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
     Optional<Schema> schema = schema(named.pid());
     try {
       if (schema.isPresent()) {
+        waiting.remove(fullPid);
         check(named, schema.get(), Optional.ofNullable(file));
       } else if (file == null) {
         delete(named);
@@ -210,11 +221,12 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
         schemas.values().forEach(of -> of.forEach(s -> known.add(s.pid())));
         String problem = "The file " + file.file() + " waits for a bundle that takes it"
             + Schema.nearest(named.pid(), known).map(n -> "; if its name is misspelt, the nearest is " + n + ".").orElse(".");
-        refusals.put(fullPid, new Refusal(file.file(), List.of(problem)));
-        LOG.warn(problem);
+        if (!problem.equals(waiting.put(fullPid, problem))) {
+          LOG.warn(problem);
+        }
       } else {
         // A library's, which says nothing of its keys.
-        set(named, file.read());
+        set(named, file.read(), true);
         refusals.remove(fullPid);
       }
     } catch (ConfigurationFile.Refused e) {
@@ -238,6 +250,9 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
       return;
     }
     boolean fits = problems.isEmpty();
+    String consequence = fits ? "The rest is in force without it."
+        : accepted.contains(named.fullPid()) ? "Until that is mended the configuration before it holds."
+        : schema.factory() ? "Until that is mended it is not in force." : "Until that is mended the defaults hold.";
     boolean first = !configured.contains(named.fullPid());
     for (Key key : schema.keys().values()) {
       String property = "instar.override." + named.fullPid() + "/" + key.id();
@@ -254,22 +269,29 @@ public final class ConfigurationFiles implements ArtifactInstaller, SynchronousB
       // A library may take an empty configuration for something else than none.
       delete(named);
     } else if (fits || first && !schema.factory()) {
-      set(named, values);
+      set(named, values, fits && file.isPresent());
+    }
+    if (fits && file.isPresent()) {
+      accepted.add(named.fullPid());
     }
     if (problems.isEmpty()) {
       refusals.remove(named.fullPid());
     } else {
-      refuse(named, problems, first ? "Until that is mended the defaults hold." : "Until that is mended the configuration before it holds.");
+      refuse(named, problems, consequence);
     }
   }
 
   private void refuse(ConfigurationFile file, List<String> problems, String consequence) {
-    refusals.put(file.fullPid(), new Refusal(file.file(), problems));
-    problems.forEach(problem -> LOG.error("{} {}", problem, consequence));
+    Refusal refusal = new Refusal(file.file(), problems);
+    // File Install tells again of each file that was there at the start.
+    if (!refusal.equals(refusals.put(file.fullPid(), refusal))) {
+      problems.forEach(problem -> LOG.error("{} {}", problem, consequence));
+    }
   }
 
-  private void set(ConfigurationFile file, Dictionary<String, Object> values) throws IOException {
-    if (configuration(file).updateIfDifferent(values)) {
+  private void set(ConfigurationFile file, Dictionary<String, Object> values, boolean fits) throws IOException {
+    // Without its file, or with one that is refused, it is the defaults that are.
+    if (configuration(file).updateIfDifferent(values) && fits) {
       LOG.info("{} is in force", file.file());
     }
     configured.add(file.fullPid());

@@ -95,10 +95,11 @@ public final class Operations implements HttpDialect {
       body.put("status", "ready");
       body.put("version", version());
       body.put("refusedConfiguration", refused);
+      body.put("waitingConfiguration", waiting());
       answer(exchange, body);
     } else {
       exchange.respond(Problem.of(ErrorCode.NOT_READY, "This node can't serve yet: " + String.join("; ", missing) + ".",
-          Map.of("missing", missing, "version", version(), "refusedConfiguration", refused)).retryAfter(Duration.ofSeconds(1)));
+          Map.of("missing", missing, "version", version(), "refusedConfiguration", refused, "waitingConfiguration", waiting())).retryAfter(Duration.ofSeconds(1)));
     }
   }
 
@@ -110,6 +111,11 @@ public final class Operations implements HttpDialect {
   private List<String> refused() {
     ConfigurationFiles files = configuration;
     return files == null ? List.of() : files.refusals().stream().flatMap(r -> r.problems().stream()).toList();
+  }
+
+  private List<String> waiting() {
+    ConfigurationFiles files = configuration;
+    return files == null ? List.of() : files.waiting();
   }
 
   /** What a node needs to serve and has not got. */

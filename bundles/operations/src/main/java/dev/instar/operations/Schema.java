@@ -75,11 +75,11 @@ record Schema(String pid, boolean factory, Map<String, Key> keys) {
     return text == null || text.isEmpty() ? Optional.empty() : Optional.of(new BigDecimal(text));
   }
 
-  /** The candidate that is most like the name: the one with the fewest letters to change. */
+  /** The candidate that the name may be a slip of: the one with the fewest letters to change, at most three and at most half of the name's. */
   static Optional<String> nearest(String name, Iterable<String> candidates) {
     List<String> all = new ArrayList<>();
     candidates.forEach(all::add);
-    return all.stream().min(Comparator.comparingInt((String c) -> distance(name, c)).thenComparing(Comparator.naturalOrder()));
+    return all.stream().filter(c -> distance(name, c) <= Math.min(3, name.length() / 2)).min(Comparator.comparingInt((String c) -> distance(name, c)).thenComparing(Comparator.naturalOrder()));
   }
 
   /** Levenshtein's. */

@@ -86,15 +86,24 @@ class ConfigurationFileTest {
   }
 
   @Test
+  void listsTheKeysWhereNoneIsNear() throws Exception {
+    assertEquals(List.of("dev.instar.some.cfg.json has the key 'colour', which dev.instar.some does not know; its keys are size, mode, names."),
+        refused(some, "{\"colour\": 1}"));
+  }
+
+  @Test
   void tellsWhereTheJsonIsMalformed() throws Exception {
     String problem = refused(some, "{\n  \"size\": 4,\n  \"mode\" \"on\"\n}").getFirst();
     assertTrue(problem.startsWith("The file dev.instar.some.cfg.json is no valid JSON in line 3, column 1"), problem);
+    assertTrue(problem.endsWith(": '\"' is not expected here; a comma, a colon or a quote may be missing before it, or one be too many."), problem);
+    assertTrue(refused(some, "{\"size\": 4").getFirst().endsWith(": it ends before everything in it is closed; a }, a ] or a quote is missing."));
     assertTrue(refused(some, "{\"size\": 4").getFirst().contains("in line 1"));
-    assertTrue(refused(some, "{\"size\": 4} {}").getFirst().contains("no valid JSON"));
-    assertTrue(refused(some, "{\"size\": 4, \"size\": 5}").getFirst().contains("Duplicate"));
+    assertTrue(refused(some, "{\"size\": 4} {}").getFirst().endsWith(": there is something after the } that closes it."));
+    assertTrue(refused(some, "{\"size\": four}").getFirst().endsWith(": the word 'four' is no value; texts need double quotes."));
+    assertTrue(refused(some, "{\"size\": 4, \"size\": 5}").getFirst().endsWith(": the key 'size' is there twice."));
     assertTrue(refused(some, "").getFirst().contains("no JSON object"));
     assertTrue(refused(some, "[1]").getFirst().contains("no JSON object"));
-    assertTrue(refused(some, "[".repeat(100_000)).getFirst().contains("no valid JSON"));
+    assertTrue(refused(some, "[".repeat(100_000)).getFirst().endsWith("too deeply, or a name or value in it is too long."));
   }
 
   @Test

@@ -146,6 +146,9 @@ class OperationsIT {
       Files.delete(config.resolve(PID + ".cfg.json"));
       eventually(true, () -> value(framework, PID, "max-idle") == null);
       assertEquals(99, value(framework, PID, "queue"));
+      eventually("dev.instar.scheduler.cfg.json is gone; its defaults hold",
+          () -> framework.logged(Level.INFO).stream().filter(m -> m.startsWith(PID)).reduce((a, b) -> b).orElse(""));
+      assertEquals(2, framework.logged(Level.INFO).stream().filter((PID + ".cfg.json is in force")::equals).count());
     }
   }
 
@@ -161,6 +164,12 @@ class OperationsIT {
       assertEquals(99, value(framework, PID, "queue"));
       assertEquals(List.of("max-idle in dev.instar.scheduler.cfg.json is -1; give a whole number from 0 to 100000.",
           "The override instar.override.dev.instar.scheduler/drain-ms is \"soon\"; give a whole number from 0 to 3600000."), refused(framework));
+      // An edit that File Install tells of after the files of the start, so those have been told again by now.
+      write(PID, "{\"max-idle\": -2}");
+      eventually(true, () -> refused(framework).getFirst().contains("is -2"));
+      List<String> said = framework.logged(Level.ERROR).stream().filter(m -> m.startsWith("max-idle")).toList();
+      assertEquals(List.of("max-idle in dev.instar.scheduler.cfg.json is -1; give a whole number from 0 to 100000. Until that is mended the defaults hold.",
+          "max-idle in dev.instar.scheduler.cfg.json is -2; give a whole number from 0 to 100000. Until that is mended the defaults hold."), said);
     }
   }
 
@@ -195,12 +204,14 @@ class OperationsIT {
       framework.install(Framework.jar("dev.instar.scheduler"));
       framework.startOperations();
       assertNull(configuration(framework, "dev.instar.some"));
-      assertTrue(refused(framework).stream().anyMatch(p -> p.contains("dev.instar.some.cfg.json waits for a bundle")), () -> "none");
+      assertEquals(List.of("The file dev.instar.many~a.cfg.json waits for a bundle that takes it.",
+          "The file dev.instar.some.cfg.json waits for a bundle that takes it."), waiting(framework));
+      assertEquals(List.of(), refused(framework));
       assertEquals(5L, value(framework, "org.example.library", "level"));
       framework.install("some", SchemaTest.XML);
       assertEquals(2, value(framework, "dev.instar.some", "size"));
       assertEquals(3, value(framework, "dev.instar.many~a", "size"));
-      assertEquals(List.of(), refused(framework));
+      assertEquals(List.of(), waiting(framework));
       write("dev.instar.many~b", "{\"size\": 4}");
       eventually(4, () -> value(framework, "dev.instar.many~b", "size"));
       // Seen by File Install by now, as the one before it.
@@ -279,6 +290,10 @@ class OperationsIT {
 
   private static List<String> refused(Framework framework) throws Exception {
     return texts(get(framework, "/readyz", 503).get("refusedConfiguration"));
+  }
+
+  private static List<String> waiting(Framework framework) throws Exception {
+    return texts(get(framework, "/readyz", 503).get("waitingConfiguration"));
   }
 
   private static JsonNode get(Framework framework, String path, int status) throws Exception {

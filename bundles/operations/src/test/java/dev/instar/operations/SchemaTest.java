@@ -67,5 +67,7 @@ class SchemaTest {
     assertEquals(Optional.of("max-idle"), Schema.nearest("MaxIdle", keys));
     assertEquals(Optional.of("queue"), Schema.nearest("queu", keys));
     assertEquals(Optional.empty(), Schema.nearest("queu", List.of()));
+    assertEquals(Optional.empty(), Schema.nearest("colour", keys));
+    assertEquals(Optional.empty(), Schema.nearest("id", List.of("on")));
   }
 }
