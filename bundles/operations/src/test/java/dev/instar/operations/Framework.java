@@ -30,7 +30,8 @@ import org.slf4j.LoggerFactory;
 final class Framework implements AutoCloseable {
   private static final List<String> SHARED = List.of("org.slf4j;version=2.0.17", "org.slf4j.event;version=2.0.17", "org.slf4j.spi;version=2.0.17",
       "org.osgi.service.cm;version=1.6.1", "org.osgi.service.log;version=1.5.0", "com.fasterxml.jackson.core;version=2.22.4",
-      "com.fasterxml.jackson.core.exc;version=2.22.4", "com.fasterxml.jackson.core.json;version=2.22.4", "com.fasterxml.jackson.databind;version=2.22.4",
+      "com.fasterxml.jackson.core.exc;version=2.22.4", "com.fasterxml.jackson.core.io;version=2.22.4",
+      "com.fasterxml.jackson.databind.exc;version=2.22.4", "com.fasterxml.jackson.core.json;version=2.22.4", "com.fasterxml.jackson.databind;version=2.22.4",
       "com.fasterxml.jackson.databind.json;version=2.22.4",
       "com.fasterxml.jackson.databind.cfg;version=2.22.4", "com.fasterxml.jackson.databind.node;version=2.22.4", "dev.instar.api;version=0.1.0",
       "dev.instar.api.function;version=0.1.0", "dev.instar.api.http;version=0.1.0", "dev.instar.api.image;version=0.1.0",
