@@ -1,6 +1,7 @@
 package dev.instar.scheduler;
 
 import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -47,7 +48,7 @@ import java.util.concurrent.locks.ReentrantLock;
  * </ol>
  *
  * <h2>Lock order</h2>
- * desk → one pool → nothing; desk → waiting room. Never two pools at once, never a foreign call under any.
+ * desk → one pool → in-process permits and threads; desk → waiting room. Never two pools at once, never a foreign call under any.
  */
 final class Desk {
   /** No call waits for capacity. */
@@ -125,12 +126,21 @@ final class Desk {
     if (warm != null) {
       return warm;
     }
-    Waiter waiter;
+    OfThread waiter = new OfThread(visit.cold());
+    return join(pool, waiter, visit) ? await(pool, waiter, visit) : null;
+  }
+
+  /**
+   * Puts a call in the pool's line and serves who can be served, which may be this one.
+   *
+   * @return false when the pool was retired meanwhile; the visit is then routed anew
+   * @throws InstarException FUNCTION_BUSY, NODE_BUSY
+   */
+  boolean join(Pool pool, Waiter waiter, Visit visit) {
     lock.lock();
     try {
-      waiter = pool.enqueue(++arrivals, visit.cold());
-      if (waiter == null) {
-        return null;
+      if (!pool.enqueue(++arrivals, waiter)) {
+        return false;
       }
       hungry.add(pool);
       dispatch();
@@ -144,10 +154,29 @@ final class Desk {
           }
         }
       }
+      return true;
     } finally {
       lock.unlock();
     }
-    return await(pool, waiter, visit);
+  }
+
+  /** Wakes the thread that waits for it. */
+  private static final class OfThread extends Waiter {
+    private final Thread thread = Thread.currentThread();
+
+    OfThread(boolean cold) {
+      super(cold);
+    }
+
+    @Override
+    void granted() {
+      LockSupport.unpark(thread);
+    }
+
+    @Override
+    void turnedAway() {
+      LockSupport.unpark(thread);
+    }
   }
 
   private Slot await(Pool pool, Waiter waiter, Visit visit) throws InterruptedException {
@@ -162,7 +191,7 @@ final class Desk {
           if (interrupted) {
             throw new InterruptedException();
           }
-          throw tooLong(pool, visit, until);
+          throw Refusal.thrown(tooLong(pool, visit, until));
         }
         break;
       }
@@ -179,7 +208,8 @@ final class Desk {
     return slot;
   }
 
-  private boolean cancel(Pool pool, Waiter waiter) {
+  /** Takes a call out of the line; false when it was served or turned away before. */
+  boolean cancel(Pool pool, Waiter waiter) {
     lock.lock();
     try {
       boolean mine = pool.withdraw(waiter);
@@ -191,12 +221,12 @@ final class Desk {
     }
   }
 
-  private InstarException tooLong(Pool pool, Visit visit, long until) {
+  /** What a call is told that has waited for a sandbox until this moment. */
+  Problem tooLong(Pool pool, Visit visit, long until) {
     if (until >= visit.deadline()) {
-      return visit.timedOut();
+      return visit.timedOut().problem();
     }
-    return Refusal.thrown(pool.full() ? Refusal.functionBusy(visit.version(), settings.queueWait())
-        : Refusal.nodeBusy(visit.version(), settings.queueWait()));
+    return pool.full() ? Refusal.functionBusy(visit.version(), settings.queueWait()) : Refusal.nodeBusy(visit.version(), settings.queueWait());
   }
 
   /** Serves who can be served. */

@@ -3,6 +3,7 @@ package dev.instar.scheduler;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.invocation.CallInput;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Objects;
@@ -11,13 +12,16 @@ import java.util.Objects;
 final class LimitedInput extends InputStream {
   private final InputStream in;
   private final long limit;
+  /** How long the caller says that it is. */
+  private final long whole;
   private final Parking parking;
   private long left;
   private volatile Problem failure;
   private volatile boolean detached;
 
-  LimitedInput(InputStream in, long limit, Parking parking) {
-    this.in = in;
+  LimitedInput(CallInput input, long limit, Parking parking) {
+    in = input.stream();
+    whole = input.length().orElse(Long.MAX_VALUE);
     this.limit = limit;
     this.left = limit;
     this.parking = parking;
@@ -70,7 +74,8 @@ final class LimitedInput extends InputStream {
   }
 
   private int waitAndRead(byte[] bytes, int offset, int length) throws IOException {
-    if (in.available() > 0) {
+    // At the end of a body of known length nothing is waited for either.
+    if (in.available() > 0 || limit - left >= whole) {
       return in.read(bytes, offset, length);
     }
     parking.park();

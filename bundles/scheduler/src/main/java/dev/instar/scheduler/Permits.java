@@ -1,8 +1,10 @@
 package dev.instar.scheduler;
 
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.locks.LockSupport;
 
@@ -14,17 +16,44 @@ import java.util.concurrent.locks.LockSupport;
  * users take turns, and the calls of one user go in the order in which they came.
  *
  * <p>Invariant: nobody waits who may have a permit now. So {@link #tryTake} need not look at other users' waiting calls.
- * The lock is held for a few map operations; to find the next user it passes over at most 2 · size users, as only those who hold a permit are passed.
+ * The lock is a leaf and held for a few map operations; to find the next user it passes over at most 2 · size users, as only those who hold a permit
+ * are passed.
  */
 final class Permits {
-  private static final class Waiter {
+  /** What waits for a permit. */
+  abstract static class Claim {
+    private final String user;
+
+    Claim(String user) {
+      this.user = user;
+    }
+
+    String user() {
+      return user;
+    }
+
+    /** It has one, which it must give back. Called without the lock, once, unless it was withdrawn. */
+    abstract void granted();
+  }
+
+  private static final class OfThread extends Claim {
     private final Thread thread = Thread.currentThread();
     private volatile boolean granted;
+
+    OfThread(String user) {
+      super(user);
+    }
+
+    @Override
+    void granted() {
+      granted = true;
+      LockSupport.unpark(thread);
+    }
   }
 
   private final Map<String, Integer> held = new HashMap<>();
   /** By user, in the order of their next turns. */
-  private final LinkedHashMap<String, ArrayDeque<Waiter>> waiting = new LinkedHashMap<>();
+  private final LinkedHashMap<String, ArrayDeque<Claim>> waiting = new LinkedHashMap<>();
   private int size;
   private int taken;
 
@@ -32,9 +61,13 @@ final class Permits {
     this.size = size;
   }
 
-  synchronized void resize(int changed) {
-    size = changed;
-    grant();
+  void resize(int changed) {
+    List<Claim> granted;
+    synchronized (this) {
+      size = changed;
+      granted = grant();
+    }
+    granted.forEach(Claim::granted);
   }
 
   /** Common permits that are free; less than none while reserved ones are taken. */
@@ -51,18 +84,35 @@ final class Permits {
     return true;
   }
 
+  /** Gives the claim a permit now, or puts it in its user's line. */
+  void claim(Claim claim) {
+    synchronized (this) {
+      if (!tryTake(claim.user())) {
+        waiting.computeIfAbsent(claim.user(), u -> new ArrayDeque<>()).add(claim);
+        return;
+      }
+    }
+    claim.granted();
+  }
+
+  /** Takes a claim out of the line; false when it has its permit, or is about to. */
+  synchronized boolean withdraw(Claim claim) {
+    ArrayDeque<Claim> own = waiting.get(claim.user());
+    if (own == null || !own.remove(claim)) {
+      return false;
+    }
+    if (own.isEmpty()) {
+      waiting.remove(claim.user());
+    }
+    return true;
+  }
+
   /** Waits for a permit until the deadline ({@link Clock}). */
   boolean take(String user, long deadline) throws InterruptedException {
-    Waiter waiter;
-    synchronized (this) {
-      if (tryTake(user)) {
-        return true;
-      }
-      waiter = new Waiter();
-      waiting.computeIfAbsent(user, u -> new ArrayDeque<>()).add(waiter);
-    }
+    OfThread claim = new OfThread(user);
+    claim(claim);
     boolean interrupted = false;
-    while (!waiter.granted && !interrupted) {
+    while (!claim.granted && !interrupted) {
       long left = deadline - Clock.now();
       if (left <= 0) {
         break;
@@ -70,28 +120,26 @@ final class Permits {
       LockSupport.parkNanos(this, left);
       interrupted = Thread.interrupted();
     }
-    synchronized (this) {
-      if (!waiter.granted) {
-        ArrayDeque<Waiter> own = waiting.get(user);
-        own.remove(waiter);
-        if (own.isEmpty()) {
-          waiting.remove(user);
-        }
-      } else if (interrupted) {
+    boolean granted = claim.granted || !withdraw(claim);
+    if (interrupted) {
+      if (granted) {
         give(user);
       }
-    }
-    if (interrupted) {
       throw new InterruptedException();
     }
-    return waiter.granted;
+    return granted;
   }
 
   /** Gives a permit of the user's back. */
-  synchronized void give(String user) {
+  void give(String user) {
+    release(user).forEach(Claim::granted);
+  }
+
+  /** Gives a permit of the user's back and returns who has it, or others, now; the caller tells them. */
+  synchronized List<Claim> release(String user) {
     taken--;
     held.computeIfPresent(user, (u, count) -> count == 1 ? null : count - 1);
-    grant();
+    return grant();
   }
 
   private boolean may(String user) {
@@ -103,7 +151,8 @@ final class Permits {
     held.merge(user, 1, Integer::sum);
   }
 
-  private void grant() {
+  private List<Claim> grant() {
+    List<Claim> granted = List.of();
     while (taken < 2 * size) {
       String next = null;
       for (String user : waiting.keySet()) {
@@ -113,16 +162,19 @@ final class Permits {
         }
       }
       if (next == null) {
-        return;
+        break;
       }
-      ArrayDeque<Waiter> own = waiting.remove(next);
-      Waiter waiter = own.poll();
+      ArrayDeque<Claim> own = waiting.remove(next);
+      Claim claim = own.poll();
       if (!own.isEmpty()) {
         waiting.put(next, own);
       }
       hold(next);
-      waiter.granted = true;
-      LockSupport.unpark(waiter.thread);
+      if (granted.isEmpty()) {
+        granted = new ArrayList<>(2);
+      }
+      granted.add(claim);
     }
+    return granted;
   }
 }

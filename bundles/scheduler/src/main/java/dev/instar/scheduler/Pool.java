@@ -152,16 +152,16 @@ final class Pool {
   /** What the first waiting call needs. */
   enum Need { SERVED, WAITS, STARTS, REPLACES }
 
-  /** Puts a call in the line; null when the pool is retired. */
-  Waiter enqueue(long seq, boolean cold) {
+  /** Puts a call in the line; false when the pool is retired. */
+  boolean enqueue(long seq, Waiter waiter) {
     lock.lock();
     try {
       if (retired) {
-        return null;
+        return false;
       }
-      Waiter waiter = new Waiter(seq, cold);
+      waiter.place(seq);
       waiters.put(seq, waiter);
-      return waiter;
+      return true;
     } finally {
       lock.unlock();
     }
@@ -171,7 +171,7 @@ final class Pool {
   boolean withdraw(Waiter waiter) {
     lock.lock();
     try {
-      return waiters.remove(waiter.seq()) != null;
+      return waiters.remove(waiter.seq(), waiter);
     } finally {
       lock.unlock();
     }

@@ -46,6 +46,10 @@ final class Refusal {
         .retryAfter(SOON);
   }
 
+  static Problem noThread(FunctionVersion version) {
+    return Problem.of(ErrorCode.NODE_BUSY, "This node could start no thread for " + version.label() + ". Try again later.").retryAfter(SOON);
+  }
+
   static Problem timedOut(FunctionVersion version, Duration limit) {
     return Problem.of(ErrorCode.TIMED_OUT, "The call of " + version.label() + " took longer than its time-out of " + shown(limit) + " and was ended.",
         Map.of("limitMillis", limit.toMillis()));

@@ -13,77 +13,69 @@ import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Resettable;
 import dev.instar.api.sandbox.StartContext;
-import java.io.IOException;
-import java.io.InterruptedIOException;
 import java.time.Instant;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicReference;
-import java.util.concurrent.locks.LockSupport;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * One call in one slot: start if it is empty, call, tell the caller, reset, give the slot back.
  *
- * <p>It owns the slot from its construction on: {@link #settle} is the only place where the slot leaves it, called once on each way
- * through {@link #here} and {@link #inside}; before either, {@link #on} gives an unused slot back. The permit of an in-process thread is
- * owned by {@link #on} until the thread has the work and by {@link #inside} from then on, whose finally gives it back. The watch is armed
+ * <p>It owns the slot from {@link #in} on: {@link #settle} is the only place where the slot leaves it, called once. The watch is armed
  * and disarmed in {@link #perform}. What was killed, or may have been (a watch that had fired), is closed and never used again, so a
  * kill can't hit the next call.
  *
- * <p>A remote sandbox runs on the caller's thread, and its reset on a virtual thread of its own. An in-process one runs on a platform thread
- * while the caller waits; the reset follows there, after the caller has its outcome.
+ * <p>A remote sandbox runs {@link #here}, on the caller's thread, and its reset on a virtual thread of its own. For an in-process one see
+ * {@link InProcessCall}.
  */
-final class Run implements Parking {
+final class Run {
   private static final Logger LOG = LoggerFactory.getLogger(Run.class);
   private static final long RESET_NANOS = TimeUnit.SECONDS.toNanos(5);
-  /** By contract a killed call ends within a second. Who runs in-process and does not is left behind after this, so that its caller isn't. */
-  private static final long GRACE_NANOS = TimeUnit.SECONDS.toNanos(3);
-  private static final long PERMIT_SLICE_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
 
   private final Visit visit;
   private final FunctionVersion version;
   private final Invocation invocation;
-  private final Slot slot;
-  private final boolean cold;
   private final Watchdog watchdog;
   private final FunctionLogs logs;
-  private final InProcessThreads threads;
+  private final Runnable overdue;
   private final LimitedInput input;
   private final LimitedOutput output;
-
-  private final AtomicReference<Outcome> outcome = new AtomicReference<>();
-  private volatile Thread caller;
-  private volatile boolean settled;
-  private volatile Watchdog.Watch grace;
+  private Slot slot;
   /** Whether the sandbox came out of the call in a state from which it may be reset and used again. */
   private boolean fit;
   private boolean interrupted;
-  private long ready;
 
-  // Of the in-process thread alone.
-  private boolean permit;
-  private boolean waiting;
-
-  /** @param logs null when there is no log service */
-  Run(Visit visit, Invocation invocation, Slot slot, Watchdog watchdog, FunctionLogs logs, InProcessThreads threads) {
+  /**
+   * @param logs null when there is no log service
+   * @param parking told when the call waits for its caller
+   * @param overdue what to do at the deadline
+   */
+  Run(Visit visit, Invocation invocation, Watchdog watchdog, FunctionLogs logs, Parking parking, Runnable overdue) {
     this.visit = visit;
     this.version = visit.version();
     this.invocation = invocation;
-    this.slot = slot;
-    this.cold = slot.empty();
     this.watchdog = watchdog;
     this.logs = logs;
-    this.threads = threads;
+    this.overdue = overdue;
     Limits limits = version.spec().limits();
-    Parking parking = slot.pool().generation().inProcess() ? this : Parking.NONE;
-    input = new LimitedInput(invocation.input().stream(), limits.inputBytes(), parking);
+    input = new LimitedInput(invocation.input(), limits.inputBytes(), parking);
     output = new LimitedOutput(invocation.output(), limits.outputBytes(), parking);
+  }
+
+  /** A call of a remote sandbox. */
+  static Run remote(Visit visit, Invocation invocation, Slot slot, Watchdog watchdog, FunctionLogs logs) {
+    Run run = new Run(visit, invocation, watchdog, logs, Parking.NONE, () -> slot.kill(Slot.Cause.DEADLINE));
+    run.in(slot);
+    return run;
+  }
+
+  /** Takes the slot over. */
+  void in(Slot given) {
+    slot = given;
   }
 
   /** Runs it on this thread. */
   Outcome here() throws InterruptedException {
-    ready = Clock.now();
     Outcome result = null;
     try {
       result = perform();
@@ -110,121 +102,17 @@ final class Run implements Parking {
     return result;
   }
 
-  /** Runs it on an in-process thread and waits for the outcome. */
-  Outcome on(Settings settings) throws InterruptedException {
-    boolean handed = false;
-    try {
-      enter(settings);
-      visit.stand();
-      ready = Clock.now();
-      caller = Thread.currentThread();
-      permit = true;
-      try {
-        threads.execute(this::inside);
-        handed = true;
-      } finally {
-        if (!handed) {
-          threads.leave(user());
-        }
-      }
-    } finally {
-      if (!handed) {
-        slot.pool().giveBack(slot);
-      }
-    }
-    return await();
-  }
-
-  private String user() {
-    return version.name().user();
-  }
-
-  /** Takes a permit. @throws InstarException FUNCTION_BUSY, NODE_BUSY, TIMED_OUT */
-  private void enter(Settings settings) throws InterruptedException {
-    if (threads.tryEnter(user())) {
-      return;
-    }
-    visit.sit();
-    long until = Math.min(visit.deadline(), Clock.in(settings.queueWait()));
-    if (!threads.enter(user(), until)) {
-      throw until >= visit.deadline() ? visit.timedOut() : Refusal.thrown(Refusal.nodeBusy(version, settings.queueWait()));
-    }
-  }
-
-  private void inside() {
-    try {
-      try {
-        tell(perform());
-      } finally {
-        settle();
-      }
-    } finally {
-      // Told in any case: a caller must not wait for a thread that has died.
-      tell(new Outcome.Failed(Refusal.internal("The call of " + version.label(), invocation.id())));
-      settled = true;
-      LockSupport.unpark(caller);
-      if (grace != null) {
-        grace.disarm();
-      }
-      if (permit) {
-        threads.leave(user());
-      } else {
-        threads.unparked();
-      }
-    }
-  }
-
-  private void tell(Outcome result) {
-    if (outcome.compareAndSet(null, result)) {
-      LockSupport.unpark(caller);
-    }
-  }
-
-  private Outcome await() throws InterruptedException {
-    while (outcome.get() == null) {
-      LockSupport.park(this);
-      if (Thread.interrupted()) {
-        slot.kill(Slot.Cause.INTERRUPTED);
-        awaitSettled();
-        throw new InterruptedException();
-      }
-    }
-    return outcome.get();
-  }
-
-  private void awaitSettled() {
-    long end = Clock.now() + GRACE_NANOS;
-    for (long left = GRACE_NANOS; !settled && left > 0; left = end - Clock.now()) {
-      LockSupport.parkNanos(this, left);
-      // A second interrupt says nothing new, but would keep the thread from parking.
-      Thread.interrupted();
-    }
-    if (!settled) {
-      leaveBehind();
-    }
-  }
-
-  private void overdue() {
-    slot.kill(Slot.Cause.DEADLINE);
-    if (caller != null) {
-      grace = watchdog.arm(Clock.now() + GRACE_NANOS, () -> {
-        if (outcome.get() == null) {
-          leaveBehind();
-          tell(new Outcome.Failed(visit.timedOut().problem()));
-        }
-      });
-    }
-  }
-
-  private void leaveBehind() {
+  /** From any thread: what still runs of it reads and writes nothing more. */
+  void abandon() {
     input.detach();
     output.detach();
-    LOG.error("A call of {} in sandbox {} does not end after its kill; it keeps its thread until it does", version.label(), slot.id());
   }
 
   /** Start and call. What fails is an outcome; {@code interrupted} tells that the caller's thread was. */
-  private Outcome perform() {
-    Watchdog.Watch watch = watchdog.arm(visit.deadline(), this::overdue);
+  Outcome perform() {
+    long ready = Clock.now();
+    boolean cold = slot.empty();
+    Watchdog.Watch watch = watchdog.arm(visit.deadline(), overdue);
     FunctionLogs.Sink sink = null;
     try {
       sink = open();
@@ -255,8 +143,7 @@ final class Run implements Parking {
       return failed(e);
     } finally {
       fit &= watch.disarm();
-      input.detach();
-      output.detach();
+      abandon();
       slot.pool().generation().served();
       close(sink);
     }
@@ -290,7 +177,7 @@ final class Run implements Parking {
   }
 
   /** The slot's way out of this call: back to its pool when its sandbox is as it was when it started, or else closed. */
-  private void settle() {
+  void settle() {
     boolean clean = false;
     try {
       clean = fit && slot.killed() == null && slot.sandbox().reusable() && reset();
@@ -340,38 +227,6 @@ final class Run implements Parking {
       }
     } catch (RuntimeException e) {
       LOG.error("The log of {} could not be closed", version.label(), e);
-    }
-  }
-
-  @Override
-  public void park() {
-    if (permit && threads.park(user())) {
-      permit = false;
-      waiting = true;
-      slot.pool().park();
-    }
-  }
-
-  @Override
-  public void unpark() throws IOException {
-    if (waiting) {
-      waiting = false;
-      slot.pool().unpark();
-      while (!permit && slot.killed() == null) {
-        try {
-          // In slices, because a kill does not wake who waits here.
-          permit = threads.enter(user(), Clock.now() + PERMIT_SLICE_NANOS);
-        } catch (InterruptedException e) {
-          Thread.currentThread().interrupt();
-          throw new InterruptedIOException();
-        }
-      }
-      if (permit) {
-        threads.unparked();
-      }
-    }
-    if (!permit) {
-      throw new IOException("The call was killed.");
     }
   }
 }

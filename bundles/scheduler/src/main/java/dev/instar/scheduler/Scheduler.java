@@ -38,7 +38,7 @@ import org.slf4j.LoggerFactory;
  * Brings calls to sandboxes.
  *
  * <pre>
- *   invoke ─▶ version ─▶ {@link Backends} route ─▶ {@link Generation} ─▶ {@link Pool} ─▶ {@link Desk} slot ─▶ {@link Run}
+ *   invoke ─▶ version ─▶ {@link Backends} route ─▶ {@link Generation} ─▶ {@link Pool} ─▶ {@link Desk} slot ─▶ {@link Run}, or {@link InProcessCall}
  *                              │ none: wait                │ not prepared:   │ none: wait in line
  *                              ▼                           ▼ {@link Preparation}        ▼
  *                                      {@link WaitingRoom} bounds how many wait
@@ -48,7 +48,7 @@ import org.slf4j.LoggerFactory;
  * more. A call that has its slot is in flight: it goes on to its end where it is.
  *
  * <p>The warm path takes the lock of its pool twice, for a deque operation each, and none other of ours; it makes no look-up of services.
- * Locks, invariants and their order are told at {@link Desk}; who closes what, at {@link Slot} and {@link Run}.
+ * Locks, invariants and their order are told at {@link Desk}; who closes what, at {@link Slot}, {@link Run} and {@link InProcessCall}.
  */
 @Component(immediate = true, configurationPid = Config.PID, service = {Invoker.class, Preparer.class, BackendDirectory.class, FunctionListener.class})
 @Designate(ocd = Config.class)
@@ -191,33 +191,23 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     if (pool.prepared() == null) {
       return null;
     }
+    if (route.generation().inProcess()) {
+      return new InProcessCall(desk, pool, visit, invocation, watchdog, logs, threads).make();
+    }
     Slot slot = desk.acquire(pool, visit);
     if (slot == null) {
       return null;
     }
-    if (!slot.empty() && !alive(slot)) {
+    if (!slot.empty() && !slot.alive()) {
       slot.close();
       return null;
     }
-    Run run = new Run(visit, invocation, slot, watchdog, logs, threads);
-    if (route.generation().inProcess()) {
-      return run.on(desk.settings());
-    }
-    visit.stand();
-    return run.here();
+    visit.begin();
+    return Run.remote(visit, invocation, slot, watchdog, logs).here();
   }
 
   private static InstarException notFound(Invocation invocation) {
     return new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function " + invocation.function() + " on this node.");
-  }
-
-  /** What was idle may have died (its process was killed by the kernel). */
-  private static boolean alive(Slot slot) {
-    try {
-      return slot.sandbox().reusable();
-    } catch (RuntimeException e) {
-      return false;
-    }
   }
 
   /** Waits for the pool's preparation. Afterwards it is prepared, or retired. */

@@ -61,6 +61,15 @@ final class Slot {
     return sandbox == null;
   }
 
+  /** Whether its sandbox is of use: what was idle may have died (its process was killed by the kernel). */
+  boolean alive() {
+    try {
+      return sandbox.reusable();
+    } catch (RuntimeException e) {
+      return false;
+    }
+  }
+
   /** Why it was killed; null when it was not. */
   Cause killed() {
     return killed;

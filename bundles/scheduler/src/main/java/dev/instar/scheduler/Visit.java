@@ -8,7 +8,7 @@ import java.util.Optional;
 
 /**
  * One call on its way to a sandbox: whose it is, since when, until when, and its chair in the {@link WaitingRoom} if it had to take one.
- * Used by the calling thread alone. Closed on every way out of the scheduler, which gives the chair back.
+ * Used by the calling thread alone, but for {@link #begin}. Closed on every way out of the scheduler, which gives the chair back.
  */
 final class Visit implements AutoCloseable {
   private final WaitingRoom room;
@@ -20,6 +20,7 @@ final class Visit implements AutoCloseable {
   private Duration limit;
   private long deadline;
   private boolean seated;
+  private boolean begun;
   private long preparing;
 
   Visit(WaitingRoom room, Invocation invocation, Duration longest) {
@@ -30,7 +31,8 @@ final class Visit implements AutoCloseable {
   }
 
   /** For whom it is; a call that is routed anew may be for another version than before. */
-  void to(FunctionVersion version) {
+  synchronized void to(FunctionVersion version) {
+    begun = false;
     if (seated && !version.uid().equals(this.version.uid())) {
       stand();
     }
@@ -61,16 +63,21 @@ final class Visit implements AutoCloseable {
     return cold;
   }
 
-  /** Takes a chair, once. @throws InstarException FUNCTION_BUSY, NODE_BUSY */
-  void sit() {
-    if (!seated) {
+  /** Takes a chair, once, unless it runs already. @throws InstarException FUNCTION_BUSY, NODE_BUSY */
+  synchronized void sit() {
+    if (!seated && !begun) {
       room.enter(version);
       seated = true;
     }
   }
 
-  /** Gives the chair back: the call waits no longer. */
-  void stand() {
+  /** It runs from now on, and waits no longer. From the thread that runs it. */
+  synchronized void begin() {
+    begun = true;
+    stand();
+  }
+
+  private synchronized void stand() {
     if (seated) {
       seated = false;
       room.leave(version);

@@ -1,19 +1,20 @@
 package dev.instar.scheduler;
 
-import java.util.concurrent.locks.LockSupport;
-
-/** A call that waits for a sandbox of its pool. Everything that changes it does so under the pool's lock; the waiting thread reads. */
-final class Waiter {
-  private final long seq;
+/** A call that waits for a sandbox of its pool. Everything that changes it does so under the pool's lock; others read. */
+abstract class Waiter {
   private final boolean cold;
-  private final Thread thread = Thread.currentThread();
+  private long seq;
   private volatile Slot slot;
   private volatile boolean over;
 
-  /** @param seq smaller for who has waited longer, over the whole node */
-  Waiter(long seq, boolean cold) {
-    this.seq = seq;
+  /** @param cold whether only a sandbox that has served nobody will do */
+  Waiter(boolean cold) {
     this.cold = cold;
+  }
+
+  /** Its place in the line: smaller for who has waited longer, over the whole node. */
+  void place(long seq) {
+    this.seq = seq;
   }
 
   long seq() {
@@ -36,12 +37,18 @@ final class Waiter {
   void grant(Slot slot) {
     this.slot = slot;
     over = true;
-    LockSupport.unpark(thread);
+    granted();
   }
 
   /** Sends it back to be routed anew. */
   void turnAway() {
     over = true;
-    LockSupport.unpark(thread);
+    turnedAway();
   }
+
+  /** It has its slot. Called under locks: must be short and lock nothing but leaves. */
+  abstract void granted();
+
+  /** It has none and will not get one here. The same holds. */
+  abstract void turnedAway();
 }

@@ -1,0 +1,305 @@
+package dev.instar.scheduler;
+
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.invocation.Invocation;
+import dev.instar.api.invocation.Outcome;
+import dev.instar.api.log.FunctionLogs;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One attempt to make a call in-process: it waits for a slot and a permit as an entry of their lines, and runs on a thread of {@link InProcessThreads}.
+ * The caller sleeps once, from the beginning to the outcome; nobody wakes it on the way.
+ *
+ * <pre>
+ *   WAITING ──thread begins──▶ RUNNING ──▶ outcome, then reset
+ *      └──too long, caller interrupted, pool retired──▶ WITHDRAWN ──▶ outcome
+ * </pre>
+ * Who takes it out of WAITING owns the slot that it may have been given: the thread that runs it uses it, whoever withdraws it gives it back.
+ */
+final class InProcessCall implements Parking {
+  private static final Logger LOG = LoggerFactory.getLogger(InProcessCall.class);
+  /** By contract a killed call ends within a second. Who does not is left behind after this, so that its caller isn't. */
+  private static final long GRACE_NANOS = TimeUnit.SECONDS.toNanos(3);
+  private static final long PERMIT_SLICE_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
+
+  private enum Phase { WAITING, RUNNING, WITHDRAWN }
+
+  /** What has come of it; {@code outcome} null: what it had chosen is gone, choose again. */
+  private record Result(Outcome outcome) {}
+
+  private static final Result AGAIN = new Result(null);
+
+  /** Its place in the line for a slot. */
+  private final class Place extends Waiter {
+    Place(boolean cold) {
+      super(cold);
+    }
+
+    @Override
+    void granted() {
+      slot = slot();
+      threads.start(work);
+    }
+
+    @Override
+    void turnedAway() {
+      if (phase.compareAndSet(Phase.WAITING, Phase.WITHDRAWN)) {
+        tell(AGAIN);
+      }
+    }
+  }
+
+  private final Desk desk;
+  private final Pool pool;
+  private final Visit visit;
+  private final Invocation invocation;
+  private final Watchdog watchdog;
+  private final InProcessThreads threads;
+  private final InProcessThreads.Work work;
+  private final Run run;
+  private final Thread caller = Thread.currentThread();
+  private final AtomicReference<Phase> phase = new AtomicReference<>(Phase.WAITING);
+  private final AtomicReference<Result> result = new AtomicReference<>();
+  /** Until when it waits, and what ends the wait then; set where it could not begin at once. */
+  private long until;
+  private Watchdog.Watch waitingTime;
+  private volatile Place place;
+  private volatile Slot slot;
+  private volatile boolean settled;
+  private volatile Watchdog.Watch grace;
+
+  // Of the thread that runs it alone.
+  private boolean permit;
+  private boolean parked;
+
+  /** @param logs null when there is no log service */
+  InProcessCall(Desk desk, Pool pool, Visit visit, Invocation invocation, Watchdog watchdog, FunctionLogs logs, InProcessThreads threads) {
+    this.desk = desk;
+    this.pool = pool;
+    this.visit = visit;
+    this.invocation = invocation;
+    this.watchdog = watchdog;
+    this.threads = threads;
+    run = new Run(visit, invocation, watchdog, logs, this, this::overdue);
+    work = threads.new Work(user()) {
+      @Override
+      boolean run() {
+        return inside();
+      }
+
+      @Override
+      void cannotRun() {
+        if (withdraw()) {
+          tell(new Result(new Outcome.Failed(Refusal.noThread(visit.version()))));
+        }
+      }
+    };
+  }
+
+  private String user() {
+    return visit.version().name().user();
+  }
+
+  /**
+   * Makes it; on the thread that made this object.
+   *
+   * @return null when the pool was retired meanwhile; the visit is then routed anew
+   * @throws InstarException FUNCTION_BUSY, NODE_BUSY
+   */
+  Outcome make() throws InterruptedException {
+    Slot warm = visit.cold() ? null : pool.takeIdle();
+    if (warm == null) {
+      Place mine = new Place(visit.cold());
+      place = mine;
+      if (!desk.join(pool, mine, visit)) {
+        return null;
+      }
+      limitTheWait();
+    } else {
+      slot = warm;
+      if (!threads.tryStart(work)) {
+        boolean queued = false;
+        try {
+          visit.sit();
+          limitTheWait();
+          threads.start(work);
+          queued = true;
+        } finally {
+          if (!queued && phase.compareAndSet(Phase.WAITING, Phase.WITHDRAWN)) {
+            pool.giveBack(warm);
+          }
+        }
+      }
+    }
+    try {
+      return await();
+    } finally {
+      if (waitingTime != null) {
+        waitingTime.disarm();
+      }
+    }
+  }
+
+  private void limitTheWait() {
+    if (phase.get() == Phase.WAITING) {
+      until = Math.min(visit.deadline(), Clock.in(desk.settings().queueWait()));
+      waitingTime = watchdog.arm(until, this::waitedTooLong);
+    }
+  }
+
+  private void waitedTooLong() {
+    boolean hasSlot = slot != null;
+    if (withdraw()) {
+      Problem problem = !hasSlot || until >= visit.deadline() ? desk.tooLong(pool, visit, until) : Refusal.nodeBusy(visit.version(), desk.settings().queueWait());
+      tell(new Result(new Outcome.Failed(problem)));
+    }
+  }
+
+  /** Takes it out of every line, and gives back what it has got there; false when it runs, or has been withdrawn before. Does not block. */
+  private boolean withdraw() {
+    if (!phase.compareAndSet(Phase.WAITING, Phase.WITHDRAWN)) {
+      return false;
+    }
+    if (place != null) {
+      // A grant is whole when the line's lock is free: afterwards the slot is there, or never comes.
+      desk.cancel(pool, place);
+    }
+    threads.withdraw(work);
+    Slot given = slot;
+    if (given != null) {
+      if (given.empty()) {
+        given.closeAside();
+      } else {
+        pool.release(given);
+      }
+    }
+    return true;
+  }
+
+  private Outcome await() throws InterruptedException {
+    while (result.get() == null) {
+      LockSupport.park(this);
+      if (Thread.interrupted()) {
+        if (!withdraw() && phase.get() == Phase.RUNNING) {
+          slot.kill(Slot.Cause.INTERRUPTED);
+          awaitSettled();
+        }
+        throw new InterruptedException();
+      }
+    }
+    return result.get().outcome();
+  }
+
+  private void awaitSettled() {
+    long end = Clock.now() + GRACE_NANOS;
+    for (long left = GRACE_NANOS; !settled && left > 0; left = end - Clock.now()) {
+      LockSupport.parkNanos(this, left);
+      // A second interrupt says nothing new, but would keep the thread from parking.
+      Thread.interrupted();
+    }
+    if (!settled) {
+      leaveBehind();
+    }
+  }
+
+  private void tell(Result told) {
+    if (result.compareAndSet(null, told)) {
+      LockSupport.unpark(caller);
+    }
+  }
+
+  // ---- on the thread that runs it
+
+  private boolean inside() {
+    if (!phase.compareAndSet(Phase.WAITING, Phase.RUNNING)) {
+      return true;
+    }
+    permit = true;
+    try {
+      visit.begin();
+      Slot mine = slot;
+      if (!mine.empty() && !mine.alive()) {
+        mine.close();
+        tell(AGAIN);
+      } else {
+        run.in(mine);
+        try {
+          tell(new Result(run.perform()));
+        } finally {
+          run.settle();
+        }
+      }
+    } catch (Throwable e) {
+      LOG.error("Invocation {} of {} ended in disorder", invocation.id(), visit.version().label(), e);
+    } finally {
+      // Told in any case: a caller must not wait for a thread that has gone on to other work.
+      if (result.get() == null) {
+        tell(new Result(new Outcome.Failed(Refusal.internal("The call of " + visit.version().label(), invocation.id()))));
+      }
+      settled = true;
+      // The caller may wait for this, where it was interrupted.
+      LockSupport.unpark(caller);
+      if (grace != null) {
+        grace.disarm();
+      }
+      if (!permit) {
+        threads.unparked();
+      }
+    }
+    return permit;
+  }
+
+  private void overdue() {
+    slot.kill(Slot.Cause.DEADLINE);
+    grace = watchdog.arm(Clock.now() + GRACE_NANOS, () -> {
+      if (result.get() == null) {
+        leaveBehind();
+        tell(new Result(new Outcome.Failed(visit.timedOut().problem())));
+      }
+    });
+  }
+
+  private void leaveBehind() {
+    run.abandon();
+    LOG.error("A call of {} in sandbox {} does not end after its kill; it keeps its thread until it does", visit.version().label(), slot.id());
+  }
+
+  @Override
+  public void park() {
+    if (permit && threads.park(user())) {
+      permit = false;
+      parked = true;
+      pool.park();
+    }
+  }
+
+  @Override
+  public void unpark() throws IOException {
+    if (parked) {
+      parked = false;
+      pool.unpark();
+      while (!permit && slot.killed() == null) {
+        try {
+          // In slices, because a kill does not wake who waits here.
+          permit = threads.enter(user(), Clock.now() + PERMIT_SLICE_NANOS);
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+          throw new InterruptedIOException();
+        }
+      }
+      if (permit) {
+        threads.unparked();
+      }
+    }
+    if (!permit) {
+      throw new IOException("The call was killed.");
+    }
+  }
+}
