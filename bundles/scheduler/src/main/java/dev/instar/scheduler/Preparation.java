@@ -62,7 +62,13 @@ final class Preparation {
       var digest = pool.variant().digest();
       var image = images.find(digest).orElseThrow(() -> new InstarException(ErrorCode.IMAGE_NOT_FOUND,
           "The image " + digest + " of " + pool.version().label() + " is not in the content store. Upload it again."));
-      result = pool.generation().backend().prepare(new PrepareRequest(pool.version(), pool.variant(), image, Clock.instant(deadline)));
+      StageEvent.Prepare stage = new StageEvent.Prepare();
+      stage.begin();
+      try {
+        result = pool.generation().backend().prepare(new PrepareRequest(pool.version(), pool.variant(), image, Clock.instant(deadline)));
+      } finally {
+        stage.record(pool.version(), pool.generation());
+      }
     } catch (InstarException e) {
       failure = e;
     } catch (InterruptedException e) {

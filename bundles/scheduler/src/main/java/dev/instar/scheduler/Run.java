@@ -119,10 +119,10 @@ final class Run {
       GuestLog log = sink == null ? GuestLog.NONE : sink;
       Instant deadline = Clock.instant(visit.deadline());
       if (cold) {
-        slot.start(slot.pool().prepared(), new StartContext(slot.id(), deadline, log));
+        start(new StartContext(slot.id(), deadline, log));
       }
       long started = Clock.now();
-      slot.sandbox().call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline));
+      call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline), cold, ready - visit.arrival());
       long ended = Clock.now();
       fit = true;
       Problem breach = breach();
@@ -146,6 +146,32 @@ final class Run {
       abandon();
       slot.pool().generation().served();
       close(sink);
+    }
+  }
+
+  private void start(StartContext context) throws InterruptedException {
+    StageEvent.Start stage = new StageEvent.Start();
+    stage.begin();
+    try {
+      slot.start(slot.pool().prepared(), context);
+    } finally {
+      stage.record(version, slot.pool().generation());
+    }
+  }
+
+  private void call(Call call, boolean cold, long waited) throws InterruptedException {
+    StageEvent.Call stage = new StageEvent.Call();
+    stage.begin();
+    try {
+      slot.sandbox().call(call);
+    } finally {
+      stage.end();
+      if (stage.shouldCommit()) {
+        stage.invocation = call.invocationId();
+        stage.cold = cold;
+        stage.waited = waited;
+        stage.record(version, slot.pool().generation());
+      }
     }
   }
 
@@ -202,10 +228,13 @@ final class Run {
     }
     Watchdog.Watch watch = watchdog.arm(Clock.now() + RESET_NANOS, () -> slot.kill(Slot.Cause.RESET_OVERDUE));
     boolean done = false;
+    StageEvent.Reset stage = new StageEvent.Reset();
+    stage.begin();
     try {
       resettable.reset();
       done = true;
     } finally {
+      stage.record(version, slot.pool().generation());
       done &= watch.disarm();
     }
     return done && slot.sandbox().reusable();

@@ -2,7 +2,6 @@ package dev.instar.api.function;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
-import java.util.regex.Pattern;
 
 /**
  * A function's name: its owner and its name within the owner's functions, written {@code user/function}.
@@ -13,7 +12,7 @@ import java.util.regex.Pattern;
  * @param function the name among the owner's functions
  */
 public record FunctionName(String user, String function) implements Comparable<FunctionName> {
-  private static final Pattern PART = Pattern.compile("[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?");
+  private static final int LONGEST = 63;
 
   /** @throws InstarException {@link ErrorCode#BAD_NAME} when a part breaks the rules */
   public FunctionName {
@@ -31,10 +30,29 @@ public record FunctionName(String user, String function) implements Comparable<F
   }
 
   private static void check(String what, String part) {
-    if (!PART.matcher(part).matches() || part.contains("..")) {
+    if (!valid(part)) {
       throw new InstarException(ErrorCode.BAD_NAME, "The " + what + " name '" + shown(part)
           + "' is not valid: 1 to 63 of a-z 0-9 . _ -, first and last a letter or digit, no two dots in a row.");
     }
+  }
+
+  /** Without a regular expression: this is done for each call. */
+  private static boolean valid(String part) {
+    int length = part.length();
+    if (length == 0 || length > LONGEST || !alphanumeric(part.charAt(0)) || !alphanumeric(part.charAt(length - 1))) {
+      return false;
+    }
+    for (int i = 1; i < length - 1; i++) {
+      char c = part.charAt(i);
+      if (!alphanumeric(c) && c != '_' && c != '-' && (c != '.' || part.charAt(i - 1) == '.')) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static boolean alphanumeric(char c) {
+    return c >= 'a' && c <= 'z' || c >= '0' && c <= '9';
   }
 
   /** Only printable ASCII, shortened: a name that is refused must not garble a terminal or a log. */

@@ -3,6 +3,7 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.Memory;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.invocation.CallInput;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.wasi.ProcExit;
 import java.io.IOException;
@@ -30,6 +31,7 @@ final class FaasmCall {
   private static final int CHAIN_INPUTS = 50 * 1024;
   private static final int FIXED = STRUCT + CHAIN_FUNCTIONS + CHAIN_INPUTS;
   private static final int LEAST_OUTPUT = 65536;
+  private static final int FIRST_BUFFER = 4 << 10;
   private static final int LARGE_BUFFER = 64 << 10;
   /** Of WebAssembly. Pages that nobody writes take no room. */
   private static final int ROOM_PAGES = 3;
@@ -47,11 +49,11 @@ final class FaasmCall {
     memory.grow(Math.min(ROOM_PAGES, memory.maximumPages() - memory.pages()));
   }
 
-  static void make(Guest guest, InputStream body) {
-    new FaasmCall(guest).make(body);
+  static void make(Guest guest, CallInput input) {
+    new FaasmCall(guest).make(input);
   }
 
-  private void make(InputStream body) {
+  private void make(CallInput body) {
     int base = guest.end();
     int input = base + FIXED;
     reserve(base, FIXED + 1);
@@ -108,16 +110,17 @@ final class FaasmCall {
   }
 
   /** Lays the body into the memory as it comes; how many bytes it has. */
-  private int place(InputStream body, int base, int input) {
+  private int place(CallInput given, int base, int input) {
+    InputStream body = given.stream();
     // Most bodies are small, and to make a large buffer for each takes longer than the rest of a short call.
-    byte[] buffer = new byte[4 << 10];
+    byte[] buffer = new byte[(int) Math.clamp(given.length().orElse(FIRST_BUFFER), 1, FIRST_BUFFER)];
     int size = 0;
     try {
       for (int n = body.read(buffer); n >= 0; n = body.read(buffer)) {
         reserve(base, (long) FIXED + size + n + 1);
         memory.write(input + size, buffer, 0, n);
         size += n;
-        if (n == buffer.length && n < LARGE_BUFFER) {
+        if (n == FIRST_BUFFER) {
           buffer = new byte[LARGE_BUFFER];
         }
       }

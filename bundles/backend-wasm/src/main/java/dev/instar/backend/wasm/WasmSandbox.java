@@ -91,7 +91,7 @@ final class WasmSandbox implements Sandbox, Resettable {
       case FAASM -> {
         // The answer goes through memory; what such a function prints is for its log.
         running.connect(InputStream.nullInputStream(), new Printed(call.log()), call.log(), call.output());
-        FaasmCall.make(running, call.input().stream());
+        FaasmCall.make(running, call.input());
       }
     }
   }
