@@ -7,7 +7,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -52,6 +54,24 @@ record SpecScript(String name, List<Command> commands) {
    * @param call whether a function is called, or else a global read
    */
   record Action(Optional<String> module, boolean call, String field, List<SpecValue> arguments) {}
+
+  /** Whether later modules can import from one. */
+  boolean isRegistered(Module module) {
+    Map<Optional<String>, Module> latest = new HashMap<>();
+    for (Command command : commands) {
+      switch (command) {
+        case Module m -> {
+          latest.put(m.name(), m);
+          latest.put(Optional.empty(), m);
+        }
+        case Register r when latest.get(r.name()) == module -> {
+          return true;
+        }
+        default -> { }
+      }
+    }
+    return false;
+  }
 
   /** @throws AssertionError when wast2json does not take the file */
   static SpecScript convert(Path wast, Path directory) throws IOException, InterruptedException {
