@@ -48,11 +48,13 @@ import java.util.stream.IntStream;
  */
 final class SpecRun implements AutoCloseable {
   /** Why a node refuses a module that is valid. Anything else is a failure. */
-  private static final List<String> NOT_OFFERED = List.of("cannot be imported; only functions can", "names a second memory", "memories; 1 are allowed");
+  private static final List<String> NOT_OFFERED =
+      List.of("cannot be imported; only functions can", "names a second memory", "memories; 1 are allowed");
   private static final Map<String, HostCall> PRINTS = new HashMap<>();
 
   static {
-    for (String print : List.of("print >", "print_i32 i>", "print_i64 I>", "print_f32 f>", "print_f64 F>", "print_i32_f32 if>", "print_f64_f64 FF>")) {
+    for (String print : List.of("print >", "print_i32 i>", "print_i64 I>", "print_f32 f>", "print_f64 F>", "print_i32_f32 if>",
+        "print_f64_f64 FF>")) {
       String[] parts = print.split(" ");
       PRINTS.put(parts[0], HostCall.of("spectest", parts[0], signature(parts[1]), (guest, arguments) -> new long[0]));
     }
@@ -91,14 +93,15 @@ final class SpecRun implements AutoCloseable {
     this.compiler = compiler;
     this.bounds = bounds;
     wasi = new WasiSettings(List.of(), Map.of(), Optional.empty(), scratch, FileQuota.DEFAULT, heap, Clocks.system(), new SecureRandom());
-    PRINTS.values().forEach(print -> store.addFunction(new HostFunction(print.module(), print.name(), print.type(), (instance, arguments) -> new long[0])));
+    PRINTS.values().forEach(
+        print -> store.addFunction(new HostFunction(print.module(), print.name(), print.type(), (instance, arguments) -> new long[0])));
     global("global_i32", ValType.I32, 666);
     global("global_i64", ValType.I64, 666);
     global("global_f32", ValType.F32, Value.floatToLong(666.6f));
     global("global_f64", ValType.F64, Value.doubleToLong(666.6));
     store.addMemory(new ImportMemory("spectest", "memory", zeros(new MemoryLimits(1, 2))));
-    store.addTable(new ImportTable("spectest", "table", new BoundedTable(new Table(ValType.FuncRef, new TableLimits(10, 20)), 10, Value.REF_NULL_VALUE,
-        count -> true)));
+    Table table = new Table(ValType.FuncRef, new TableLimits(10, 20));
+    store.addTable(new ImportTable("spectest", "table", new BoundedTable(table, 10, Value.REF_NULL_VALUE, count -> true)));
   }
 
   /**
