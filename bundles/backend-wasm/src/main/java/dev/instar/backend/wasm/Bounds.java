@@ -19,6 +19,8 @@ record Bounds(long moduleBytes, long codeBytes, int functions, int functionBytes
   static final int TAGS = 1000;
   /** Items of all element segments together; each becomes an object of some 200 bytes. */
   static final int ELEMENT_ITEMS = 200_000;
+  /** Bytes of one name, as browsers have it. */
+  static final int NAME = 100_000;
   static final int PARAMETERS = 1000;
   static final int LOCALS = 10_000;
   static final int ALL_LOCALS = 4_000_000;

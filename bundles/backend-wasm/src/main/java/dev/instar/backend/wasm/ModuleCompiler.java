@@ -223,6 +223,8 @@ final class ModuleCompiler {
       case ImportSection s -> module.setImportSection(s);
       case FunctionSection s -> module.setFunctionSection(s);
       case TableSection s -> module.setTableSection(s);
+      // A section without a memory is as good as none, and all that asks for the memory can go by the section.
+      case MemorySection s when s.memoryCount() == 0 -> { }
       case MemorySection s -> module.setMemorySection(s);
       case GlobalSection s -> module.setGlobalSection(s);
       case ExportSection s -> module.setExportSection(s);

@@ -1,6 +1,8 @@
 package dev.instar.backend.wasm;
 
 import com.dylibso.chicory.runtime.Memory;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
@@ -81,6 +83,7 @@ final class ModuleScan {
       end = at + (int) size;
       section(id);
       if (id == 0) {
+        // What follows its name is not read by anybody.
         at = end;
       } else if (at != end) {
         throw refuse("its contents end at byte " + at + ", its size says " + end + ".");
@@ -91,6 +94,7 @@ final class ModuleScan {
 
   private void section(int id) {
     switch (id) {
+      case 0 -> name();
       case 1 -> types();
       case 2 -> imports();
       case 3 -> {
@@ -135,9 +139,7 @@ final class ModuleScan {
           u32();
         }
       }
-      default -> {
-        // A custom section: not read by anybody.
-      }
+      default -> throw new AssertionError(id);
     }
   }
 
@@ -706,9 +708,16 @@ final class ModuleScan {
 
   private String name() {
     long n = u32();
+    if (n > Bounds.NAME) {
+      throw refuse("a name has " + n + " bytes; " + Bounds.NAME + " are allowed.");
+    }
     int from = at;
     skip(n);
-    return new String(bytes, from, (int) n, StandardCharsets.UTF_8);
+    try {
+      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes, from, (int) n)).toString();
+    } catch (CharacterCodingException e) {
+      throw refuse("the name at byte " + from + " is not in UTF-8.");
+    }
   }
 
   /** @param smallest how many bytes one of what is counted has at least */

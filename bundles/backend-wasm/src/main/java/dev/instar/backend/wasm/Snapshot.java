@@ -7,6 +7,7 @@ import com.dylibso.chicory.wasm.types.DataSection;
 import com.dylibso.chicory.wasm.types.DeclarativeElement;
 import com.dylibso.chicory.wasm.types.Element;
 import com.dylibso.chicory.wasm.types.ElementSection;
+import com.dylibso.chicory.wasm.types.Export;
 import com.dylibso.chicory.wasm.types.ExportSection;
 import com.dylibso.chicory.wasm.types.Global;
 import com.dylibso.chicory.wasm.types.GlobalSection;
@@ -26,6 +27,7 @@ import dev.instar.backend.wasm.wasi.Wasi;
 import dev.instar.backend.wasm.wasi.WasiSettings;
 import dev.instar.backend.wasm.wasi.WasiState;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
@@ -123,6 +125,19 @@ final class Snapshot {
    * @throws dev.instar.api.InstarException OUT_OF_MEMORY when the files that it has written cannot be kept
    */
   static Snapshot of(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, MemoryPool pool, Settings settings) {
+    int end = (int) guest.memory().bytes();
+    if (entry == Entry.FAASM) {
+      FaasmCall.makeRoom(guest.memory());
+    }
+    return of(guest, compiled, imports, Entry.needed(compiled.module(), entry).values(), end, pool, settings);
+  }
+
+  /**
+   * @param exported what its guests can be asked for by name
+   * @param end where a module's own memory ends, and the room for calls begins
+   */
+  static Snapshot of(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Collection<Export> exported, int end, MemoryPool pool,
+      Settings settings) {
     WasmModule original = compiled.module();
     Instance instance = guest.instance();
     List<int[]> tables = new ArrayList<>();
@@ -150,7 +165,7 @@ final class Snapshot {
       data.addDataSegment(left.length == 0 ? PassiveDataSegment.EMPTY : new PassiveDataSegment(left));
     }
     ExportSection.Builder exports = ExportSection.builder();
-    Entry.needed(original, entry).values().forEach(exports::addExport);
+    exported.forEach(exports::addExport);
     WasmModule.Builder module = WasmModule.builder().withValidation(false)
         .setTypeSection(original.typeSection())
         .setImportSection(original.importSection())
@@ -163,10 +178,6 @@ final class Snapshot {
         .setDataSection(data.build());
     original.memorySection().ifPresent(module::setMemorySection);
     original.tagSection().ifPresent(module::setTagSection);
-    int end = (int) guest.memory().bytes();
-    if (entry == Entry.FAASM) {
-      FaasmCall.makeRoom(guest.memory());
-    }
     Optional<WasiState> state = files(guest.wasi(), settings);
     try {
       return new Snapshot(module.build(), compiled.machines(), imports, capture(guest.memory(), settings), pool, end, List.copyOf(tables), state, settings);

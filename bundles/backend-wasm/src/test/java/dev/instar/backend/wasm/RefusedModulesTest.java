@@ -94,6 +94,24 @@ class RefusedModulesTest {
   }
 
   @Test
+  void namesThatAreNotUtf8AreRefused() {
+    byte[] type = new Binary().bytes(1, 0x60, 0, 0).done();
+    // An overlong slash, in an import, an export and a custom section.
+    refused(Binary.module().section(1, type).section(2, new Binary().bytes(1, 2, 0xc0, 0xaf, 1, 'f', 0, 0).done()).done(), "import", "UTF-8");
+    refused(Binary.module().section(7, new Binary().bytes(1, 2, 0xc0, 0xaf, 0, 0).done()).done(), "export", "UTF-8");
+    refused(Binary.module().section(0, new Binary().bytes(2, 0xc0, 0xaf).done()).done(), "custom", "UTF-8");
+    refused(Binary.module().section(0, new Binary().name("n".repeat(100_001)).done()).done(), "custom", "100001", "100000");
+    refused(Binary.module().section(0, new byte[0]).done(), "custom");
+  }
+
+  @Test
+  void aMemorySectionMayBeEmpty() {
+    byte[] module = Binary.module().section(1, new Binary().bytes(1, 0x60, 0, 0).done()).section(3, new byte[] {1, 0}).section(5, new byte[] {0})
+        .section(7, new Binary().bytes(1).name("_start").bytes(0, 0).done()).section(10, new byte[] {1, 2, 0, 0x0b}).done();
+    node.once(module, "").good();
+  }
+
+  @Test
   void anEntryIsNeeded() {
     refused(wat("(module (memory (export \"memory\") 1) (func (export \"main\")))"), "export", "_start", "exec");
     refused(wat("(module (func (export \"_start\") (param i32)))"), "export", "_start", "(i32) -> ()");

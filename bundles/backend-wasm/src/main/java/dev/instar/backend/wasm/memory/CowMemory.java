@@ -52,6 +52,7 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
   /** Of the class that all the others have, so that a close leaves the compiler's type profiles as they are. */
   private static final ByteBuffer CLOSED = ByteBuffer.allocateDirect(0);
   private static final DataSegment[] NO_SEGMENTS = {};
+  private static final byte[] NONE = {};
   private static final byte[][] NO_BYTES = {};
 
   private final MemoryImage image;
@@ -257,11 +258,13 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
 
   @Override
   public void initPassiveSegment(int segment, int address, int offset, int size) {
-    byte[] data = segmentBytes[segment];
-    if (data == null) {
-      data = segments[segment].data();
-      segmentBytes[segment] = data;
+    // Compiled code drops a segment in the array that the instance shares with us, without telling.
+    if (segments[segment] == PassiveDataSegment.EMPTY) {
+      segmentBytes[segment] = NONE;
+    } else if (segmentBytes[segment] == null) {
+      segmentBytes[segment] = segments[segment].data();
     }
+    byte[] data = segmentBytes[segment];
     write(address, data, offset, size);
   }
 

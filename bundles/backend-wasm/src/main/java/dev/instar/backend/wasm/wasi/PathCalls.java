@@ -74,7 +74,7 @@ final class PathCalls {
     Descriptor opened = switch (place.existing()) {
       case Symlink _ -> throw (directory ? Errno.NOTDIR : Errno.LOOP).failure();
       case Directory found -> {
-        if (create || truncate || !directory && (base & Rights.FD_WRITE) != 0) {
+        if (create || truncate || (base & Rights.FD_WRITE) != 0) {
           throw Errno.ISDIR.failure();
         }
         yield new Descriptor.OpenDirectory(found, Optional.empty(), base, inheriting, fdflags);

@@ -99,10 +99,11 @@ final class RegularFile extends Inode {
     if (length == 0) {
       return 0;
     }
-    if (position >= store.maxFileSize()) {
+    long end = largest();
+    if (position >= end) {
       throw Errno.FBIG.failure();
     }
-    int n = (int) Math.min(length, store.maxFileSize() - position);
+    int n = (int) Math.min(length, end - position);
     int done = 0;
     while (done < n) {
       long at = position + done;
@@ -120,6 +121,11 @@ final class RegularFile extends Inode {
       size = Math.max(size, at + chunk);
     }
     return done;
+  }
+
+  /** How far it may be written: one of the image may be larger than what a guest may make. */
+  private long largest() {
+    return Math.max(store.maxFileSize(), size);
   }
 
   void resize(long newSize) throws ErrnoException {
@@ -146,7 +152,7 @@ final class RegularFile extends Inode {
 
   /** Makes sure that writes up to {@code end} find their blocks, and that the file is at least as long. */
   void allocate(long start, long end) throws ErrnoException {
-    if (end > store.maxFileSize()) {
+    if (end > largest()) {
       throw Errno.FBIG.failure();
     }
     int first = (int) (start / BLOCK);

@@ -269,6 +269,21 @@ class CowMemoryTest {
     }
   }
 
+  /** Compiled code does not call {@code drop}: it writes to the array that the instance shares with its memory. */
+  @Test
+  void aSegmentThatTheInstanceDropsIsGone() {
+    try (CowMemory memory = open(Host.OF_PROCESS, 1, 1)) {
+      DataSegment[] shared = segments();
+      memory.initialize(null, shared);
+      memory.initPassiveSegment(0, 0, 0, 3);
+      shared[0] = PassiveDataSegment.EMPTY;
+      assertThrows(WasmRuntimeException.class, () -> memory.initPassiveSegment(0, 0, 0, 3));
+      memory.initPassiveSegment(0, 0, 0, 0);
+      memory.reset();
+      memory.initPassiveSegment(0, 0, 0, 3);
+    }
+  }
+
   @Test
   void resetBringsBackDroppedSegments() {
     try (CowMemory memory = open(Host.OF_PROCESS, 1, 1)) {

@@ -42,10 +42,10 @@ class EscapeTest extends FilesTest {
       "dirlink/../../secret", "up",
       "deepup", "parent", "parent/secret", "dirlink/../parent/secret", "top/../secret", "top/top/..", "/etc/passwd", "//etc/passwd", "/", "/.."})
   void neverOpens(String path) {
-    assertErrno(Errno.NOTCAPABLE, guest.open(Guest.ROOT, path, 0));
-    assertErrno(Errno.NOTCAPABLE, guest.open(Guest.ROOT, path, Flags.OFLAGS_DIRECTORY));
-    assertErrno(Errno.NOTCAPABLE, guest.open(Guest.ROOT, path, Flags.OFLAGS_CREAT | Flags.OFLAGS_TRUNC));
-    assertErrno(Errno.NOTCAPABLE, guest.stat(Guest.ROOT, 1, path));
+    assertErrno(Errno.PERM, guest.open(Guest.ROOT, path, 0));
+    assertErrno(Errno.PERM, guest.open(Guest.ROOT, path, Flags.OFLAGS_DIRECTORY));
+    assertErrno(Errno.PERM, guest.open(Guest.ROOT, path, Flags.OFLAGS_CREAT | Flags.OFLAGS_TRUNC));
+    assertErrno(Errno.PERM, guest.stat(Guest.ROOT, 1, path));
   }
 
   @Test
@@ -62,10 +62,10 @@ class EscapeTest extends FilesTest {
     guest.symlink("/file", dir, "abs");
     guest.symlink("../file", dir, "rel");
     for (String path : new String[] {"..", "../file", "nested/../../file", "abs", "rel", "/file", "abs/x"}) {
-      assertErrno(Errno.NOTCAPABLE, guest.open(dir, path, 0));
+      assertErrno(Errno.PERM, guest.open(dir, path, 0));
     }
-    assertErrno(Errno.NOTCAPABLE, guest.rename(dir, "inner", dir, "../stolen"));
-    assertErrno(Errno.NOTCAPABLE, guest.rename(dir, "../file", dir, "stolen"));
+    assertErrno(Errno.PERM, guest.rename(dir, "inner", dir, "../stolen"));
+    assertErrno(Errno.PERM, guest.rename(dir, "../file", dir, "stolen"));
     assertErrno(Errno.SUCCESS, guest.open(Guest.ROOT, "dir/rel", 0));
     assertErrno(Errno.SUCCESS, guest.open(Guest.ROOT, "dir/abs", 0));
   }
@@ -74,15 +74,15 @@ class EscapeTest extends FilesTest {
   void aDirectoryThatMovesUnderAnOpenDescriptorStaysTheBorder() {
     int nested = guest.openedDirectory(Guest.ROOT, "dir/nested");
     guest.rename("dir/nested", "moved");
-    assertErrno(Errno.NOTCAPABLE, guest.open(nested, "../file", 0));
+    assertErrno(Errno.PERM, guest.open(nested, "../file", 0));
     assertErrno(Errno.SUCCESS, guest.open(nested, "x", Flags.OFLAGS_CREAT));
     assertEquals(Filetype.REGULAR_FILE, guest.stat("moved/x").type());
     // Deeper now than at its opening: more steps up than there were.
     guest.mkdir("a");
     guest.mkdir("a/b");
     guest.rename("moved", "a/b/moved");
-    assertErrno(Errno.NOTCAPABLE, guest.open(nested, "..", 0));
-    assertErrno(Errno.NOTCAPABLE, guest.open(nested, "./../../../../secret", 0));
+    assertErrno(Errno.PERM, guest.open(nested, "..", 0));
+    assertErrno(Errno.PERM, guest.open(nested, "./../../../../secret", 0));
   }
 
   @Test
@@ -107,7 +107,7 @@ class EscapeTest extends FilesTest {
     assertEquals("inside", guest.contents("swap/secret"));
     guest.rename("swap", "aside");
     guest.symlink("..", "swap");
-    assertErrno(Errno.NOTCAPABLE, guest.open(Guest.ROOT, "swap/secret", 0));
+    assertErrno(Errno.PERM, guest.open(Guest.ROOT, "swap/secret", 0));
     guest.unlink("swap");
     guest.symlink("aside", "swap");
     assertEquals("inside", guest.contents("swap/secret"));

@@ -20,12 +20,12 @@ class PathCallsTest extends FilesTest {
       "new, 0, 5, SUCCESS", "new, 0, 2, NOENT", "new/, 0, 1, ISDIR", "no/new, 0, 1, NOENT", "new, 0, 3, INVAL", "new, 0, 16, INVAL",
       "new, 2, 1, INVAL",
       "dir, 0, 2, SUCCESS", "dir/, 0, 2, SUCCESS", "dir///nested/./, 0, 2, SUCCESS", "dir/../dir/nested/../../file, 0, 0, SUCCESS",
-      ".., 0, 2, NOTCAPABLE",
+      ".., 0, 2, PERM",
       "dir, 0, 1, ISDIR", "dir, 0, 10, ISDIR", "dir, 0, 0, ISDIR", "., 0, 2, SUCCESS", "., 0, 1, ISDIR",
       "link, 0, 0, LOOP", "link, 1, 0, SUCCESS", "link, 0, 2, NOTDIR", "link, 1, 2, NOTDIR", "link/, 0, 0, NOTDIR", "link, 1, 5, EXIST",
       "dirlink, 0, 2, NOTDIR", "dirlink, 1, 2, SUCCESS", "dirlink/, 0, 2, SUCCESS", "dirlink/inner, 0, 0, SUCCESS", "dirlink/../file, 0, 0, SUCCESS",
       "dangling, 1, 0, NOENT", "dangling, 1, 1, SUCCESS", "dangling, 1, 5, EXIST", "loop, 1, 0, LOOP", "loop, 0, 0, LOOP", "loop/x, 0, 0, LOOP",
-      "'', 0, 0, NOENT", "/file, 0, 0, NOTCAPABLE", "dir/../.., 0, 2, NOTCAPABLE", "dir/../../image/file, 0, 0, NOTCAPABLE"})
+      "'', 0, 0, NOENT", "/file, 0, 0, PERM", "dir/../.., 0, 2, PERM", "dir/../../image/file, 0, 0, PERM"})
   void pathOpen(String path, int lookup, int oflags, Errno expected) {
     long base = (oflags & DIRECTORY) != 0 ? Rights.DIRECTORY : Rights.FILE;
     assertErrno(expected, guest.open(Guest.ROOT, path, lookup, oflags, base, Rights.ALL, 0));
@@ -54,7 +54,7 @@ class PathCallsTest extends FilesTest {
 
   @Test
   void rightsThatDoNotApplyToTheTypeAreLeftOut() {
-    assertErrno(Errno.SUCCESS, guest.open(Guest.ROOT, "dir", 0, DIRECTORY, -1, -1, 0));
+    assertErrno(Errno.SUCCESS, guest.open(Guest.ROOT, "dir", 0, DIRECTORY, ~Rights.FD_WRITE, -1, 0));
     int fd = guest.result();
     guest.ok("fd_fdstat_get", fd, Guest.RESULT);
     assertEquals(Rights.DIRECTORY, guest.memory.readLong(Guest.RESULT + 8));
@@ -64,6 +64,17 @@ class PathCallsTest extends FilesTest {
     assertEquals(Filetype.REGULAR_FILE.value(), guest.memory.readByte(Guest.RESULT));
     assertEquals(Flags.FDFLAGS_APPEND, guest.memory.readShort(Guest.RESULT + 2));
     assertEquals(Rights.FILE, guest.memory.readLong(Guest.RESULT + 8));
+  }
+
+  /** As open(2) says of O_RDWR, even with O_DIRECTORY. */
+  @Test
+  void aDirectoryIsNotOpenedForWriting() {
+    for (String path : new String[] {"dir", "dir/", "."}) {
+      for (int oflags : new int[] {0, DIRECTORY}) {
+        assertErrno(Errno.ISDIR, guest.open(Guest.ROOT, path, 0, oflags, Rights.FD_READ | Rights.FD_WRITE, 0, 0));
+        assertErrno(Errno.SUCCESS, guest.open(Guest.ROOT, path, 0, oflags, Rights.FD_READ, 0, 0));
+      }
+    }
   }
 
   @Test
@@ -79,7 +90,7 @@ class PathCallsTest extends FilesTest {
   @ParameterizedTest
   @CsvSource({"new, SUCCESS", "new/, SUCCESS", "dir/new//, SUCCESS", "dir, EXIST", "file, EXIST", "link, EXIST", "dangling, EXIST",
       "dangling/, EXIST",
-      "no/new, NOENT", "file/new, NOTDIR", "'', NOENT", "., EXIST", ".., NOTCAPABLE", "/new, NOTCAPABLE", "dir/.., EXIST", "loop/x, LOOP"})
+      "no/new, NOENT", "file/new, NOTDIR", "'', NOENT", "., EXIST", ".., PERM", "/new, PERM", "dir/.., EXIST", "loop/x, LOOP"})
   void pathCreateDirectory(String path, Errno expected) {
     assertErrno(expected, guest.mkdir(path));
   }
@@ -87,7 +98,7 @@ class PathCallsTest extends FilesTest {
   @ParameterizedTest
   @CsvSource({"empty, SUCCESS", "empty/, SUCCESS", "dir, NOTEMPTY", "dir/nested, SUCCESS", "file, NOTDIR", "file/, NOTDIR", "dirlink, NOTDIR",
       "dirlink/, NOTDIR",
-      "new, NOENT", "., INVAL", "dir/.., NOTEMPTY", ".., NOTCAPABLE", "dir/nested/., INVAL"})
+      "new, NOENT", "., INVAL", "dir/.., NOTEMPTY", ".., PERM", "dir/nested/., INVAL"})
   void pathRemoveDirectory(String path, Errno expected) {
     assertErrno(expected, guest.rmdir(path));
   }
@@ -95,7 +106,7 @@ class PathCallsTest extends FilesTest {
   @ParameterizedTest
   @CsvSource({"file, SUCCESS", "link, SUCCESS", "dangling, SUCCESS", "loop, SUCCESS", "dirlink, SUCCESS", "file/, NOTDIR", "dirlink/, NOTDIR",
       "dir, ISDIR", "dir/, ISDIR",
-      "., ISDIR", "new, NOENT", "new/, NOENT", "dirlink/inner, SUCCESS", "file/x, NOTDIR", ".., NOTCAPABLE"})
+      "., ISDIR", "new, NOENT", "new/, NOENT", "dirlink/inner, SUCCESS", "file/x, NOTDIR", ".., PERM"})
   void pathUnlinkFile(String path, Errno expected) {
     assertErrno(expected, guest.unlink(path));
   }
@@ -107,7 +118,7 @@ class PathCallsTest extends FilesTest {
       "dir, dir/x, INVAL",
       "dir, dir, SUCCESS", "dir/nested, dir, NOTEMPTY", "link, new, SUCCESS", "link, file, SUCCESS", "dirlink/, new, NOTDIR", "new, x, NOENT",
       "., x, BUSY", "dir, ., BUSY",
-      "dir/.., x, BUSY", "file, no/x, NOENT", "file, ../x, NOTCAPABLE", "../x, y, NOTCAPABLE", "file, dirlink/x, SUCCESS"})
+      "dir/.., x, BUSY", "file, no/x, NOENT", "file, ../x, PERM", "../x, y, PERM", "file, dirlink/x, SUCCESS"})
   void pathRename(String from, String to, Errno expected) {
     assertErrno(expected, guest.rename(from, to));
     if (expected == Errno.SUCCESS && !from.equals(to)) {
@@ -117,9 +128,9 @@ class PathCallsTest extends FilesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"anything at all, new, SUCCESS", "/etc/passwd, new, SUCCESS", "x, file, EXIST", "x, new/, NOENT", "x, dir/, EXIST", "x, ., EXIST",
+  @CsvSource({"anything at all, new, SUCCESS", "/etc/passwd, new, SUCCESS", "x, file, EXIST", "x, new/, NOENT", "x, dir/, EXIST", "x, file/, NOTDIR", "x, dangling/, NOTDIR", "x, ., EXIST",
       "'', new, NOENT",
-      "x, no/new, NOENT", "x, ../new, NOTCAPABLE"})
+      "x, no/new, NOENT", "x, ../new, PERM"})
   void pathSymlink(String target, String path, Errno expected) {
     assertErrno(expected, guest.symlink(target, path));
     if (expected == Errno.SUCCESS) {
@@ -130,10 +141,10 @@ class PathCallsTest extends FilesTest {
 
   @ParameterizedTest
   @CsvSource({"0, file, new, SUCCESS", "0, file, file, EXIST", "0, file, dir, EXIST", "0, file, dangling, EXIST", "0, dir, new, PERM",
-      "0, file, new/, NOENT",
+      "0, file, new/, NOENT", "0, file, link/, NOTDIR", "0, file, dir/, EXIST",
       "0, file/, new, NOTDIR", "0, link, new, SUCCESS", "1, link, new, SUCCESS", "1, dangling, new, NOENT", "0, dangling, new, SUCCESS",
       "1, loop, new, LOOP",
-      "0, none, new, NOENT", "2, file, new, INVAL", "0, ../file, new, NOTCAPABLE"})
+      "0, none, new, NOENT", "2, file, new, INVAL", "0, ../file, new, PERM"})
   void pathLink(int lookup, String from, String to, Errno expected) {
     assertErrno(expected, guest.link(lookup, from, to));
   }
@@ -155,7 +166,7 @@ class PathCallsTest extends FilesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"link, SUCCESS", "file, INVAL", "dir, INVAL", "none, NOENT", "link/, NOTDIR", "dirlink/, INVAL", "../x, NOTCAPABLE"})
+  @CsvSource({"link, SUCCESS", "file, INVAL", "dir, INVAL", "none, NOENT", "link/, NOTDIR", "dirlink/, INVAL", "../x, PERM"})
   void pathReadlink(String path, Errno expected) {
     assertErrno(expected, guest.readlink(path, 100));
   }

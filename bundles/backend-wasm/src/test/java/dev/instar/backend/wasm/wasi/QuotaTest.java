@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -82,6 +83,32 @@ class QuotaTest extends FilesTest {
     assertErrno(Errno.SUCCESS, guest.pwrite(fd, "xy", 4L * BLOCK - 1));
     assertEquals(1, guest.result());
     assertEquals(4L * BLOCK, guest.stat("a").size());
+  }
+
+  /** A file of the image may be larger than all that a sandbox may write: a write costs its own blocks and not the file. */
+  @Test
+  void aLargeFileOfTheImageIsCopiedBlockByBlock() throws IOException {
+    long size = 1L << 30;
+    try (RandomAccessFile large = new RandomAccessFile(image.resolve("large").toFile(), "rw")) {
+      large.setLength(size);
+      large.seek(size - 6);
+      large.write("before".getBytes());
+    }
+    small();
+    int fd = guest.opened("large", 0);
+    assertErrno(Errno.SUCCESS, guest.pwrite(fd, "AF", size - 4));
+    assertEquals("beAFre", guest.string(fd, 10, size - 6));
+    assertErrno(Errno.SUCCESS, guest.pwrite(fd, "xyz", size - 1));
+    assertEquals(1, guest.result(), "it does not grow");
+    assertErrno(Errno.FBIG, guest.pwrite(fd, "x", size));
+    assertErrno(Errno.FBIG, guest.call("fd_allocate", fd, size, 1));
+    assertErrno(Errno.SUCCESS, guest.call("fd_allocate", fd, size - 3L * BLOCK, 3 * BLOCK));
+    assertErrno(Errno.SUCCESS, guest.pwrite(fd, "x", 0));
+    assertErrno(Errno.NOSPC, guest.pwrite(fd, "x", BLOCK), "four blocks are written");
+    assertEquals(size, guest.fstat(fd).size());
+    assertErrno(Errno.SUCCESS, guest.call("fd_filestat_set_size", fd, size - 5));
+    assertEquals("b", guest.string(fd, 10, size - 6));
+    assertErrno(Errno.FBIG, guest.call("fd_filestat_set_size", fd, size));
   }
 
   @Test
