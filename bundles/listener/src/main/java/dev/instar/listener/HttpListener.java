@@ -44,6 +44,8 @@ public final class HttpListener implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(HttpListener.class);
   // One acceptor, two selectors, and spares that keep producing while a virtual thread is being started.
   private static final int PLATFORM_THREADS = 16;
+  // Of chunk sizes, extensions and trailers together, beside a share of the body; a read of Jetty's takes 8 KiB.
+  private static final int WRAPPING_BYTES = 64 << 10;
 
   private final Server server;
   private final ServerConnector connector;
@@ -71,7 +73,8 @@ public final class HttpListener implements AutoCloseable {
     connector = new ServerConnector(server, 1, 2, new HttpConnectionFactory(http), http2) {
       @Override
       protected SocketChannelEndPoint newEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key) {
-        GuardedEndPoint endPoint = new GuardedEndPoint(channel, selector, key, getScheduler(), HttpListener.this.settings.headerTimeout());
+        GuardedEndPoint endPoint = new GuardedEndPoint(channel, selector, key, getScheduler(), HttpListener.this.settings.headerTimeout(),
+            WRAPPING_BYTES);
         endPoint.setIdleTimeout(getIdleTimeout());
         return endPoint;
       }
