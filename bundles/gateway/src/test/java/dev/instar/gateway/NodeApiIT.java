@@ -223,7 +223,9 @@ class NodeApiIT {
   @Test
   void refusesJsonBombs() throws Exception {
     for (String bomb : List.of("[".repeat(100_000), "{\"a\":".repeat(50_000), "{\"labels\":{\"a\":\"" + "x".repeat(200_000) + "\"}}", "{\"limits\":{\"memory\":" + "9".repeat(100_000) + "}}",
-        "{\"" + "n".repeat(100_000) + "\":1}", "{\"a\":\"\\ud800\\u0000\u0001\"}")) {
+        "{\"" + "n".repeat(100_000) + "\":1}", "{\"a\":\"\\ud800\\u0000\u0001\"}",
+        "{\"limits\":{\"memory\":1e999999999}}", "{\"limits\":{\"memory\":-1E-999999999}}", "{\"variants\":[],\"variants\":[]}", "{\"a\":[" + "{},".repeat(200_000) + "{}]}",
+        "{\"@class\":\"java.net.URL\",\"variants\":[]}")) {
       Answer answer = node.call("POST", F + "/versions", bomb);
       assertProblem(400, "bad-body", answer);
       assertTrue(answer.body().length < 1200, answer::toString);
