@@ -181,6 +181,24 @@ class NodeApiIT {
     assertProblem(400, "bad-name", node.get(path + "/logs"));
   }
 
+  /** A coding of the content is the function's affair: the node neither undoes it nor answers in one, so no bomb goes off here. */
+  @Test
+  void aContentCodingIsNotUndone() throws Exception {
+    java.io.ByteArrayOutputStream packed = new java.io.ByteArrayOutputStream();
+    try (java.util.zip.GZIPOutputStream gzip = new java.util.zip.GZIPOutputStream(packed)) {
+      gzip.write(new byte[10 << 20]);
+    }
+    node.function("u/coded", Limits.DEFAULT);
+    for (String coding : List.of("gzip", "deflate", "br", "gzip, gzip", "zstd", "nonsense")) {
+      try (RawHttp http = new RawHttp(node.port())) {
+        http.send("POST /v1/functions/u/coded/invoke HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\nContent-Encoding: " + coding + "\r\nContent-Length: " + packed.size() + "\r\n\r\n");
+        Answer answer = http.send(packed.toByteArray()).answer();
+        assertArrayEquals(packed.toByteArray(), answer.body());
+        assertFalse(answer.headers().containsKey("content-encoding"));
+      }
+    }
+  }
+
   @Test
   void aLongNameIsRefusedWithAShortWord() throws Exception {
     Answer answer = node.get("/v1/functions/demo/" + "a".repeat(8000));

@@ -16,8 +16,10 @@ import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntFunction;
@@ -188,6 +190,43 @@ class HostileHttp2IT {
     }
   }
 
+  /** Nobody reads the body: the windows end what one connection can leave on the heap. */
+  @Test
+  void aBodyThatNobodyReadsIsHeldToTheWindows() throws Exception {
+    CountDownLatch go = new CountDownLatch(1);
+    entries.bind((request, response, callback) -> {
+      go.await();
+      response.write(true, ByteBuffer.allocate(0), callback);
+      return true;
+    }, Map.of("service.ranking", 1));
+    try (RawHttp2 http = connect()) {
+      int window = 65_535;
+      for (int stream = 1; stream < 9; stream += 2) {
+        http.frame(RawHttp2.HEADERS, RawHttp2.END_HEADERS, stream, RawHttp2.request("POST", "/"));
+      }
+      for (Optional<RawHttp2.Frame> frame = http.next(); frame.isPresent() && frame.get().type() != RawHttp2.WINDOW_UPDATE; frame = http.next()) {
+        if (frame.get().type() == RawHttp2.SETTINGS) {
+          ByteBuffer pairs = ByteBuffer.wrap(frame.get().payload());
+          while (pairs.hasRemaining()) {
+            int identifier = pairs.getShort();
+            int value = pairs.getInt();
+            window = identifier == 4 ? value : window; // SETTINGS_INITIAL_WINDOW_SIZE
+          }
+        }
+      }
+      assertTrue(window <= 64 << 10, "a stream may leave " + window + " bytes");
+      for (int sent = 0; sent < window; sent += 8 << 10) {
+        http.frame(RawHttp2.DATA, 0, 1, new byte[8 << 10]);
+      }
+      http.frame(RawHttp2.DATA, 0, 1, new byte[8 << 10]);
+      Ending ending = http.ending(1);
+      assertTrue(ending.reset().isPresent() && !ending.headers(), ending::toString);
+      assertTrue(http.closed());
+    } finally {
+      go.countDown();
+    }
+  }
+
   @Test
   void moreStreamsThanAllowedAreRefusedAndTheOthersGoOn() throws Exception {
     try (RawHttp2 http = connect()) {
@@ -307,7 +346,7 @@ class HostileHttp2IT {
           // It was closed before the second frame went out.
         }
         int at = i;
-        java.util.Optional<RawHttp2.Frame> frame = http.next();
+        Optional<RawHttp2.Frame> frame = http.next();
         while (frame.isPresent() && frame.get().type() != RawHttp2.GOAWAY) {
           assertFalse(frame.get().type() == RawHttp2.PING, () -> "frame " + at + " was taken for a good one");
           frame = http.next();
