@@ -7,10 +7,10 @@ import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.ProblemDocument;
 import dev.instar.api.invocation.CallInput;
 import java.io.IOException;
-import java.io.InputStream;
 import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -46,16 +46,18 @@ final class Exchange implements HttpExchange {
   private final Callback callback;
   private final String id;
   private final Body body;
+  private final HeldBytes.Lease lease;
   private Routes.Match match = new Routes.Match(new Routes.Node(), List.of());
   private boolean answered;
   private boolean cut;
 
-  Exchange(Request request, Response response, Callback callback, String id) {
+  Exchange(Request request, Response response, Callback callback, String id, HeldBytes heap) {
     this.request = request;
     this.response = response;
     this.callback = callback;
     this.id = id;
     body = new Body(request);
+    lease = heap.lease();
   }
 
   void matched(Routes.Match to) {
@@ -106,20 +108,49 @@ final class Exchange implements HttpExchange {
   @Override
   public byte[] bodyBytes(int limit) throws IOException {
     body.limit(limit);
-    if (body.declared().isEmpty()) {
-      return body.readAllBytes();
+    boolean known = body.declared().isPresent();
+    // One more than the limit, where the length is not known: reading that is what refuses a longer one.
+    int most = known ? (int) body.declared().getAsLong() : limit == Integer.MAX_VALUE ? limit : limit + 1;
+    byte[] bytes = new byte[Math.min(most, HeldBytes.FREE)];
+    int count = 0;
+    while (!known || count < most) {
+      if (count == bytes.length) {
+        // Grows as bytes come: what is declared and never sent takes no heap.
+        bytes = grow(bytes, (int) Math.min(most, 2L * bytes.length));
+      }
+      int n = body.read(bytes, count, bytes.length - count);
+      if (n < 0) {
+        break;
+      }
+      count += n;
     }
-    int declared = (int) body.declared().getAsLong();
-    // Grows as bytes come: what is declared and never sent takes no heap.
-    byte[] bytes = ((InputStream) body).readNBytes(declared);
-    if (bytes.length < declared) {
-      throw new CallerGone("the body ended after " + bytes.length + " of " + declared + " bytes", null);
+    if (known && count < most) {
+      throw new CallerGone("the body ended after " + count + " of " + most + " bytes", null);
     }
-    return bytes;
+    return count == bytes.length ? bytes : Arrays.copyOf(bytes, count);
+  }
+
+  private byte[] grow(byte[] bytes, int length) {
+    if (!lease.resize(bytes.length, length)) {
+      throw tooMuchHeld();
+    }
+    return Arrays.copyOf(bytes, length);
+  }
+
+  private static InstarException tooMuchHeld() {
+    return new InstarException(Problem.of(ErrorCode.NODE_BUSY, "The node holds as many bytes of bodies and answers as its memory allows. Try again in a moment.")
+        .retryAfter(Duration.ofSeconds(1)));
   }
 
   @Override
   public void respond(int status, Map<String, String> headers, byte[] bytes) throws IOException {
+    if (!lease.resize(0, bytes.length)) {
+      throw tooMuchHeld();
+    }
+    send(status, headers, bytes);
+  }
+
+  private void send(int status, Map<String, String> headers, byte[] bytes) throws IOException {
     begin(status, headers, true);
     boolean empty = status == 204 || status == 304;
     if (!empty) {
@@ -139,7 +170,7 @@ final class Exchange implements HttpExchange {
     if (problem.code() == ErrorCode.METHOD_NOT_ALLOWED) {
       headers.put("Allow", String.join(", ", allowed()));
     }
-    respond(problem.code().status(), headers, ProblemDocument.of(problem, id));
+    send(problem.code().status(), headers, ProblemDocument.of(problem, id));
   }
 
   @Override
@@ -236,6 +267,14 @@ final class Exchange implements HttpExchange {
 
   /** Tells Jetty that the exchange is over; the last thing that happens to it. */
   void complete() {
+    try {
+      end();
+    } finally {
+      lease.close();
+    }
+  }
+
+  private void end() {
     if (cut) {
       if (response.isCommitted() && request.getConnectionMetaData().getHttpVersion().getVersion() < HttpVersion.HTTP_1_1.getVersion()
           && request.getConnectionMetaData().getConnection().getEndPoint().getTransport() instanceof SocketChannel socket) {
@@ -306,10 +345,7 @@ final class Exchange implements HttpExchange {
       if (finished) {
         throw new IOException("the answer is finished");
       }
-      if (!committed && length <= holdBack - count) {
-        if (count + length > held.length) {
-          held = Arrays.copyOf(held, Math.min(holdBack, Math.max(count + length, Math.max(1024, held.length * 2))));
-        }
+      if (!committed && length <= holdBack - count && room(count + length)) {
         System.arraycopy(bytes, offset, held, count, length);
         count += length;
         return;
@@ -319,6 +355,19 @@ final class Exchange implements HttpExchange {
         // The caller may reuse its array, and Jetty is done with it when this returns.
         Exchange.this.write(false, ByteBuffer.wrap(bytes, offset, length));
       }
+    }
+
+    /** False when so much cannot be held back at the moment: then less is, and a failure is told by cutting the answer off sooner. */
+    private boolean room(int length) {
+      if (length <= held.length) {
+        return true;
+      }
+      int capacity = Math.min(holdBack, Math.max(length, Math.max(1024, held.length * 2)));
+      if (!lease.resize(held.length, capacity)) {
+        return false;
+      }
+      held = Arrays.copyOf(held, capacity);
+      return true;
     }
 
     /** Sends what was written, where nothing is to be held back. */
@@ -334,6 +383,7 @@ final class Exchange implements HttpExchange {
         begin(status, headers, false);
         committed = true;
         Exchange.this.write(false, isHead() ? ByteBuffer.allocate(0) : ByteBuffer.wrap(held, 0, count));
+        lease.resize(held.length, 0);
         held = new byte[0];
       }
     }

@@ -28,11 +28,17 @@ public final class Gateway implements HttpEntry, AutoCloseable {
 
   private final Dialects dialects;
   private final NodeApi api;
+  private final HeldBytes heap;
   private final AtomicInteger inFlight = new AtomicInteger();
   private volatile Settings settings;
 
   /** @param version of the node, for those who ask */
   public Gateway(Services services, Dialects dialects, Settings settings, String version) {
+    this(services, dialects, settings, version, HeldBytes.ofHeap());
+  }
+
+  Gateway(Services services, Dialects dialects, Settings settings, String version, HeldBytes heap) {
+    this.heap = heap;
     this.dialects = dialects;
     this.settings = settings;
     api = new NodeApi(services, settings, version);
@@ -47,7 +53,7 @@ public final class Gateway implements HttpEntry, AutoCloseable {
 
   @Override
   public boolean handle(Request request, Response response, Callback callback) {
-    Exchange exchange = new Exchange(request, response, callback, RequestId.next());
+    Exchange exchange = new Exchange(request, response, callback, RequestId.next(), heap);
     int running = inFlight.incrementAndGet();
     try {
       if (admitted(running, request.getMethod())) {

@@ -21,15 +21,17 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * JSON in and out, by trees: no class is ever named by what a caller sends. What is read is bounded in size, depth and number length, and has no name
+ * JSON in and out, by trees: no class is ever named by what a caller sends. What is read is bounded in size, depth, number of tokens and number length, and has no name
  * twice.
  */
 final class Json {
   /** Bytes of a body that holds JSON: the largest environment and labels, escaped, with room to spare. */
   static final int BODY_BYTES = 1 << 20;
+  // The largest environment and labels have 90 000; each empty object of a tree takes some 70 bytes of heap for 3 of the body.
+  private static final long TOKENS = 100_000;
   private static final ObjectMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
       .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(16).maxStringLength(128 << 10).maxNameLength(64 << 10).maxNumberLength(32)
-          .maxDocumentLength(BODY_BYTES).build())
+          .maxDocumentLength(BODY_BYTES).maxTokenCount(TOKENS).build())
       .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
       .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY).build();
 

@@ -464,6 +464,39 @@ class ExchangeIT {
     assertEquals(204, post("/wait").status());
   }
 
+  /** Where nothing may be held, a body is refused, an answer of a route too, and a stream goes out unheld; small ones are as ever, and nothing is left. */
+  @Test
+  void bodiesAndAnswersKeepToTheHeap() throws Exception {
+    node.close();
+    HeldBytes heap = new HeldBytes(20_000);
+    node = new Node(Settings.DEFAULT, dev.instar.listener.Settings.FREE_PORT, heap);
+    node.route("POST", "/echo", x -> x.respond(200, Map.of(), x.bodyBytes(1 << 20)));
+    node.route("POST", "/stream", x -> {
+      HttpExchange.Streamed out = x.stream(200, Map.of(), 64 << 10);
+      out.write(new byte[10_000]);
+      out.write(new byte[30_000]);
+      assertTrue(out.committed());
+      out.finish();
+    });
+    assertEquals("x".repeat(4096), node.call("POST", "/echo", "x".repeat(4096)).text());
+    assertEquals("x".repeat(8000), node.call("POST", "/echo", "x".repeat(8000)).text());
+    assertProblem(503, "node-busy", node.call("POST", "/echo", "x".repeat(30_000)));
+    assertProblem(503, "node-busy", node.call("POST", "/echo", "x".repeat(15_000)));
+    assertEquals(40_000, node.call("POST", "/stream", "").body().length);
+    try (RawHttp http = new RawHttp(node.port())) {
+      http.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 18000\r\n\r\n").send("x".repeat(17_000));
+      while (heap.held() == 0) {
+        Thread.sleep(1);
+      }
+      assertProblem(503, "node-busy", node.call("POST", "/echo", "x".repeat(8000)));
+      assertEquals("hi", node.call("POST", "/echo", "hi").text());
+    }
+    while (heap.held() > 0 || node.gateway().inFlight() > 0) {
+      Thread.sleep(1);
+    }
+    assertEquals("x".repeat(8000), node.call("POST", "/echo", "x".repeat(8000)).text());
+  }
+
   private Answer post(String path) {
     try {
       return node.call("POST", path, "");

@@ -34,11 +34,15 @@ public final class Node implements AutoCloseable {
   }
 
   public Node(Settings settings, dev.instar.listener.Settings port) {
+    this(settings, port, HeldBytes.ofHeap());
+  }
+
+  Node(Settings settings, dev.instar.listener.Settings port, HeldBytes heap) {
     services.functions().bind(functions, Map.of());
     services.images().bind(images, Map.of());
     services.invokers().bind(invoker, Map.of());
     services.logs().bind(logs, Map.of());
-    gateway = new Gateway(services, dialects, settings, "1.2.3");
+    gateway = new Gateway(services, dialects, settings, "1.2.3", heap);
     ServiceSlot<HttpEntry> entries = new ServiceSlot<>("gateway");
     entries.bind(gateway, Map.of());
     listener = HttpListener.open(port, entries);

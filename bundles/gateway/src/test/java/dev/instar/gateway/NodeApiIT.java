@@ -181,6 +181,24 @@ class NodeApiIT {
     assertProblem(400, "bad-name", node.get(path + "/logs"));
   }
 
+  /** A coding of the content is the function's affair: the node neither undoes it nor answers in one, so no bomb goes off here. */
+  @Test
+  void aContentCodingIsNotUndone() throws Exception {
+    java.io.ByteArrayOutputStream packed = new java.io.ByteArrayOutputStream();
+    try (java.util.zip.GZIPOutputStream gzip = new java.util.zip.GZIPOutputStream(packed)) {
+      gzip.write(new byte[10 << 20]);
+    }
+    node.function("u/coded", Limits.DEFAULT);
+    for (String coding : List.of("gzip", "deflate", "br", "gzip, gzip", "zstd", "nonsense")) {
+      try (RawHttp http = new RawHttp(node.port())) {
+        http.send("POST /v1/functions/u/coded/invoke HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\nContent-Encoding: " + coding + "\r\nContent-Length: " + packed.size() + "\r\n\r\n");
+        Answer answer = http.send(packed.toByteArray()).answer();
+        assertArrayEquals(packed.toByteArray(), answer.body());
+        assertFalse(answer.headers().containsKey("content-encoding"));
+      }
+    }
+  }
+
   @Test
   void aLongNameIsRefusedWithAShortWord() throws Exception {
     Answer answer = node.get("/v1/functions/demo/" + "a".repeat(8000));
@@ -223,7 +241,9 @@ class NodeApiIT {
   @Test
   void refusesJsonBombs() throws Exception {
     for (String bomb : List.of("[".repeat(100_000), "{\"a\":".repeat(50_000), "{\"labels\":{\"a\":\"" + "x".repeat(200_000) + "\"}}", "{\"limits\":{\"memory\":" + "9".repeat(100_000) + "}}",
-        "{\"" + "n".repeat(100_000) + "\":1}", "{\"a\":\"\\ud800\\u0000\u0001\"}")) {
+        "{\"" + "n".repeat(100_000) + "\":1}", "{\"a\":\"\\ud800\\u0000\u0001\"}",
+        "{\"limits\":{\"memory\":1e999999999}}", "{\"limits\":{\"memory\":-1E-999999999}}", "{\"variants\":[],\"variants\":[]}", "{\"a\":[" + "{},".repeat(200_000) + "{}]}",
+        "{\"@class\":\"java.net.URL\",\"variants\":[]}")) {
       Answer answer = node.call("POST", F + "/versions", bomb);
       assertProblem(400, "bad-body", answer);
       assertTrue(answer.body().length < 1200, answer::toString);

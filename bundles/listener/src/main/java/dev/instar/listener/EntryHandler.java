@@ -12,7 +12,9 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
+import org.eclipse.jetty.http.HttpField;
 import org.eclipse.jetty.http.HttpHeader;
+import org.eclipse.jetty.http.HttpVersion;
 import org.eclipse.jetty.io.EndPoint;
 import org.eclipse.jetty.server.Handler;
 import org.eclipse.jetty.server.Request;
@@ -58,24 +60,33 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
   @Override
   public boolean handle(Request request, Response response, Callback callback) {
     inFlight.incrementAndGet(); // before the look at shutdown, so that a stop that comes between counts this one
-    Ending ending = new Ending(callback, request.getConnectionMetaData().getConnection().getEndPoint());
+    EndPoint endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
+    Ending ending = new Ending(callback, endPoint);
     try {
       if (shutdown.isShutdown()) {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.NOT_READY, "The node is stopping. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
         return true;
       }
-      if (hasTwoReadings(request.getHttpURI().getPath())) {
-        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The path has a segment '.' or '..', or a ';'; give the path that is meant."));
+      if (hasTwoReadings(request.getHttpURI().getPath()) || request.getHttpURI().getFragment() != null) {
+        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The path has a segment '.' or '..', a ';', or a '#'; give the path that is meant."));
         return true;
       }
-      if (hasCoding(request)) {
+      boolean http2 = request.getConnectionMetaData().getHttpVersion() == HttpVersion.HTTP_2;
+      if (http2 && isMalformed(request)) {
+        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST,
+            "The request has a field that HTTP/2 forbids, a Host that is not its authority, or no single Content-Length that is a number."));
+        return true;
+      }
+      boolean chunked = request.getHeaders().contains(HttpHeader.TRANSFER_ENCODING);
+      if (chunked && hasCoding(request)) {
         response.getHeaders().put(HttpHeader.CONNECTION, "close");
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The body has a transfer coding other than chunked, which is all that is undone here; send it without."));
         return true;
       }
       request.addIdleTimeoutListener(STAY);
       DataRate limit = rate;
-      Request paced = limit.unlimited() ? request : new PacedRequest(request, limit);
+      Request counted = chunked && !http2 && endPoint instanceof GuardedEndPoint guarded ? new ChunkedRequest(request, guarded) : request;
+      Request paced = limit.unlimited() ? counted : new PacedRequest(counted, limit);
       Response pacedAnswer = limit.unlimited() ? response : new PacedResponse(paced, response, limit);
       HttpEntry entry = entries.await(entryWait);
       if (!entry.handle(paced, pacedAnswer, ending)) {
@@ -95,11 +106,47 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
 
   /** Jetty undoes chunked and hands on whatever was under it as the body (RFC 9112, section 6.1). */
   private static boolean hasCoding(Request request) {
-    if (!request.getHeaders().contains(HttpHeader.TRANSFER_ENCODING)) {
-      return false;
-    }
     List<String> codings = request.getHeaders().getCSV(HttpHeader.TRANSFER_ENCODING, false);
     return codings.size() != 1 || !"chunked".equalsIgnoreCase(codings.getFirst());
+  }
+
+  /** Jetty refuses {@code Connection} only, of the fields that would mean something to an HTTP/1 node behind another (RFC 9113, section 8.2.2). */
+  private static boolean isMalformed(Request request) {
+    if (request.getHeaders().contains(HttpHeader.CONNECTION)) {
+      return false; // the request that asked for HTTP/2: it came as HTTP/1, by whose rules it has been checked
+    }
+    boolean length = false;
+    for (HttpField field : request.getHeaders()) {
+      switch (field.getHeader()) {
+        case TRANSFER_ENCODING, UPGRADE, KEEP_ALIVE, PROXY_CONNECTION -> {
+          return true;
+        }
+        case HOST -> {
+          if (!field.getValue().equals(request.getHttpURI().getAuthority())) {
+            return true;
+          }
+        }
+        case CONTENT_LENGTH -> {
+          if (length || !isNumber(field.getValue())) {
+            return true;
+          }
+          length = true;
+        }
+        case null, default -> {
+          // Whatever it means is no affair of the listener's.
+        }
+      }
+    }
+    return false;
+  }
+
+  private static boolean isNumber(String text) {
+    for (int i = 0; i < text.length(); i++) {
+      if (text.charAt(i) < '0' || text.charAt(i) > '9') {
+        return false;
+      }
+    }
+    return !text.isEmpty();
   }
 
   /** Jetty refuses dot segments that are encoded and resolves plain ones; parameters of segments ({@code ;x=y}) mean something to nobody here. */

@@ -18,17 +18,29 @@ import org.eclipse.jetty.util.thread.Scheduler;
  *
  * <p>The time is looked at when bytes come; when none come the idle time ends the connection. Bytes that come while a request is being handled are
  * its body, which {@link PacedRequest} watches. HTTP/2 frames its headers; there the idle time and the control frames' limit hold.
+ *
+ * <p>What wraps the chunks of a body (sizes, extensions, trailers) is bounded here too: Jetty skips it without end, and it is nobody's body, so no limit
+ * of a body would ever hold it.
  */
 final class GuardedEndPoint extends SocketChannelEndPoint {
+  // A chunk of one byte has 5 bytes around it ("1", two line ends); generous senders add an extension.
+  private static final int WRAPPING_PER_BYTE = 16;
+
   private final long headerNanos;
+  private final int wrappingBytes;
   private final AtomicInteger handling = new AtomicInteger();
   private volatile boolean http1 = true;
   // 0: no header has begun. Written by the thread that fills and by the one that begins a request, never at the same time.
   private volatile long headerSince;
+  // Reads of a body and fills for it follow one another (Content.Source), so plain fields do.
+  private boolean chunked;
+  private long wrapping;
 
-  GuardedEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key, Scheduler scheduler, Duration headerTimeout) {
+  /** @param wrappingBytes how many bytes may wrap a chunked body, beyond {@value #WRAPPING_PER_BYTE} for each of its bytes */
+  GuardedEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key, Scheduler scheduler, Duration headerTimeout, int wrappingBytes) {
     super(channel, selector, key, scheduler);
     headerNanos = headerTimeout.toNanos();
+    this.wrappingBytes = wrappingBytes;
   }
 
   /** The headers are complete. */
@@ -37,8 +49,20 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
     headerSince = 0;
   }
 
+  /** The request's body comes in chunks. */
+  void chunksBegin() {
+    chunked = true;
+    wrapping = 0;
+  }
+
+  /** So many bytes of what came were the body's own. */
+  void unwrapped(int bytes) {
+    wrapping = Math.max(0, wrapping - (long) bytes * WRAPPING_PER_BYTE);
+  }
+
   /** The exchange is over. Counted, since a pipelined request may begin before its predecessor's end is told. */
   void requestEnds() {
+    chunked = false;
     handling.decrementAndGet();
   }
 
@@ -51,6 +75,11 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
         headerSince = now == 0 ? 1 : now;
       } else if (now - headerSince > headerNanos) {
         throw new EofException("headers not complete after " + Duration.ofNanos(headerNanos).toMillis() + " ms");
+      }
+    } else if (filled > 0 && chunked) {
+      wrapping += filled;
+      if (wrapping > wrappingBytes) {
+        throw new EofException("more than " + wrappingBytes + " bytes around the chunks of a body");
       }
     }
     return filled;

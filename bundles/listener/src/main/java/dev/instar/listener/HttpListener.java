@@ -44,6 +44,12 @@ public final class HttpListener implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(HttpListener.class);
   // One acceptor, two selectors, and spares that keep producing while a virtual thread is being started.
   private static final int PLATFORM_THREADS = 16;
+  // Of chunk sizes, extensions and trailers together, beside a share of the body; a read of Jetty's takes 8 KiB.
+  private static final int WRAPPING_BYTES = 64 << 10;
+
+  // What a peer may send that nobody has read yet lies on the heap until somebody does; Jetty would take 1 MiB from each connection.
+  private static final int STREAM_WINDOW = 64 << 10;
+  private static final int CONNECTION_WINDOW = 256 << 10;
 
   private final Server server;
   private final ServerConnector connector;
@@ -68,10 +74,13 @@ public final class HttpListener implements AutoCloseable {
     http.setUriCompliance(UriCompliance.RFC3986);
     http2 = new HTTP2CServerConnectionFactory(http);
     http2.setConnectProtocolEnabled(false);
+    http2.setInitialStreamRecvWindow(STREAM_WINDOW);
+    http2.setInitialSessionRecvWindow(CONNECTION_WINDOW);
     connector = new ServerConnector(server, 1, 2, new HttpConnectionFactory(http), http2) {
       @Override
       protected SocketChannelEndPoint newEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key) {
-        GuardedEndPoint endPoint = new GuardedEndPoint(channel, selector, key, getScheduler(), HttpListener.this.settings.headerTimeout());
+        GuardedEndPoint endPoint = new GuardedEndPoint(channel, selector, key, getScheduler(), HttpListener.this.settings.headerTimeout(),
+            WRAPPING_BYTES);
         endPoint.setIdleTimeout(getIdleTimeout());
         return endPoint;
       }

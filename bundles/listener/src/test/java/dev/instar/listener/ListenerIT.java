@@ -175,7 +175,7 @@ class ListenerIT {
 
   @ParameterizedTest
   @ValueSource(strings = {"/a/%2e%2e/b", "/a/%2E%2e", "/a/../b", "/a/./b", "/..;/a", "/a/..;x=1/b", "/a/.%2e/b", "/a%2fb", "/a%2Fb", "/a//b", "//a", "/a%00b",
-      "/a%5cb", "/a\\b", "/a;x=1/b", "/%c0%ae%c0%ae/a", "/%c0%af", "/%e0%80%af", "/%ff", "/%", "/%2", "/%zz", "/a%2", "/%u002e%u002e/a", "/%252e%252e/a", "/a%0d%0aX: 1", "/a\tb", "/%ed%a0%80"})
+      "/a%5cb", "/a\\b", "/a;x=1/b", "/a#b", "/%c0%ae%c0%ae/a", "/%c0%af", "/%e0%80%af", "/%ff", "/%", "/%2", "/%zz", "/a%2", "/%u002e%u002e/a", "/%252e%252e/a", "/a%0d%0aX: 1", "/a\tb", "/%ed%a0%80"})
   void refusesPathsWithTwoReadings(String path) throws Exception {
     entries.bind(ECHO, Map.of());
     assertProblem(400, "bad-request", RawHttp.exchange(open(), "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n"));

@@ -35,7 +35,7 @@ public interface HttpExchange {
    */
   CallInput body(long limit);
 
-  /** The whole body. */
+  /** The whole body. @throws dev.instar.api.InstarException NODE_BUSY when the node is short of memory for it */
   byte[] bodyBytes(int limit) throws IOException;
 
   /** Sends the whole answer. Content-Length is set; headers that the node owns (Connection, Transfer-Encoding, …) are not taken. */
@@ -46,7 +46,7 @@ public interface HttpExchange {
 
   /**
    * An answer that streams: bytes are held back until {@code holdBack} of them have come, so that a failure before that can still be a
-   * problem document. The answer is whole when {@link Streamed#finish} returns.
+   * problem document; fewer are while the node is short of memory. The answer is whole when {@link Streamed#finish} returns.
    */
   Streamed stream(int status, Map<String, String> headers, int holdBack);
 
