@@ -182,16 +182,25 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     if (pool == null) {
       return null;
     }
-    if (pool.prepared() == null) {
-      prepare(pool, visit);
+    // Else what is prepared for this call might go before the call has come to use it.
+    boolean pinned = pool.prepared() == null && pool.pin();
+    Slot slot;
+    try {
+      if (pool.prepared() == null) {
+        prepare(pool, visit);
+      }
+      if (pool.replaced() && function.active() == number) {
+        pool.replaced(false);
+      }
+      if (pool.prepared() == null) {
+        return null;
+      }
+      slot = desk.acquire(pool, visit);
+    } finally {
+      if (pinned) {
+        pool.unpin();
+      }
     }
-    if (pool.replaced() && function.active() == number) {
-      pool.replaced(false);
-    }
-    if (pool.prepared() == null) {
-      return null;
-    }
-    Slot slot = desk.acquire(pool, visit);
     if (slot == null) {
       return null;
     }
@@ -342,6 +351,8 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
       try {
         long now = Clock.now();
         desk.pools().forEach(pool -> pool.expire(now));
+        // For those that have just lost their last sandbox.
+        desk.shelf().trim(desk.settings().preparedBytes());
       } catch (RuntimeException e) {
         LOG.error("Closing what has been idle too long failed", e);
       } finally {
