@@ -37,6 +37,11 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
       description = "How long what was prepared for a version (compiled code, unpacked files) is kept without a sandbox or a call.")
   int prepared$_$seconds() default 3600;
 
+  @AttributeDefinition(name = "Prepared images in MiB", min = "1", max = "1048576",
+      description = "Bytes of the images (each counts 64 KiB at least) that are kept prepared; past it goes what has no sandbox, the longest unused"
+          + " first. Prepared WebAssembly takes about five times its module's bytes.")
+  int prepared$_$mib() default 32;
+
   @AttributeDefinition(name = "Waiting calls per function", min = "1", max = "100000",
       description = "Calls of one function version that may wait; the next is refused with function-busy (429).")
   int queue$_$per$_$function() default 1024;

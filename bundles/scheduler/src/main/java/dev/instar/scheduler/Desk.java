@@ -59,6 +59,7 @@ final class Desk {
   private final ReentrantLock lock = new ReentrantLock();
   private final Set<Pool> pools = ConcurrentHashMap.newKeySet();
   private final Set<Pool> hungry = new HashSet<>();
+  private final Shelf shelf = new Shelf();
   private final AtomicInteger idle = new AtomicInteger();
   private volatile Settings settings;
   private volatile long blockedSince = NOBODY;
@@ -77,6 +78,7 @@ final class Desk {
   void apply(Settings changed) {
     settings = changed;
     trim();
+    shelf.trim(changed.preparedBytes());
     settle();
   }
 
@@ -86,10 +88,16 @@ final class Desk {
 
   void remove(Pool pool) {
     pools.remove(pool);
+    shelf.remove(pool);
   }
 
   Set<Pool> pools() {
     return pools;
+  }
+
+  /** What is prepared. */
+  Shelf shelf() {
+    return shelf;
   }
 
   int units() {

@@ -1,6 +1,7 @@
 package dev.instar.scheduler;
 
 import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.Image;
 import dev.instar.api.function.Variant;
 import dev.instar.api.sandbox.PreparedFunction;
 import java.util.ArrayDeque;
@@ -33,6 +34,8 @@ final class Pool {
   private volatile PreparedFunction prepared;
   private volatile boolean retired;
   private volatile boolean replaced;
+  /** Of the thread of the preparation. */
+  private volatile long imageBytes;
 
   // All below: under the lock.
   /** The most recently used first. */
@@ -328,8 +331,17 @@ final class Pool {
     return mine;
   }
 
+  /** What the preparation that is under way makes its result of. */
+  void preparing(Image image) {
+    imageBytes = image.size();
+  }
+
   /** The preparation has ended, with a result or (null) without; the next call begins another. */
   void prepared(PreparedFunction result) {
+    if (result != null) {
+      // Before the unpin, after which the pool may end and be taken from the shelf.
+      desk.shelf().add(this, imageBytes);
+    }
     lock.lock();
     try {
       prepared = result;
@@ -339,6 +351,7 @@ final class Pool {
       lock.unlock();
     }
     unpin();
+    desk.shelf().trim(desk.settings().preparedBytes());
   }
 
   /** Keeps what was prepared open for somebody who has no slot. False when the pool is retired. */
@@ -366,6 +379,20 @@ final class Pool {
     endIfDone();
   }
 
+  /** Since when what was prepared has had no sandbox and no call, or {@link Clock#NEVER}. */
+  long unusedSince() {
+    lock.lock();
+    try {
+      return unused() && !retired ? lastUsed : Clock.NEVER;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private boolean unused() {
+    return slots.isEmpty() && waiters.isEmpty() && pins == 0;
+  }
+
   /** Closes what has been idle too long; retires the pool when nobody has needed it for the time that preparations are kept. */
   void expire(long now) {
     Settings settings = desk.settings();
@@ -378,7 +405,7 @@ final class Pool {
         old.add(idle.pollLast());
       }
       desk.idle(-old.size());
-      unused = slots.isEmpty() && waiters.isEmpty() && pins == 0 && lastUsed + settings.prepared().toNanos() <= now;
+      unused = unused() && lastUsed + settings.prepared().toNanos() <= now;
     } finally {
       lock.unlock();
     }

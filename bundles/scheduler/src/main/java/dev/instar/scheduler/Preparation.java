@@ -62,6 +62,7 @@ final class Preparation {
       var digest = pool.variant().digest();
       var image = images.find(digest).orElseThrow(() -> new InstarException(ErrorCode.IMAGE_NOT_FOUND,
           "The image " + digest + " of " + pool.version().label() + " is not in the content store. Upload it again."));
+      pool.preparing(image);
       StageEvent.Prepare stage = new StageEvent.Prepare();
       stage.begin();
       try {

@@ -182,19 +182,28 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     if (pool == null) {
       return null;
     }
-    if (pool.prepared() == null) {
-      prepare(pool, visit);
+    // Else what is prepared for this call might go before the call has come to use it.
+    boolean pinned = pool.prepared() == null && pool.pin();
+    Slot slot;
+    try {
+      if (pool.prepared() == null) {
+        prepare(pool, visit);
+      }
+      if (pool.replaced() && function.active() == number) {
+        pool.replaced(false);
+      }
+      if (pool.prepared() == null) {
+        return null;
+      }
+      if (route.generation().inProcess()) {
+        return new InProcessCall(desk, pool, visit, invocation, watchdog, logs, threads).make();
+      }
+      slot = desk.acquire(pool, visit);
+    } finally {
+      if (pinned) {
+        pool.unpin();
+      }
     }
-    if (pool.replaced() && function.active() == number) {
-      pool.replaced(false);
-    }
-    if (pool.prepared() == null) {
-      return null;
-    }
-    if (route.generation().inProcess()) {
-      return new InProcessCall(desk, pool, visit, invocation, watchdog, logs, threads).make();
-    }
-    Slot slot = desk.acquire(pool, visit);
     if (slot == null) {
       return null;
     }
@@ -332,6 +341,8 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
       try {
         long now = Clock.now();
         desk.pools().forEach(pool -> pool.expire(now));
+        // For those that have just lost their last sandbox.
+        desk.shelf().trim(desk.settings().preparedBytes());
       } catch (RuntimeException e) {
         LOG.error("Closing what has been idle too long failed", e);
       } finally {

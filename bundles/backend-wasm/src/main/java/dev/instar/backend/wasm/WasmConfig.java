@@ -7,7 +7,7 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 @interface WasmConfig {
   @AttributeDefinition(name = "Code cache", description = "Bytes of compiled code that are kept on disk; what was used least recently goes first. "
       + "0 switches the cache off.", min = "0", max = "1099511627776")
-  long code$_$cache$_$bytes() default 1L << 30;
+  long code$_$cache$_$bytes() default 4L << 30;
 
   @AttributeDefinition(name = "Compile threads", description = "Modules that are compiled at one time. Each takes up to 200 bytes of heap for a "
       + "byte of code. Takes effect for the modules that are prepared after a change.", min = "1", max = "64")

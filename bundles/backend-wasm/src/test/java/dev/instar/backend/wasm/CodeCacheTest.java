@@ -102,7 +102,7 @@ class CodeCacheTest {
 
   @Test
   void whatWasUsedLeastRecentlyGoesFirst() throws IOException {
-    CodeCache cache = cache(3500);
+    CodeCache cache = cache(4500);
     Digest[] modules = new Digest[4];
     for (int i = 0; i < 3; i++) {
       modules[i] = Digest.of(new byte[] {(byte) i});
