@@ -144,7 +144,8 @@ final class Exchange implements HttpExchange {
 
   @Override
   public void respond(int status, Map<String, String> headers, byte[] bytes) throws IOException {
-    if (!lease.resize(0, bytes.length)) {
+    // What another method has changed is told in any case: "try again" would be a lie.
+    if (!lease.resize(0, bytes.length) && (isHead() || "GET".equals(request.getMethod()))) {
       throw tooMuchHeld();
     }
     send(status, headers, bytes);

@@ -35,6 +35,8 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   // Reads of a body and fills for it follow one another (Content.Source), so plain fields do.
   private boolean chunked;
   private long wrapping;
+  // 0: nothing has come since the last bytes of the body.
+  private long wrappingSince;
 
   /** @param wrappingBytes how many bytes may wrap a chunked body, beyond {@value #WRAPPING_PER_BYTE} for each of its bytes */
   GuardedEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key, Scheduler scheduler, Duration headerTimeout, int wrappingBytes) {
@@ -47,22 +49,24 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   void requestBegins() {
     handling.incrementAndGet();
     headerSince = 0;
+    chunked = false;
   }
 
   /** The request's body comes in chunks. */
   void chunksBegin() {
     chunked = true;
     wrapping = 0;
+    wrappingSince = 0;
   }
 
   /** So many bytes of what came were the body's own. */
   void unwrapped(int bytes) {
     wrapping = Math.max(0, wrapping - (long) bytes * WRAPPING_PER_BYTE);
+    wrappingSince = 0;
   }
 
   /** The exchange is over. Counted, since a pipelined request may begin before its predecessor's end is told. */
   void requestEnds() {
-    chunked = false;
     handling.decrementAndGet();
   }
 
@@ -70,9 +74,9 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   public int fill(ByteBuffer buffer) throws IOException {
     int filled = super.fill(buffer);
     if (filled > 0 && http1 && handling.get() == 0) {
-      long now = System.nanoTime();
+      long now = now();
       if (headerSince == 0) {
-        headerSince = now == 0 ? 1 : now;
+        headerSince = now;
       } else if (now - headerSince > headerNanos) {
         throw new EofException("headers not complete after " + Duration.ofNanos(headerNanos).toMillis() + " ms");
       }
@@ -81,8 +85,21 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
       if (wrapping > wrappingBytes) {
         throw new EofException("more than " + wrappingBytes + " bytes around the chunks of a body");
       }
+      // None of them is a byte of the body, so the data rate does not see that time goes by.
+      long now = now();
+      if (wrappingSince == 0) {
+        wrappingSince = now;
+      } else if (now - wrappingSince > headerNanos) {
+        throw new EofException("a chunk not begun after " + Duration.ofNanos(headerNanos).toMillis() + " ms");
+      }
     }
     return filled;
+  }
+
+  /** Never 0, which means that nothing has begun. */
+  private static long now() {
+    long now = System.nanoTime();
+    return now == 0 ? 1 : now;
   }
 
   @Override

@@ -84,6 +84,41 @@ class HostileRequestsIT {
     assertEquals(200, RawHttp.exchange(port, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").status());
   }
 
+  /** Bytes that are no bytes of the body come slowly and without end; no data rate sees them. */
+  @ParameterizedTest
+  @ValueSource(strings = {"5;", "0\r\nX: ", "5\r\nabcde\r\n5;x="})
+  void chunksThatDribbleAreCutOff(String begin) throws Exception {
+    try (RawHttp http = new RawHttp(open(Duration.ofMillis(300), 10_000))) {
+      http.send(CHUNKED + begin);
+      assertThrows(IOException.class, () -> {
+        for (int i = 0; i < 300; i++) {
+          http.send("x");
+          Thread.sleep(30);
+        }
+      });
+    }
+    failure.get(20, TimeUnit.SECONDS);
+  }
+
+  /** A second request on the connection is watched as the first one is, and a body of a known length is not taken for wrapping. */
+  @Test
+  void aPipelinedRequestIsWatchedLikeItsPredecessor() throws Exception {
+    String length = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n" + "y".repeat(300_000);
+    try (RawHttp http = new RawHttp(open())) {
+      http.send(CHUNKED + "1\r\na\r\n0\r\n\r\n" + length + CHUNKED + "1\r\nb\r\n0\r\n\r\n");
+      assertEquals("a", http.answer().text());
+      assertEquals(300_000, http.answer().text().length());
+      assertEquals("b", http.answer().text());
+      http.send(CHUNKED + "1\r\na\r\n0\r\n\r\n" + CHUNKED + "5;x=");
+      assertEquals("a", http.answer().text());
+      assertThrows(IOException.class, () -> {
+        for (int i = 0; i < 1000; i++) {
+          http.send("x".repeat(32 << 10));
+        }
+      });
+    }
+  }
+
   @Test
   void aBodyInSmallChunksIsWhole() throws Exception {
     int port = open();

@@ -18,15 +18,25 @@ import java.util.OptionalInt;
  * answers nothing by itself: no acknowledgement, no window update.
  */
 public final class RawHttp2 implements AutoCloseable {
+  /** Type of a frame (RFC 9113, section 6.1). */
   public static final int DATA = 0;
+  /** Type of a frame (RFC 9113, section 6.2). */
   public static final int HEADERS = 1;
+  /** Type of a frame (RFC 9113, section 6.3). */
   public static final int PRIORITY = 2;
+  /** Type of a frame (RFC 9113, section 6.4). */
   public static final int RST_STREAM = 3;
+  /** Type of a frame (RFC 9113, section 6.5). */
   public static final int SETTINGS = 4;
+  /** Type of a frame (RFC 9113, section 6.6). */
   public static final int PUSH_PROMISE = 5;
+  /** Type of a frame (RFC 9113, section 6.7). */
   public static final int PING = 6;
+  /** Type of a frame (RFC 9113, section 6.8). */
   public static final int GOAWAY = 7;
+  /** Type of a frame (RFC 9113, section 6.9). */
   public static final int WINDOW_UPDATE = 8;
+  /** Type of a frame (RFC 9113, section 6.10). */
   public static final int CONTINUATION = 9;
   /** Flag of DATA and HEADERS. */
   public static final int END_STREAM = 1;
@@ -93,12 +103,14 @@ public final class RawHttp2 implements AutoCloseable {
     block.writeBytes(bytes);
   }
 
+  /** Sends bytes as they are. */
   public RawHttp2 send(byte[] bytes) throws IOException {
     socket.getOutputStream().write(bytes);
     socket.getOutputStream().flush();
     return this;
   }
 
+  /** Sends one frame. */
   public RawHttp2 frame(int type, int flags, int stream, byte... payload) throws IOException {
     return send(bytes(type, flags, stream, payload));
   }
@@ -164,6 +176,7 @@ public final class RawHttp2 implements AutoCloseable {
     socket.close();
   }
 
+  /** A frame as it came. */
   public record Frame(int type, int flags, int stream, byte[] payload) {}
 
   /**
@@ -176,6 +189,7 @@ public final class RawHttp2 implements AutoCloseable {
    * @param closed whether the connection ended before the stream did
    */
   public record Ending(boolean headers, byte[] body, boolean whole, OptionalInt reset, OptionalInt goAway, boolean closed) {
+    /** The body as text. */
     public String text() {
       return new String(body, StandardCharsets.UTF_8);
     }
