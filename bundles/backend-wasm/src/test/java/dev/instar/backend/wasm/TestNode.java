@@ -24,6 +24,7 @@ import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
@@ -88,7 +89,10 @@ final class TestNode implements AutoCloseable {
     try {
       Digest digest = Digest.of(module);
       Path file = directory.resolve(digest.hex() + ".wasm");
-      Files.write(file, module);
+      // Whole or not at all: another thread may be preparing the same module.
+      Path temporary = Files.createTempFile(directory, "image", "");
+      Files.write(temporary, module);
+      Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
       return new Image(digest, Variant.WASM, module.length, file, rootfs);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
