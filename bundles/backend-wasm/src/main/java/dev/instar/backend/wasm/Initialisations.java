@@ -3,11 +3,11 @@ package dev.instar.backend.wasm;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -22,14 +22,15 @@ final class Initialisations implements AutoCloseable {
   /** Compiled and interpreted code ends within milliseconds of an interrupt. */
   private static final long TO_END_MILLIS = 2000;
 
-  private final Set<Thread> running = ConcurrentHashMap.newKeySet();
+  private final Set<Thread> running = new HashSet<>();
+  private boolean closed;
 
   /**
    * Makes a guest.
    *
    * @param limit after which it is ended
    * @throws InstarException TIMED_OUT at the limit, and what the work throws
-   * @throws InterruptedException when the one who waits, or the work, was interrupted
+   * @throws InterruptedException when the one who waits, or the work, was interrupted, or all have been ended
    */
   Guest run(Callable<Guest> work, Duration limit, String advice) throws InterruptedException {
     CompletableFuture<Guest> result = new CompletableFuture<>();
@@ -42,12 +43,11 @@ final class Initialisations implements AutoCloseable {
       } catch (Throwable e) {
         result.completeExceptionally(e);
       } finally {
-        running.remove(Thread.currentThread());
+        ended(Thread.currentThread());
       }
     }, "wasm-initialise", STACK);
     thread.setDaemon(true);
-    running.add(thread);
-    thread.start();
+    start(thread);
     try {
       return result.get(Math.max(0, limit.toMillis()), TimeUnit.MILLISECONDS);
     } catch (ExecutionException e) {
@@ -67,6 +67,18 @@ final class Initialisations implements AutoCloseable {
     }
   }
 
+  private synchronized void start(Thread thread) throws InterruptedException {
+    if (closed) {
+      throw new InterruptedException();
+    }
+    thread.start();
+    running.add(thread);
+  }
+
+  private synchronized void ended(Thread thread) {
+    running.remove(thread);
+  }
+
   private static void end(Thread thread, CompletableFuture<Guest> result) throws InterruptedException {
     if (!result.cancel(false) && !result.isCompletedExceptionally()) {
       // It came about at the last moment, and nobody wants it any more.
@@ -76,9 +88,10 @@ final class Initialisations implements AutoCloseable {
     thread.join(TO_END_MILLIS);
   }
 
-  /** Ends all of them, without waiting. */
+  /** Ends all of them, without waiting. There are no more. */
   @Override
-  public void close() {
+  public synchronized void close() {
+    closed = true;
     running.forEach(Thread::interrupt);
   }
 }

@@ -17,6 +17,7 @@ import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Resettable;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
+import dev.instar.backend.wasm.compile.CompilerProcess;
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Launch;
 import java.io.ByteArrayOutputStream;
@@ -54,6 +55,12 @@ final class TestNode implements AutoCloseable {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** Whether it compiles for all nodes. One that was ended a moment ago is told by its program. */
+  static boolean isCompiler(ProcessHandle process) {
+    return COMPILERS.pids().contains(process.pid()) || !process.isAlive()
+        || process.info().commandLine().filter(line -> line.contains(CompilerProcess.class.getName())).isPresent();
   }
 
   static Compilers.Settings compilerSettings(WasmConfig config) {

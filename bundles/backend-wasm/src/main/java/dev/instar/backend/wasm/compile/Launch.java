@@ -37,7 +37,7 @@ import org.osgi.framework.wiring.BundleWiring;
  * <p>Where a framework keeps the bundle's bytes is its own affair, so they are written out as a jar, once for each run of the node. Without a framework the
  * class path is where the classes came from.
  */
-public final class Launch {
+public class Launch {
   private static final List<String> PACKAGES = List.of("com/dylibso/chicory", "org/objectweb/asm", Launch.class.getPackageName().replace('.', '/'));
   /** One of each jar that the process needs. */
   private static final List<Class<?>> NEEDED = List.of(CompilerProcess.class, com.dylibso.chicory.wasm.Parser.class,
