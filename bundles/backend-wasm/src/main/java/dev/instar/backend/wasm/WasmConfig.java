@@ -13,7 +13,7 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
       + " are in reserve for users none of whose modules is being compiled.", min = "1", max = "64")
   int compile$_$threads() default 1;
 
-  @AttributeDefinition(name = "Compile time", description = "Seconds of processor time that compiling one module may take; by the clock it may take twice as long. "
+  @AttributeDefinition(name = "Compile time", description = "Seconds of processor time that compiling one module may take; by the clock it may take four times as long. "
       + "Past it the compiling process is killed and the module refused with compile-limit (422).", min = "1", max = "3600")
   int compile$_$seconds() default 30;
 

@@ -70,6 +70,8 @@ class CodeCacheTest {
     Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxrwxrwx"));
     cache(1 << 20);
     assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(directory)));
+    cache(1 << 20).store(MODULE, code(10));
+    assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(files().getFirst())));
   }
 
   @Test

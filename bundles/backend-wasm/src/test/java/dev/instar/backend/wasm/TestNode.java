@@ -38,13 +38,19 @@ import java.util.concurrent.atomic.AtomicInteger;
 /** A backend over a directory, and what its caller does. */
 final class TestNode implements AutoCloseable {
   private static final AtomicInteger COUNT = new AtomicInteger();
+
   /** For all nodes that are not about compiling: a process takes a second to start. It ends with the tests. */
-  private static final Compilers COMPILERS = new Compilers(new Launch(Path.of("unused: the classes are in files")), compilerSettings(config()));
+  private static final class Shared {
+    static final Compilers COMPILERS = new Compilers(new Launch(Path.of("unused: the classes are in files")), compilerSettings(config()));
+
+    private Shared() {}
+  }
+
   final Path directory;
   final WasmBackend backend;
 
   TestNode(Path directory, Object... settings) {
-    this(directory, COMPILERS, settings);
+    this(directory, Shared.COMPILERS, settings);
   }
 
   /** Of compilers that the caller closes. */
@@ -59,7 +65,7 @@ final class TestNode implements AutoCloseable {
 
   /** Whether it compiles for all nodes. One that was ended a moment ago is told by its program. */
   static boolean isCompiler(ProcessHandle process) {
-    return COMPILERS.pids().contains(process.pid()) || !process.isAlive()
+    return Shared.COMPILERS.pids().contains(process.pid()) || !process.isAlive()
         || process.info().commandLine().filter(line -> line.contains(CompilerProcess.class.getName())).isPresent();
   }
 

@@ -21,6 +21,8 @@ final class Child {
   /** For a JVM on a busy machine. */
   private static final Duration TO_START = Duration.ofSeconds(30);
   private static final Duration TO_END = Duration.ofSeconds(5);
+  /** A busy machine gives it a part of a processor only. One that does nothing at all ends so, too. */
+  private static final int PATIENCE = 4;
   private static final long LOOK_MILLIS = 100;
   private static final int MOST_WORDS = 500;
 
@@ -54,7 +56,7 @@ final class Child {
   /**
    * Has a module compiled. Unless this returns, or throws {@link Malformed}, the process has been killed.
    *
-   * @param time of the processor; twice as much may pass by the clock
+   * @param time of the processor; {@link #PATIENCE} times as much may pass by the clock
    * @param until when the one who asked gives up ({@link System#nanoTime})
    * @throws TimeoutException when that came first
    */
@@ -109,7 +111,7 @@ final class Child {
           if (now - start > TO_START.toNanos()) {
             throw new Broken("it did not begin to answer within " + TO_START.toSeconds() + " s");
           }
-        } else if (processor().minus(since.processor()).compareTo(time) > 0 || now - since.nanos() > 2 * time.toNanos()) {
+        } else if (processor().minus(since.processor()).compareTo(time) > 0 || now - since.nanos() > PATIENCE * time.toNanos()) {
           throw new CompileLimit(CompileLimit.What.TIME, time.toSeconds());
         }
         if (now - until > 0) {

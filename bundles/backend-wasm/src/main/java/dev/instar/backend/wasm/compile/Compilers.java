@@ -38,6 +38,7 @@ public final class Compilers implements AutoCloseable {
 
   // All below: under the monitor.
   private final Set<Child> alive = new HashSet<>();
+  private final Set<Child> busy = new HashSet<>();
   private final List<Kept> kept = new ArrayList<>();
   private Optional<Child> spare = Optional.empty();
   private boolean spareWanted;
@@ -159,6 +160,9 @@ public final class Compilers implements AutoCloseable {
     if (child == null) {
       child = start();
     }
+    synchronized (this) {
+      busy.add(child);
+    }
     wantSpare(NEXT_SPARE);
     return child;
   }
@@ -181,6 +185,7 @@ public final class Compilers implements AutoCloseable {
   }
 
   private synchronized void giveBack(String user, Child child) {
+    busy.remove(child);
     if (closed || child.served() >= MODULES) {
       end(child);
       return;
@@ -203,6 +208,7 @@ public final class Compilers implements AutoCloseable {
 
   private synchronized void end(Child child) {
     alive.remove(child);
+    busy.remove(child);
     child.kill();
   }
 
@@ -246,6 +252,11 @@ public final class Compilers implements AutoCloseable {
   /** Process ids, for what looks whether any is left. */
   public synchronized List<Long> pids() {
     return alive.stream().map(Child::pid).toList();
+  }
+
+  /** Process ids of those that have a module. */
+  synchronized List<Long> busy() {
+    return busy.stream().map(Child::pid).toList();
   }
 
   /** Kills all of them, and waits until they have ended. */

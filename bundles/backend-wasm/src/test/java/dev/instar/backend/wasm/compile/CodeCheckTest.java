@@ -30,6 +30,16 @@ class CodeCheckTest {
   private static final String GROUP = MACHINE + "FuncGroup_0";
   private static final String HELPERS = MACHINE + "Shaded";
 
+  private static final Code SAMPLE = sample();
+
+  private static Code sample() {
+    try {
+      return translated(Sample.module());
+    } catch (Malformed e) {
+      throw new AssertionError(e);
+    }
+  }
+
   private static Code translated(byte[] module) throws Malformed {
     return Translator.translate(Translator.parse(module), 16, Long.MAX_VALUE);
   }
@@ -61,15 +71,10 @@ class CodeCheckTest {
   // ---- hostile
 
   private static Code with(String name, byte[] bytes) {
-    try {
-      Map<String, byte[]> classes = new LinkedHashMap<>();
-      classes.put(name.replace('/', '.'), bytes);
-      Map<String, byte[]> real = translated(Sample.module()).classes();
-      real.forEach(classes::putIfAbsent);
-      return new Code(classes, Set.of());
-    } catch (Malformed e) {
-      throw new AssertionError(e);
-    }
+    Map<String, byte[]> classes = new LinkedHashMap<>();
+    classes.put(name.replace('/', '.'), bytes);
+    SAMPLE.classes().forEach(classes::putIfAbsent);
+    return new Code(classes, Set.of());
   }
 
   private static ClassWriter group(int version, String superName, String... interfaces) {
@@ -225,26 +230,25 @@ class CodeCheckTest {
   }
 
   @Test
-  void namesAreThoseOfCode() throws Exception {
+  void namesAreThoseOfCode() {
     byte[] empty = group(Opcodes.V11, "java/lang/Object").toByteArray();
     for (String name : List.of("java/lang/Evil", "dev/instar/Evil", MACHINE + "Evil", MACHINE + "Shaded", MACHINE + "FuncGroup_0/x")) {
       refused("name", with(name, empty), 60);
     }
-    Map<String, byte[]> last = new LinkedHashMap<>(translated(Sample.module()).classes());
+    Map<String, byte[]> last = new LinkedHashMap<>(SAMPLE.classes());
     byte[] machine = last.remove(Code.MACHINE);
     Map<String, byte[]> first = new LinkedHashMap<>(Map.of(Code.MACHINE, machine));
     first.putAll(last);
     refused("last", new Code(first, Set.of()), 60);
-    refused("function 60", new Code(translated(Sample.module()).classes(), Set.of(60)), 60);
-    refused("function -1", new Code(translated(Sample.module()).classes(), Set.of(-1)), 60);
+    refused("function 60", new Code(SAMPLE.classes(), Set.of(60)), 60);
+    refused("function -1", new Code(SAMPLE.classes(), Set.of(-1)), 60);
   }
 
   @Test
-  void noChangedByteGetsAnythingButARefusal() throws Exception {
-    Code code = translated(Sample.module());
+  void noChangedByteGetsAnythingButARefusal() {
     Random random = new Random(11);
-    for (int i = 0; i < 300; i++) {
-      Map<String, byte[]> classes = new LinkedHashMap<>(code.classes());
+    for (int i = 0; i < 60; i++) {
+      Map<String, byte[]> classes = new LinkedHashMap<>(SAMPLE.classes());
       List<String> names = List.copyOf(classes.keySet());
       String name = names.get(random.nextInt(names.size()));
       byte[] changed = classes.get(name).clone();
