@@ -36,6 +36,8 @@ public enum ErrorCode {
   UNSUPPORTED_ARTIFACT("unsupported-artifact", 422, "The artifact is of no supported kind"),
   /** A module is malformed, or imports what no backend offers; the detail names the section or import. */
   MODULE_REFUSED("module-refused", 422, "The module was refused"),
+  /** Compiling a module took more time or memory than it may; the members {@code limit} and {@code value} say which and how much. */
+  COMPILE_LIMIT("compile-limit", 422, "The module takes too much to compile"),
   /** An archive holds what is never unpacked: escapes, links out, devices, or more than its limits. */
   ARCHIVE_REFUSED("archive-refused", 422, "The archive was refused"),
   /** The function's own concurrency and its queue are used up. */

@@ -51,7 +51,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   int queue() default 4096;
 
   @AttributeDefinition(name = "A user's share of the queue in percent", min = "1", max = "100",
-      description = "How much of the node's queue the calls of one user's functions may take, so that a burst for one leaves room for others.")
+      description = "How much of the node's queue the calls of one user's functions may take, so that a burst for one leaves room for others."
+          + " As many of his versions may wait to be prepared.")
   int queue$_$percent$_$per$_$user() default 50;
 
   @AttributeDefinition(name = "Waiting time in milliseconds", min = "0", max = "3600000",
@@ -73,7 +74,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   int in$_$process$_$stack$_$mib() default 4;
 
   @AttributeDefinition(name = "Preparing threads", min = "1", max = "256",
-      description = "Versions that are prepared (compiled, unpacked) at one time.")
+      description = "Versions that are prepared (compiled, unpacked, initialised) at one time. As many again are in reserve for users none of whose"
+          + " versions is being prepared.")
   int prepare$_$threads() default 2;
 
   @AttributeDefinition(name = "Preparing time in seconds", min = "1", max = "3600", description = "How long preparing one version may take.")

@@ -15,31 +15,86 @@ import org.slf4j.LoggerFactory;
 /**
  * One attempt to prepare what a pool runs, shared by all who wait for it. It belongs to none of them: one that gives up leaves it to the
  * others. Its failure is told to those who wait and then forgotten with it. It pins its pool until it has ended.
+ *
+ * <p>When the last of them has gone it is cancelled if it waits for its turn still. One that is under way is cancelled when the last was interrupted,
+ * but goes on when the last call's time was over: else a version whose calls have less time than it takes to prepare could never run at all. It is
+ * bounded, and takes its own user's turn only.
  */
 final class Preparation {
   private static final Logger LOG = LoggerFactory.getLogger(Preparation.class);
   private final Pool pool;
   private final CompletableFuture<Void> end = new CompletableFuture<>();
+  private volatile Preparations queue;
   private Thread thread;
+  private int waiting;
+  private boolean cancelled;
 
   Preparation(Pool pool) {
     this.pool = pool;
   }
 
+  /** Where it waits for its turn. */
+  void queued(Preparations where) {
+    queue = where;
+  }
+
+  /** Whose turn it takes. */
+  String user() {
+    return pool.version().name().user();
+  }
+
+  String label() {
+    return pool.version().label();
+  }
+
   /**
-   * Waits for its end. Returning says nothing of the result: the pool has it, or was retired.
+   * Waits for its end. Returning says nothing of the result: the pool has it, or was retired, or it was cancelled before anybody joined.
    *
    * @throws InstarException what the preparation failed with
    * @throws TimeoutException when the deadline came first
    */
   void await(long deadline) throws InterruptedException, TimeoutException {
+    synchronized (this) {
+      waiting++;
+    }
     try {
       end.get(Math.max(0, deadline - Clock.now()), TimeUnit.NANOSECONDS);
+      left(false);
+    } catch (TimeoutException e) {
+      left(false);
+      throw e;
+    } catch (InterruptedException e) {
+      left(true);
+      throw e;
     } catch (ExecutionException e) {
       // A new one for each who waits: a stack is that of the thread that throws.
       throw e.getCause() instanceof InstarException failure ? new InstarException(failure.problem(), failure)
           : new IllegalStateException(e.getCause());
     }
+  }
+
+  /** @param interrupted whether who waited was told to go, and not merely out of time */
+  private void left(boolean interrupted) {
+    synchronized (this) {
+      if (--waiting > 0 || end.isDone()) {
+        return;
+      }
+      if (interrupted && thread != null) {
+        cancelled = true;
+        thread.interrupt();
+        return;
+      }
+    }
+    cancelQueued();
+  }
+
+  private boolean cancelQueued() {
+    Preparations line = queue;
+    if (line == null || !line.withdraw(this)) {
+      return false;
+    }
+    finish(null, null);
+    return true;
   }
 
   /** Does the work on this thread; never throws. */
@@ -81,8 +136,12 @@ final class Preparation {
       watch.disarm();
       synchronized (this) {
         thread = null;
-        // An interrupt of ours must not meet the next preparation on this thread.
+        // An interrupt of ours must not meet what ends it.
         Thread.interrupted();
+        if (cancelled) {
+          // Who has joined since begins another.
+          failure = null;
+        }
       }
       finish(result, failure);
     }
@@ -93,9 +152,15 @@ final class Preparation {
     finish(null, failure);
   }
 
-  synchronized void interrupt() {
-    if (thread != null) {
-      thread.interrupt();
+  /** Ends it, whoever waits. */
+  void interrupt() {
+    if (cancelQueued()) {
+      return;
+    }
+    synchronized (this) {
+      if (thread != null) {
+        thread.interrupt();
+      }
     }
   }
 

@@ -36,6 +36,11 @@ final class Refusal {
         .retryAfter(SOON);
   }
 
+  static Problem userPreparationsFull(String user, int queue) {
+    return Problem.of(ErrorCode.NODE_BUSY, queue + " versions of functions of " + user
+        + ", as many as one user may have, wait to be prepared on this node already. Try again later.").retryAfter(SOON);
+  }
+
   static Problem functionBusy(FunctionVersion version, Duration waited) {
     return Problem.of(ErrorCode.FUNCTION_BUSY, "No sandbox of " + version.label() + " (of " + version.spec().limits().concurrency()
         + " at most) came free within " + shown(waited) + ". Try again later.").retryAfter(SOON);

@@ -367,4 +367,8 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   InProcessThreads threads() {
     return threads;
   }
+
+  Preparations preparations() {
+    return preparations;
+  }
 }

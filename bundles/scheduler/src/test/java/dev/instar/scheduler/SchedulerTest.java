@@ -1140,6 +1140,8 @@ class SchedulerTest {
     backend.onPrepare = request -> go.await();
     try (Node node = new Node(backend)) {
       FunctionVersion version = node.deploy("demo/f", limits(1));
+      CompletableFuture<Outcome> caller = node.start("demo/f");
+      eventually("prepares", () -> backend.prepares.get() == 1);
       CompletableFuture<Void> result = new CompletableFuture<>();
       Thread publisher = Thread.ofVirtual().start(() -> {
         try {
@@ -1149,11 +1151,10 @@ class SchedulerTest {
           result.completeExceptionally(e);
         }
       });
-      eventually("prepares", () -> backend.prepares.get() == 1);
       publisher.interrupt();
       assertInstanceOf(InterruptedException.class, assertThrows(ExecutionException.class, () -> result.get(10, TimeUnit.SECONDS)).getCause());
       go.countDown();
-      completed(node.invoke("demo/f"));
+      completed(caller.get(10, TimeUnit.SECONDS));
       assertEquals(1, backend.prepares.get());
     }
   }

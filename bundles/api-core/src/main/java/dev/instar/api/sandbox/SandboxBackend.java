@@ -49,7 +49,7 @@ public interface SandboxBackend {
   /**
    * Makes a version ready to start.
    *
-   * @throws InstarException MODULE_REFUSED (naming the section or import), OUT_OF_MEMORY, TIMED_OUT at the deadline, NO_SPACE
+   * @throws InstarException MODULE_REFUSED (naming the section or import), COMPILE_LIMIT, OUT_OF_MEMORY, TIMED_OUT at the deadline, NO_SPACE
    */
   PreparedFunction prepare(PrepareRequest request) throws InterruptedException;
 }

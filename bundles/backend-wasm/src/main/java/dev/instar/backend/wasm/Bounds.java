@@ -4,7 +4,7 @@ package dev.instar.backend.wasm;
  * What a module may ask of the node before any of it runs.
  *
  * @param moduleBytes size of the module
- * @param codeBytes size of its code section; parsing and compiling takes some 200 bytes of heap for each
+ * @param codeBytes size of its code section
  * @param functions number of functions
  * @param functionBytes size of one function
  * @param tableElements elements of all tables together

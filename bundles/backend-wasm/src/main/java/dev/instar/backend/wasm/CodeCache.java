@@ -1,6 +1,7 @@
 package dev.instar.backend.wasm;
 
 import dev.instar.api.Digest;
+import dev.instar.backend.wasm.compile.Code;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
@@ -19,12 +20,8 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.UUID;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -64,14 +61,6 @@ final class CodeCache {
       }
     }
   }
-
-  /**
-   * The classes of one module.
-   *
-   * @param classes bytecode by class name, in the order in which it must be loaded; the machine's own class is the last
-   * @param interpreted indices of the functions that are not compiled
-   */
-  record Code(Map<String, byte[]> classes, Set<Integer> interpreted) {}
 
   void limit(long bytes) {
     limit = bytes;
@@ -113,6 +102,7 @@ final class CodeCache {
       if (bytes.length > limit) {
         return;
       }
+      Files.createFile(temporary, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
       Files.write(temporary, bytes);
       Files.move(temporary, file(module), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
       stored(bytes.length);
@@ -177,16 +167,7 @@ final class CodeCache {
     var out = new DataOutputStream(bytes);
     out.writeUTF(compiler);
     out.writeUTF(module.value());
-    out.writeInt(code.interpreted().size());
-    for (int function : new TreeSet<>(code.interpreted())) {
-      out.writeInt(function);
-    }
-    out.writeInt(code.classes().size());
-    for (var entry : code.classes().entrySet()) {
-      out.writeUTF(entry.getKey());
-      out.writeInt(entry.getValue().length);
-      out.write(entry.getValue());
-    }
+    code.write(out);
     out.write(checksum(bytes.toByteArray(), bytes.size()));
     return bytes.toByteArray();
   }
@@ -200,16 +181,7 @@ final class CodeCache {
     if (!in.readUTF().equals(compiler) || !in.readUTF().equals(module.value())) {
       throw new IOException("it belongs to another module or compiler");
     }
-    Set<Integer> interpreted = new TreeSet<>();
-    for (int n = in.readInt(); n > 0; n--) {
-      interpreted.add(in.readInt());
-    }
-    Map<String, byte[]> classes = new LinkedHashMap<>();
-    for (int n = in.readInt(); n > 0; n--) {
-      String name = in.readUTF();
-      classes.put(name, in.readNBytes(in.readInt()));
-    }
-    return new Code(classes, interpreted);
+    return Code.read(in);
   }
 
   private static byte[] checksum(byte[] bytes, int length) {

@@ -1,61 +1,66 @@
 package dev.instar.backend.wasm;
 
-import com.dylibso.chicory.compiler.InterpreterFallback;
-import com.dylibso.chicory.compiler.internal.ClassCollector;
 import com.dylibso.chicory.compiler.internal.ClassLoadingCollector;
-import com.dylibso.chicory.compiler.internal.Compiler;
-import com.dylibso.chicory.compiler.internal.CompilerResult;
 import com.dylibso.chicory.runtime.Instance;
 import com.dylibso.chicory.runtime.Machine;
 import com.dylibso.chicory.wasm.ChicoryException;
-import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.CodeSection;
-import com.dylibso.chicory.wasm.types.DataCountSection;
-import com.dylibso.chicory.wasm.types.DataSection;
-import com.dylibso.chicory.wasm.types.ElementSection;
-import com.dylibso.chicory.wasm.types.ExportSection;
+import com.dylibso.chicory.wasm.types.ExternalType;
 import com.dylibso.chicory.wasm.types.FunctionBody;
-import com.dylibso.chicory.wasm.types.FunctionSection;
-import com.dylibso.chicory.wasm.types.GlobalSection;
-import com.dylibso.chicory.wasm.types.ImportSection;
-import com.dylibso.chicory.wasm.types.MemorySection;
-import com.dylibso.chicory.wasm.types.Section;
-import com.dylibso.chicory.wasm.types.SectionId;
-import com.dylibso.chicory.wasm.types.StartSection;
-import com.dylibso.chicory.wasm.types.TableSection;
-import com.dylibso.chicory.wasm.types.TagSection;
-import com.dylibso.chicory.wasm.types.TypeSection;
 import dev.instar.api.Digest;
-import java.io.ByteArrayInputStream;
-import java.util.LinkedHashMap;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.backend.wasm.compile.Bodies;
+import dev.instar.backend.wasm.compile.Code;
+import dev.instar.backend.wasm.compile.CompileLimit;
+import dev.instar.backend.wasm.compile.CompilerFailed;
+import dev.instar.backend.wasm.compile.Compilers;
+import dev.instar.backend.wasm.compile.Malformed;
+import dev.instar.backend.wasm.compile.Translator;
+import dev.instar.backend.wasm.wasi.ByteBudget;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
 import java.util.function.IntPredicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Makes JVM bytecode of a module, or fetches it from the cache.
+ * Has JVM bytecode made of a module by a process that may die of it, or fetches it from the cache; and loads it.
  *
- * <p>Chicory's compiler is used by its inner classes: its public face does not say which functions it left to the interpreter, and has no
- * place to stop it. Both are needed here, and the version is pinned and embedded.
- *
- * <p>A function whose bytecode is over the JVM's 64 KiB a method is interpreted. The parsed instructions take a hundred times the room of
- * the module's code, so they are let go of, but for those functions.
+ * <p>In the node itself a module's bodies are neither parsed nor translated, but for those of functions whose bytecode is over the JVM's 64 KiB a method:
+ * these are interpreted, and their parsed instructions, which take a hundred times the room of the module's code, are charged for as long as they are kept.
+ * The rest of the module is parsed and validated here, whatever the process says of it.
  */
 final class ModuleCompiler {
   private static final Logger LOG = LoggerFactory.getLogger(ModuleCompiler.class);
   private static final FunctionBody COMPILED = new FunctionBody(List.of(), List.of());
-  /** Bytes of WebAssembly for one class: the compiler can be stopped between two. */
+  /** Bytes of WebAssembly for one class. Where a function turns out to be too large for a method, what was translated before it is so again. */
   private static final int GROUP_BYTES = 256 << 10;
+  /** Measured: parsed, a byte of a body takes up to so many bytes of heap. */
+  private static final long HEAP_PER_CODE_BYTE = 200;
+  /** Bytecode for a byte of WebAssembly; measured are 3 to 12. */
+  private static final long CODE_PER_CODE_BYTE = 64;
+  /** A function has a method that boxes its parameters, however small it is. */
+  private static final long CODE_PER_FUNCTION = 1000;
+  private static final long MOST_CODE = 256L << 20;
+  private static final int MOST_REASON = 300;
 
   private final CodeCache cache;
+  private final Compilers compilers;
+  private final ByteBudget heap;
 
-  ModuleCompiler(CodeCache cache) {
+  /** @param heap what parsed bodies are charged to */
+  ModuleCompiler(CodeCache cache, Compilers compilers, ByteBudget heap) {
     this.cache = cache;
+    this.compilers = compilers;
+    this.heap = heap;
   }
 
   /**
@@ -65,242 +70,123 @@ final class ModuleCompiler {
    * @param machines makes the machine of an instance
    * @param compiled functions that run as bytecode
    * @param interpreted functions that do not
+   * @param heapBytes what was charged for those; to be given back when the module is let go of
    * @param cached whether the bytecode came from the cache
    */
-  record Compiled(WasmModule module, Function<Instance, Machine> machines, int compiled, int interpreted, boolean cached) {}
+  record Compiled(WasmModule module, Function<Instance, Machine> machines, int compiled, int interpreted, long heapBytes, boolean cached) {}
 
   /**
-   * Parses, validates and compiles. Stops soon after the thread is interrupted.
+   * Validates and compiles a module that was scanned.
    *
-   * @throws dev.instar.api.InstarException MODULE_REFUSED
+   * @param user whose it is: users take turns
+   * @param deadline when to give up
+   * @throws InstarException MODULE_REFUSED, COMPILE_LIMIT, TIMED_OUT at the deadline, OUT_OF_MEMORY, INTERNAL
    * @throws InterruptedException when the thread was interrupted
    */
-  Compiled compile(byte[] bytes, ModuleScan.Figures figures) throws InterruptedException {
+  Compiled compile(String user, byte[] bytes, ModuleScan.Figures figures, Instant deadline) throws InterruptedException {
     Digest digest = Digest.of(bytes);
-    Optional<CodeCache.Code> known = cache.find(digest);
+    Optional<Code> known = cache.find(digest);
     if (known.isPresent()) {
       try {
-        return load(bytes, figures, known.get());
+        return load(bytes, figures, known.get(), true);
       } catch (LinkageError | ChicoryException e) {
         LOG.warn("The cached code of module {} cannot be loaded; compiling anew: {}", digest, e.toString());
         cache.remove(digest);
       }
     }
-    WasmModule module = parse(bytes, true);
-    CompilerResult result = translate(module, figures);
-    var collector = (ClassLoadingCollector) result.collector();
-    cache.store(digest, new CodeCache.Code(loadingOrder(collector), result.interpretedFunctions()));
-    return new Compiled(strip(module, result.interpretedFunctions()::contains), collector.machineFactory(),
-        figures.functions() - result.interpretedFunctions().size(), result.interpretedFunctions().size(), false);
-  }
-
-  private static Map<String, byte[]> loadingOrder(ClassLoadingCollector collector) {
-    Map<String, byte[]> classes = new LinkedHashMap<>(collector.classBytes());
-    byte[] main = classes.remove(collector.mainClassName());
-    classes.put(collector.mainClassName(), main);
-    return classes;
-  }
-
-  private Compiled load(byte[] bytes, ModuleScan.Figures figures, CodeCache.Code code) throws InterruptedException {
-    // What is in the cache has been validated by the same parser. Only what will be interpreted needs its instructions.
-    WasmModule module = parse(bytes, !code.interpreted().isEmpty());
-    var collector = new ClassLoadingCollector();
-    int left = code.classes().size();
-    for (var entry : code.classes().entrySet()) {
-      checkInterrupt();
-      if (--left == 0) {
-        collector.putMainClass(entry.getKey(), entry.getValue());
-      } else {
-        collector.put(entry.getKey(), entry.getValue());
-      }
-    }
-    return new Compiled(strip(module, code.interpreted()::contains), collector.machineFactory(), figures.functions() - code.interpreted().size(),
-        code.interpreted().size(), true);
-  }
-
-  private static void checkInterrupt() throws InterruptedException {
-    if (Thread.interrupted()) {
-      throw new InterruptedException();
-    }
-  }
-
-  /** Ends a compilation from within the compiler. */
-  private static final class Stopped extends RuntimeException {
-    private static final long serialVersionUID = 1;
-
-    Stopped() {
-      super(null, null, false, false);
-    }
-  }
-
-  /** Takes the classes, and is where the compiler notices that nobody waits for it any more. */
-  private static final class StoppableCollector extends ClassLoadingCollector {
-    StoppableCollector() {
-      check();
-    }
-
-    private static void check() {
-      if (Thread.currentThread().isInterrupted()) {
-        throw new Stopped();
-      }
-    }
-
-    @Override
-    public void put(String className, byte[] bytes) {
-      check();
-      super.put(className, bytes);
-    }
-
-    @Override
-    public void putAll(ClassCollector collector) {
-      check();
-      super.putAll(collector);
-    }
-  }
-
-  private static CompilerResult translate(WasmModule module, ModuleScan.Figures figures) throws InterruptedException {
-    int average = Math.max(1, figures.codeBytes() / Math.max(1, figures.functions()));
-    int group = Integer.highestOneBit(Math.clamp(GROUP_BYTES / average, 16, 4096));
+    // Before anybody compiles: what is wrong outside of the bodies is found here, at once.
+    WasmModule outline = parse(Bodies.without(bytes, index -> false));
+    Code code = translate(user, bytes, figures, outline.importSection().count(ExternalType.FUNCTION), deadline);
+    Compiled compiled;
     try {
-      return Compiler.builder(module)
-          .withInterpreterFallback(InterpreterFallback.SILENT)
-          .withMaxFunctionsPerClass(group)
-          .withClassCollectorFactory(StoppableCollector::new)
-          .build()
-          .compile();
-    } catch (Stopped e) {
-      Thread.interrupted();
-      throw new InterruptedException();
-    } catch (RuntimeException | LinkageError | StackOverflowError e) {
-      LOG.info("A module cannot be compiled", e);
+      compiled = load(bytes, figures, code, false);
+    } catch (LinkageError | ChicoryException e) {
+      LOG.info("The code of module {} cannot be loaded", digest, e);
       throw Refusal.of("code", "the compiler of this backend cannot translate it; simplify or split its largest functions.");
     }
+    cache.store(digest, code);
+    return compiled;
   }
 
-  /** @param code whether the instructions are parsed and validated; without them the functions have empty bodies */
-  static WasmModule parse(byte[] bytes, boolean code) throws InterruptedException {
-    checkInterrupt();
-    WasmModule.Builder module = WasmModule.builder().withValidation(code);
-    Parser.Builder parser = Parser.builder();
-    for (int id = SectionId.TYPE; id <= SectionId.TAG; id++) {
-      if (code || id != SectionId.CODE) {
-        parser.includeSectionId(id);
-      }
-    }
-    // Where the parser stands when it fails: in the section after the last that it has finished.
-    int[] done = {SectionId.CUSTOM};
-    FunctionSection[] functions = {FunctionSection.builder().build()};
+  private Code translate(String user, byte[] bytes, ModuleScan.Figures figures, int imported, Instant deadline) throws InterruptedException {
+    int average = Math.max(1, figures.codeBytes() / Math.max(1, figures.functions()));
+    int group = Integer.highestOneBit(Math.clamp(GROUP_BYTES / average, 16, 4096));
+    long expected = (1 << 20) + CODE_PER_CODE_BYTE * figures.codeBytes() + CODE_PER_FUNCTION * figures.functions();
+    int limit = (int) Math.min(expected, Math.min(MOST_CODE, Runtime.getRuntime().maxMemory() / 8));
     try {
-      parser.build().parse(new ByteArrayInputStream(bytes), section -> {
-        done[0] = section.sectionId();
-        if (section instanceof FunctionSection f) {
-          functions[0] = f;
-        }
-        add(module, section);
-      });
-      if (!code) {
-        CodeSection.Builder empty = CodeSection.builder();
-        for (int i = 0; i < functions[0].functionCount(); i++) {
-          empty.addFunctionBody(COMPILED);
-        }
-        module.setCodeSection(empty.build());
-      }
-    } catch (RuntimeException | AssertionError e) {
-      throw Refusal.of("module", "What follows the " + (done[0] == SectionId.CUSTOM ? "header" : sectionName(done[0]) + " section") + " is malformed"
-          + reason(e));
-    }
-    checkInterrupt();
-    try {
-      return module.build();
-    } catch (RuntimeException | AssertionError e) {
-      throw Refusal.of(validated(e), "not valid" + reason(e));
+      return compilers.compile(user, bytes, group, imported, figures.functions(), limit,
+          System.nanoTime() + Duration.between(Instant.now(), deadline).toNanos());
+    } catch (Malformed e) {
+      throw refused(e);
+    } catch (CompileLimit e) {
+      throw limited(e);
+    } catch (TimeoutException e) {
+      throw new InstarException(ErrorCode.TIMED_OUT,
+          "The module was not compiled in time: it is large, or other modules were before it. Try again, or split it.");
+    } catch (CompilerFailed e) {
+      throw new InstarException(ErrorCode.INTERNAL, "The module could not be compiled: the process that compiles failed. The node's log says more.");
     }
   }
 
-  private static void add(WasmModule.Builder module, Section section) {
-    switch (section) {
-      case TypeSection s -> module.setTypeSection(s);
-      case ImportSection s -> module.setImportSection(s);
-      case FunctionSection s -> module.setFunctionSection(s);
-      case TableSection s -> module.setTableSection(s);
-      // A section without a memory is as good as none, and all that asks for the memory can go by the section.
-      case MemorySection s when s.memoryCount() == 0 -> { }
-      case MemorySection s -> module.setMemorySection(s);
-      case GlobalSection s -> module.setGlobalSection(s);
-      case ExportSection s -> module.setExportSection(s);
-      case StartSection s -> module.setStartSection(s);
-      case ElementSection s -> module.setElementSection(s);
-      case CodeSection s -> module.setCodeSection(s);
-      case DataSection s -> module.setDataSection(s);
-      case DataCountSection s -> module.setDataCountSection(s);
-      case TagSection s -> module.setTagSection(s);
-      default -> {
-        // Custom sections are not asked for.
-      }
-    }
-  }
-
-  private static String sectionName(int id) {
-    return switch (id) {
-      case SectionId.TYPE -> "type";
-      case SectionId.IMPORT -> "import";
-      case SectionId.FUNCTION -> "function";
-      case SectionId.TABLE -> "table";
-      case SectionId.MEMORY -> "memory";
-      case SectionId.GLOBAL -> "global";
-      case SectionId.EXPORT -> "export";
-      case SectionId.START -> "start";
-      case SectionId.ELEMENT -> "element";
-      case SectionId.CODE -> "code";
-      case SectionId.DATA -> "data";
-      case SectionId.DATA_COUNT -> "data count";
-      default -> "tag";
+  private static InstarException limited(CompileLimit e) {
+    String detail = switch (e.what()) {
+      case TIME -> "Compiling the module took more than " + e.value() + " s (compile-seconds)";
+      case MEMORY -> "Compiling the module took more than " + e.value() + " MiB of memory (compile-memory-mib)";
+      case CODE -> "Compiled, the module has more than " + e.value() + " bytes of bytecode";
     };
+    return new InstarException(ErrorCode.COMPILE_LIMIT, detail + ". Build it with fewer or smaller functions, or split it; "
+        + "what is generated (tables as code, unrolled loops) is the usual reason.",
+        Map.of("limit", e.what().name().toLowerCase(Locale.ROOT), "value", e.value()));
   }
 
-  /** The section that the validator was at: its exceptions do not say, its methods do. */
-  private static String validated(Throwable e) {
-    for (StackTraceElement frame : e.getStackTrace()) {
-      switch (frame.getMethodName()) {
-        case "validateFunctions" -> {
-          return "code";
+  private static InstarException refused(Malformed e) {
+    String detail = e.getMessage().replaceAll("[^ -~]", "?");
+    return Refusal.of(Refusal.shown(e.section()), detail.length() > MOST_REASON ? detail.substring(0, MOST_REASON) + "..." : detail);
+  }
+
+  /** @throws InstarException MODULE_REFUSED */
+  static WasmModule parse(byte[] bytes) {
+    try {
+      return Translator.parse(bytes);
+    } catch (Malformed e) {
+      throw refused(e);
+    }
+  }
+
+  private Compiled load(byte[] bytes, ModuleScan.Figures figures, Code code, boolean cached) throws InterruptedException {
+    WasmModule outline = parse(Bodies.without(bytes, index -> false));
+    int imported = outline.importSection().count(ExternalType.FUNCTION);
+    IntPredicate interpreted = index -> code.interpreted().contains(imported + index);
+    long charge = code.interpreted().isEmpty() ? 0 : Bodies.bytes(bytes, interpreted) * HEAP_PER_CODE_BYTE;
+    if (!heap.take(charge)) {
+      throw new InstarException(ErrorCode.OUT_OF_MEMORY, code.interpreted().size() + " functions of the module are too large to be compiled, and to keep them for "
+          + "interpretation the node has not got " + charge + " bytes of Java heap left. Split them, or give the node more (-Xmx).");
+    }
+    try {
+      WasmModule module = charge == 0 ? outline : parse(Bodies.without(bytes, interpreted));
+      var collector = new ClassLoadingCollector();
+      for (var entry : code.classes().entrySet()) {
+        if (Thread.interrupted()) {
+          throw new InterruptedException();
         }
-        case "validateTypes" -> {
-          return "type";
-        }
-        case "validateGlobals" -> {
-          return "global";
-        }
-        case "validateElements" -> {
-          return "element";
-        }
-        case "validateData" -> {
-          return "data";
-        }
-        case "validateTags" -> {
-          return "tag";
-        }
-        case "validateTables" -> {
-          return "table";
-        }
-        default -> {
-          // Further out.
+        if (entry.getKey().equals(Code.MACHINE)) {
+          collector.putMainClass(entry.getKey(), entry.getValue());
+        } else {
+          collector.put(entry.getKey(), entry.getValue());
         }
       }
+      return new Compiled(strip(module, interpreted), collector.machineFactory(), figures.functions() - code.interpreted().size(),
+          code.interpreted().size(), charge, cached);
+    } catch (Throwable e) {
+      heap.give(charge);
+      throw e;
     }
-    return "module";
-  }
-
-  /** Chicory's own words, where they are meant for people. */
-  private static String reason(Throwable e) {
-    return e instanceof ChicoryException && e.getMessage() != null ? ": " + Refusal.shown(e.getMessage()) + "." : ".";
   }
 
   private static WasmModule strip(WasmModule module, IntPredicate interpreted) {
-    int imported = module.importSection().importCount();
     CodeSection.Builder code = CodeSection.builder();
     for (int i = 0; i < module.codeSection().functionBodyCount(); i++) {
-      code.addFunctionBody(interpreted.test(imported + i) ? module.codeSection().getFunctionBody(i) : COMPILED);
+      code.addFunctionBody(interpreted.test(i) ? module.codeSection().getFunctionBody(i) : COMPILED);
     }
     WasmModule.Builder stripped = WasmModule.builder().withValidation(false)
         .setTypeSection(module.typeSection())

@@ -305,7 +305,7 @@ final class ModuleScan {
     codeBytes = end - at;
     if (codeBytes > bounds.codeBytes()) {
       throw refuse("it has " + codeBytes + " bytes; this node compiles up to " + bounds.codeBytes()
-          + " (code-bytes, and no more than the Java heap is large enough for).");
+          + " (code-bytes).");
     }
     functions = count("functions", bounds.functions(), 3);
     int sectionEnd = end;

@@ -19,6 +19,8 @@ import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.backend.wasm.compile.Compilers;
+import dev.instar.backend.wasm.compile.Launch;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
@@ -43,10 +45,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.ThreadPoolExecutor;
-import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -62,11 +61,7 @@ import org.slf4j.LoggerFactory;
 public final class WasmBackend implements SandboxBackend {
   private static final Logger LOG = LoggerFactory.getLogger(WasmBackend.class);
   /** Goes up when what is compiled or cached changes its form. */
-  private static final int FORMAT = 1;
-  /** Measured: parsed and compiled, a byte of code takes up to so many bytes of heap at one time. */
-  private static final long HEAP_PER_CODE_BYTE = 200;
-  /** The parser and the class writer are not recursive in a function's size, but generous stacks are cheap for few threads. */
-  private static final long COMPILE_STACK = 16L << 20;
+  private static final int FORMAT = 2;
   private static final List<String> INITIALISERS = List.of("_initialize", "__wasm_call_ctors");
   private static final String ZYGOTE = "_faasm_zygote";
 
@@ -89,20 +84,26 @@ public final class WasmBackend implements SandboxBackend {
   private final MemoryBudget heap = MemoryBudget.ofHeap(Runtime.getRuntime().maxMemory() / 2);
   private final MemoryBudget memory = MemoryBudget.ofMachine(0);
   private final MemoryPool pool = new MemoryPool(IDLE_MEMORIES_OF_A_FUNCTION, IDLE_MEMORIES);
-  private final ThreadPoolExecutor compilers;
+  private final Compilers compilers;
+  private final Initialisations initialisations = new Initialisations();
   private final Set<WasmFunction> open = ConcurrentHashMap.newKeySet();
+  private volatile boolean stopped;
   private volatile WasmConfig config;
 
+  /** For Declarative Services. */
   @Activate
   public WasmBackend(@Reference DataDirectory data, WasmConfig config) throws IOException {
+    this(data, config, new Compilers(new Launch(data.scratch("compiler")), settings(config)));
+  }
+
+  /** @param compilers may be shared: {@link #close} leaves them alone */
+  WasmBackend(DataDirectory data, WasmConfig config, Compilers compilers) throws IOException {
     this.config = config;
+    this.compilers = compilers;
     this.scratch = data.scratch("sandboxes");
     this.cache = new CodeCache(data.area("code-cache"), describe().version() + "-jvm" + Runtime.version().feature() + "-" + FORMAT,
         config.code$_$cache$_$bytes());
-    this.compiler = new ModuleCompiler(cache);
-    this.compilers = new ThreadPoolExecutor(config.compile$_$threads(), config.compile$_$threads(), 60, TimeUnit.SECONDS, new LinkedBlockingQueue<>(),
-        task -> new Thread(null, task, "wasm-compiler", COMPILE_STACK));
-    compilers.allowCoreThreadTimeOut(true);
+    this.compiler = new ModuleCompiler(cache, compilers, heap);
     apply(config);
     HostFunctions.touch(scratch);
   }
@@ -112,11 +113,11 @@ public final class WasmBackend implements SandboxBackend {
     config = changed;
     cache.limit(changed.code$_$cache$_$bytes());
     memory.limit(changed.guest$_$memory$_$bytes() > 0 ? changed.guest$_$memory$_$bytes() : defaultMemory());
-    int threads = changed.compile$_$threads();
-    // The pool insists on core <= maximum at every step.
-    compilers.setCorePoolSize(Math.min(threads, compilers.getMaximumPoolSize()));
-    compilers.setMaximumPoolSize(threads);
-    compilers.setCorePoolSize(threads);
+    compilers.apply(settings(changed));
+  }
+
+  static Compilers.Settings settings(WasmConfig config) {
+    return new Compilers.Settings(config.compile$_$threads(), Duration.ofSeconds(config.compile$_$seconds()), config.compile$_$memory$_$mib());
   }
 
   private static long defaultMemory() {
@@ -126,8 +127,16 @@ public final class WasmBackend implements SandboxBackend {
   }
 
   @Deactivate
+  void stop() {
+    stopped = true;
+    compilers.close();
+    close();
+  }
+
+  /** Ends what runs, and closes what is open. */
   void close() {
-    compilers.shutdownNow().forEach(task -> ((Preparation) task).stop());
+    stopped = true;
+    initialisations.close();
     open.forEach(WasmFunction::close);
     pool.close();
   }
@@ -145,119 +154,36 @@ public final class WasmBackend implements SandboxBackend {
 
   @Override
   public Probe probe() {
-    // (module (func (export "_start"))): shows that code can be generated and loaded here.
-    byte[] smallest = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 7, 10, 1, 6, '_', 's', 't', 'a', 'r', 't', 0, 0, 10, 4, 1, 2, 0,
-        0x0b};
-    try {
-      compiler.compile(smallest, ModuleScan.scan(smallest, bounds()));
-      return new Probe.Usable("Chicory " + Version.version() + ", compiling to bytecode of Java " + Runtime.version().feature());
-    } catch (RuntimeException | LinkageError e) {
-      LOG.warn("No code can be generated", e);
-      return new Probe.Missing("the right to define classes at run time", "run the node on a plain JDK " + Runtime.version().feature());
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      return new Probe.Usable("Chicory " + Version.version());
+    for (Path needed : List.of(Launch.java(), Path.of("/bin/sh"))) {
+      if (!Files.isExecutable(needed)) {
+        return new Probe.Missing(needed + ", which starts the process that compiles modules", "run the node on a whole JDK " + Runtime.version().feature()
+            + ", on Linux");
+      }
     }
+    return new Probe.Usable("Chicory " + Version.version() + ", compiling to bytecode of Java " + Runtime.version().feature());
   }
 
   @Override
   public PreparedFunction prepare(PrepareRequest request) throws InterruptedException {
-    Preparation preparation = new Preparation(request);
     try {
-      compilers.execute(preparation);
-    } catch (RejectedExecutionException e) {
-      throw new InstarException(ErrorCode.NOT_READY, "backend-wasm is stopping.");
-    }
-    try {
-      return preparation.await();
+      WasmFunction made = make(request);
+      if (stopped) {
+        made.close();
+        throw stopping();
+      }
+      return made;
     } catch (InterruptedException e) {
-      preparation.abandon();
+      if (stopped) {
+        throw stopping();
+      }
       throw e;
+    } catch (RuntimeException | Error e) {
+      throw Failures.of(e);
     }
   }
 
-  /** One preparation on a thread of the compilers; the one that asked waits no longer than it said. */
-  private final class Preparation implements Runnable {
-    private final PrepareRequest request;
-    private Thread worker;
-    private boolean abandoned;
-    private boolean finished;
-    private WasmFunction result;
-    private Throwable failure;
-
-    Preparation(PrepareRequest request) {
-      this.request = request;
-    }
-
-    @Override
-    public void run() {
-      synchronized (this) {
-        if (abandoned) {
-          return;
-        }
-        worker = Thread.currentThread();
-      }
-      WasmFunction made = null;
-      Throwable thrown = null;
-      try {
-        made = make(request);
-      } catch (Throwable e) {
-        thrown = e;
-      }
-      synchronized (this) {
-        worker = null;
-        // Nobody else interrupts these threads but shutdownNow, after which they take no further task.
-        Thread.interrupted();
-        if (abandoned) {
-          if (made != null) {
-            made.close();
-          }
-          return;
-        }
-        result = made;
-        failure = thrown;
-        finished = true;
-        notifyAll();
-      }
-    }
-
-    /** For one that waits still when the backend stops. */
-    synchronized void stop() {
-      failure = new InterruptedException();
-      finished = true;
-      notifyAll();
-    }
-
-    synchronized void abandon() {
-      abandoned = true;
-      compilers.remove(this);
-      if (worker != null) {
-        worker.interrupt();
-      }
-      if (result != null) {
-        result.close();
-      }
-    }
-
-    synchronized WasmFunction await() throws InterruptedException {
-      while (!finished) {
-        long left = Duration.between(Instant.now(), request.deadline()).toMillis();
-        if (left <= 0) {
-          abandon();
-          throw new InstarException(ErrorCode.TIMED_OUT, "The function was not compiled and initialised in time. "
-              + (worker == null ? "Other modules were before it; try again." : "If it initialises for long, do less before the first call."));
-        }
-        wait(left);
-      }
-      switch (failure) {
-        case null -> {
-          return result;
-        }
-        case InstarException e -> throw e;
-        case InterruptedException e -> throw new InstarException(ErrorCode.NOT_READY, "backend-wasm is stopping.");
-        default -> throw Failures.of(failure);
-      }
-    }
+  private static InstarException stopping() {
+    return new InstarException(ErrorCode.NOT_READY, "backend-wasm is stopping. Try again in a moment.");
   }
 
   private WasmFunction make(PrepareRequest request) throws InterruptedException {
@@ -277,7 +203,17 @@ public final class WasmBackend implements SandboxBackend {
       throw new InstarException(ErrorCode.INTERNAL, "The image " + image.digest() + " cannot be read.");
     }
     ModuleScan.Figures figures = ModuleScan.scan(bytes, bounds);
-    ModuleCompiler.Compiled compiled = compiler.compile(bytes, figures);
+    ModuleCompiler.Compiled compiled = compiler.compile(request.version().name().user(), bytes, figures, request.deadline());
+    try {
+      return make(request, bounds, files, compiled);
+    } catch (Throwable e) {
+      heap.give(compiled.heapBytes());
+      throw e;
+    }
+  }
+
+  private WasmFunction make(PrepareRequest request, Bounds bounds, Optional<LowerTree> files, ModuleCompiler.Compiled compiled)
+      throws InterruptedException {
     WasmModule module = compiled.module();
     HostFunctions imports = HostFunctions.of(module);
     Entry.checkExports(module);
@@ -295,7 +231,8 @@ public final class WasmBackend implements SandboxBackend {
         new FileQuota(OPEN_FILES, MADE_FILES, fileBytes, Math.min(fileBytes, FILE_BYTES_ON_HEAP)), heap, Clocks.system(), random);
     var settings = new Snapshot.Settings(wasi, bounds.tableElements(), compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     List<String> ran = new ArrayList<>();
-    Guest guest = initialise(compiled, imports, entry, zeros(declared.initialPages(), maximum), settings, ran);
+    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros(declared.initialPages(), maximum), settings, ran),
+        initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
     Snapshot snapshot;
     try {
       snapshot = Snapshot.of(guest, compiled, imports, entry, pool, settings);
@@ -314,7 +251,10 @@ public final class WasmBackend implements SandboxBackend {
     description.put("files", files.isPresent()
         ? "rootfs at /, a private view, writable up to " + fileBytes + " bytes, of which up to "
         + wasi.quota().heapBytes() + " in memory" : "none");
-    WasmFunction function = new WasmFunction(snapshot, entry, description, open::remove);
+    WasmFunction function = new WasmFunction(snapshot, entry, description, closed -> {
+      open.remove(closed);
+      heap.give(compiled.heapBytes());
+    });
     open.add(function);
     return function;
   }
@@ -327,8 +267,13 @@ public final class WasmBackend implements SandboxBackend {
 
   private Bounds bounds() {
     WasmConfig now = config;
-    long heap = Runtime.getRuntime().maxMemory() / 2 / HEAP_PER_CODE_BYTE / now.compile$_$threads();
-    return new Bounds(now.module$_$bytes(), Math.min(now.code$_$bytes(), heap), now.functions(), now.function$_$bytes(), now.table$_$elements());
+    return new Bounds(now.module$_$bytes(), now.code$_$bytes(), now.functions(), now.function$_$bytes(), now.table$_$elements());
+  }
+
+  /** How long it may be initialised: by the node's bound, as long as a call, and as long as somebody waits. */
+  private Duration initialisation(PrepareRequest request) {
+    return Stream.of(Duration.ofSeconds(config.initialise$_$seconds()), request.version().spec().limits().timeout(),
+        Duration.between(Instant.now(), request.deadline())).min(Duration::compareTo).orElseThrow();
   }
 
   /** An instance after its initialisation. What the module does wrong here is a fault of the module. */

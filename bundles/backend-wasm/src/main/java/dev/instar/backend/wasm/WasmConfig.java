@@ -9,9 +9,21 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
       + "0 switches the cache off.", min = "0", max = "1099511627776")
   long code$_$cache$_$bytes() default 4L << 30;
 
-  @AttributeDefinition(name = "Compile threads", description = "Modules that are compiled at one time. Each takes up to 200 bytes of heap for a "
-      + "byte of code. Takes effect for the modules that are prepared after a change.", min = "1", max = "64")
+  @AttributeDefinition(name = "Compile threads", description = "Modules that are compiled at one time, each in a process of its own; as many again"
+      + " are in reserve for users none of whose modules is being compiled.", min = "1", max = "64")
   int compile$_$threads() default 1;
+
+  @AttributeDefinition(name = "Compile time", description = "Seconds of processor time that compiling one module may take; by the clock it may take four times as long. "
+      + "Past it the compiling process is killed and the module refused with compile-limit (422).", min = "1", max = "3600")
+  int compile$_$seconds() default 30;
+
+  @AttributeDefinition(name = "Compile memory", description = "MiB of heap of one compiling process; a byte of code takes up to 200 bytes. A module that needs more is"
+      + " refused with compile-limit (422).", min = "64", max = "65536")
+  int compile$_$memory$_$mib() default 1024;
+
+  @AttributeDefinition(name = "Initialisation time", description = "Seconds that a module's start function, _initialize and _faasm_zygote may take together, but never"
+      + " longer than the function's time-out.", min = "1", max = "3600")
+  int initialise$_$seconds() default 10;
 
   @AttributeDefinition(name = "Guest memory", description = "Bytes of the machine's memory, beside the Java heap, that all functions together may use "
       + "for their linear memories; 0: half of what the machine has beside the heap.", min = "0", max = "1099511627776")
@@ -20,8 +32,7 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   @AttributeDefinition(name = "Module size", description = "Bytes of a module.", min = "8", max = "1073741824")
   long module$_$bytes() default 64L << 20;
 
-  @AttributeDefinition(name = "Code size", description = "Bytes of a module's code section. What the heap is too small for is refused all the same.",
-      min = "1", max = "1073741824")
+  @AttributeDefinition(name = "Code size", description = "Bytes of a module's code section.", min = "1", max = "1073741824")
   long code$_$bytes() default 16L << 20;
 
   @AttributeDefinition(name = "Functions", description = "Functions of a module.", min = "1", max = "1000000")

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.Digest;
 import dev.instar.api.sandbox.PreparedFunction;
+import dev.instar.backend.wasm.compile.Code;
 import dev.instar.tck.capability.RequiresCapability;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -40,11 +41,11 @@ class CodeCacheTest {
     return new CodeCache(directory, "compiler-1", limit);
   }
 
-  private static CodeCache.Code code(int size) {
+  private static Code code(int size) {
     Map<String, byte[]> classes = new LinkedHashMap<>();
     classes.put("z.First", new byte[size]);
     classes.put("a.Second", new byte[] {1, 2, 3});
-    return new CodeCache.Code(classes, Set.of(7, 3));
+    return new Code(classes, Set.of(7, 3));
   }
 
   private List<Path> files() throws IOException {
@@ -56,7 +57,7 @@ class CodeCacheTest {
   @Test
   void keepsClassesInTheirOrder() throws IOException {
     cache(1 << 20).store(MODULE, code(100));
-    CodeCache.Code found = cache(1 << 20).find(MODULE).orElseThrow();
+    Code found = cache(1 << 20).find(MODULE).orElseThrow();
     assertEquals(List.of("z.First", "a.Second"), List.copyOf(found.classes().keySet()));
     assertArrayEquals(new byte[] {1, 2, 3}, found.classes().get("a.Second"));
     assertEquals(Set.of(3, 7), found.interpreted());
@@ -69,6 +70,8 @@ class CodeCacheTest {
     Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwxrwxrwx"));
     cache(1 << 20);
     assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(directory)));
+    cache(1 << 20).store(MODULE, code(10));
+    assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(files().getFirst())));
   }
 
   @Test

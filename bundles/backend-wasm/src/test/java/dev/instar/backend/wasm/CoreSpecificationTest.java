@@ -2,6 +2,9 @@ package dev.instar.backend.wasm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.instar.backend.wasm.compile.Compilers;
+import dev.instar.backend.wasm.compile.Launch;
+import dev.instar.backend.wasm.wasi.ByteBudget;
 import dev.instar.tck.capability.RequiresCapability;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -32,6 +35,7 @@ class CoreSpecificationTest {
   static Path directory;
   private static List<SpecScript> scripts;
   private static SpecDifferences known;
+  private static Compilers compilers;
   private static ModuleCompiler compiler;
   private static Bounds bounds;
   private static SpecRun.Figures ran = SpecRun.Figures.NONE;
@@ -50,7 +54,8 @@ class CoreSpecificationTest {
     // As a node does: some commands leave hardly any stack.
     HostFunctions.touch(directory);
     known = SpecDifferences.read(FILES.resolve("known-differences.txt"));
-    compiler = new ModuleCompiler(new CodeCache(directory.resolve("code"), "of these tests", 1L << 30));
+    compilers = new Compilers(new Launch(directory), TestNode.compilerSettings(TestNode.config()));
+    compiler = new ModuleCompiler(new CodeCache(directory.resolve("code"), "of these tests", 1L << 30), compilers, ByteBudget.UNLIMITED);
     WasmConfig config = TestNode.config();
     bounds = new Bounds(config.module$_$bytes(), config.code$_$bytes(), config.functions(), config.function$_$bytes(), config.table$_$elements());
     assertEquals(List.of(), known.strangers(scripts), "known differences of commands that there are not");
@@ -90,6 +95,7 @@ class CoreSpecificationTest {
 
   @AfterAll
   static void nothingWasLeftOut() {
+    compilers.close();
     assertEquals(ALL, ran);
   }
 }

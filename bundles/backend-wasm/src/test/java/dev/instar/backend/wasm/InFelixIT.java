@@ -1,6 +1,7 @@
 package dev.instar.backend.wasm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -86,6 +87,9 @@ class InFelixIT {
       wasm.stop();
       assertNull(tracker.getService());
       assertTrue(TestNode.call(open, "").failure().isPresent(), "a sandbox outlives its bundle");
+      assertEquals(List.of(), ProcessHandle.current().children().filter(p -> p.info().commandLine().orElse("").contains("compiler.jar")).toList(),
+          "a compiling process outlives its bundle");
+      assertFalse(Thread.getAllStackTraces().keySet().stream().anyMatch(t -> t.getName().equals("wasm-initialise")), "a thread outlives its bundle");
     } finally {
       felix.stop();
       felix.waitForStop(10_000);

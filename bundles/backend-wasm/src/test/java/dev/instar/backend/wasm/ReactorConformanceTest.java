@@ -52,6 +52,11 @@ class ReactorConformanceTest extends SandboxBackendSuite {
 
   @Override
   protected boolean mayStay(Thread thread) {
-    return thread.getName().equals("wasm-compiler");
+    return thread.getName().startsWith("wasm-compile-");
+  }
+
+  @Override
+  protected boolean mayStay(ProcessHandle process) {
+    return TestNode.isCompiler(process);
   }
 }

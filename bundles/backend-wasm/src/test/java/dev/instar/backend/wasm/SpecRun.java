@@ -29,6 +29,7 @@ import dev.instar.backend.wasm.wasi.WasiSettings;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -262,15 +263,19 @@ final class SpecRun implements AutoCloseable {
 
   /** What a node does with the bytes of a module before it knows how it is called. */
   private ModuleCompiler.Compiled accept(byte[] bytes) throws InterruptedException {
-    ModuleCompiler.Compiled compiled = compiler.compile(bytes, ModuleScan.scan(bytes, bounds));
+    ModuleCompiler.Compiled compiled = compiler.compile("spec", bytes, ModuleScan.scan(bytes, bounds), soon());
     Entry.checkExports(compiled.module());
     return compiled;
   }
 
   /** Without the scan's own limits, for what the specification knows and a node does not offer. */
   private ModuleCompiler.Compiled acceptMore(byte[] bytes) throws InterruptedException {
-    int functions = ModuleCompiler.parse(bytes, true).codeSection().functionBodyCount();
-    return compiler.compile(bytes, new ModuleScan.Figures(functions, bytes.length));
+    int functions = ModuleCompiler.parse(bytes).codeSection().functionBodyCount();
+    return compiler.compile("spec", bytes, new ModuleScan.Figures(functions, bytes.length), soon());
+  }
+
+  private static Instant soon() {
+    return Instant.now().plusSeconds(120);
   }
 
   private void refused(SpecScript.Refused command) throws Exception {

@@ -17,6 +17,9 @@ import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Resettable;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
+import dev.instar.backend.wasm.compile.CompilerProcess;
+import dev.instar.backend.wasm.compile.Compilers;
+import dev.instar.backend.wasm.compile.Launch;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -36,16 +39,39 @@ import java.util.concurrent.atomic.AtomicInteger;
 /** A backend over a directory, and what its caller does. */
 final class TestNode implements AutoCloseable {
   private static final AtomicInteger COUNT = new AtomicInteger();
+
+  /** For all nodes that are not about compiling: a process takes a second to start. It ends with the tests. */
+  private static final class Shared {
+    static final Compilers COMPILERS = new Compilers(new Launch(Path.of("unused: the classes are in files")), compilerSettings(config()));
+
+    private Shared() {}
+  }
+
   final Path directory;
   final WasmBackend backend;
 
   TestNode(Path directory, Object... settings) {
+    this(directory, Shared.COMPILERS, settings);
+  }
+
+  /** Of compilers that the caller closes. */
+  TestNode(Path directory, Compilers compilers, Object... settings) {
     this.directory = directory;
     try {
-      this.backend = new WasmBackend(data(directory), config(settings));
+      this.backend = new WasmBackend(data(directory), config(settings), compilers);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  /** Whether it compiles for all nodes. One that was ended a moment ago is told by its program. */
+  static boolean isCompiler(ProcessHandle process) {
+    return Shared.COMPILERS.pids().contains(process.pid()) || !process.isAlive()
+        || process.info().commandLine().filter(line -> line.contains(CompilerProcess.class.getName())).isPresent();
+  }
+
+  static Compilers.Settings compilerSettings(WasmConfig config) {
+    return WasmBackend.settings(config);
   }
 
   static DataDirectory data(Path root) {
@@ -113,8 +139,12 @@ final class TestNode implements AutoCloseable {
   }
 
   PreparedFunction prepare(Image image, Limits limits, Map<String, String> environment, Duration time) {
+    return prepare("demo", image, limits, environment, time);
+  }
+
+  PreparedFunction prepare(String user, Image image, Limits limits, Map<String, String> environment, Duration time) {
     Variant variant = new Variant(image.digest(), Variant.WASM, Optional.empty());
-    FunctionVersion version = new FunctionVersion(new FunctionName("demo", "tried"), 1, "uid", Instant.now(),
+    FunctionVersion version = new FunctionVersion(new FunctionName(user, "tried"), 1, "uid", Instant.now(),
         new FunctionSpec(List.of(variant), limits, environment, Map.of()));
     try {
       return backend.prepare(new PrepareRequest(version, variant, image, Instant.now().plus(time)));

@@ -117,6 +117,11 @@ public abstract class SandboxBackendSuite {
     return false;
   }
 
+  /** Whether a process that a test has left may go on: one of the backend itself, in which nothing of a sandbox runs. */
+  protected boolean mayStay(ProcessHandle process) {
+    return false;
+  }
+
   /**
    * Run after each test, when all that it opened is closed: fails when something is left. This looks for child processes of this JVM and for
    * platform threads; a backend that holds other things (directories, mounts, cgroups) overrides it, calls it and looks for those.
@@ -135,7 +140,7 @@ public abstract class SandboxBackendSuite {
 
   private List<String> left() {
     List<String> left = new ArrayList<>();
-    ProcessHandle.current().descendants().filter(p -> !childrenBefore.contains(p.pid()))
+    ProcessHandle.current().descendants().filter(p -> !childrenBefore.contains(p.pid()) && !mayStay(p))
         .forEach(p -> left.add("process " + p.pid() + " " + p.info().command().orElse("")));
     for (Thread thread : Thread.getAllStackTraces().keySet()) {
       if (!threadsBefore.contains(thread) && thread != Thread.currentThread() && !ofThePlatform(thread) && !mayStay(thread)) {
