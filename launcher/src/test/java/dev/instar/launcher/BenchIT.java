@@ -46,10 +46,10 @@ class BenchIT {
 
   @Test
   void aShortRunTellsWhatItCountedAndLeavesNothing() throws Exception {
-    Result result = shell.instar("bench", "--seconds", "1", "--rounds", "1", "--connections", "4", "--against", "jetty");
+    Result result = shell.instar("bench", "--seconds", "1", "--rounds", "1", "--connections", "4", "--against", "jetty,jetty-virtual");
     assertEquals(0, result.code(), result.err());
     List<String[]> rows = result.out().lines().map(line -> line.strip().split(" {2,}")).filter(row -> row.length == 11).toList();
-    assertEquals(2, rows.stream().filter(row -> row[0].matches("(instar|jetty) \\S+")).count(), result.out());
+    assertEquals(3, rows.stream().filter(row -> row[0].matches("(instar|jetty|jetty-virtual) \\S+")).count(), result.out());
     for (String[] row : rows.subList(1, rows.size())) {
       assertTrue(Long.parseLong(row[6]) > 0, result.out());
       assertEquals(row[6], row[7], "sent and right\n" + result.out());
@@ -57,7 +57,7 @@ class BenchIT {
       assertTrue(row[2].matches("[0-9.]+ \\([0-9.]+-[0-9.]+\\)") && !row[2].startsWith("0.0 "), "processor time\n" + result.out());
     }
     assertTrue(result.out().lines().anyMatch(line -> line.matches("instar / jetty +[0-9.]+ \\(.*")), result.out());
-    assertTrue(result.err().contains("takes 6 s after the servers have started") && result.err().contains("Round 1 of 1: instar "), result.err());
+    assertTrue(result.err().contains("takes 9 s after the servers have started") && result.err().contains("Round 1 of 1: instar "), result.err());
     nothingIsLeft();
   }
 

@@ -228,15 +228,25 @@ final class LoadGenerator implements AutoCloseable {
     }
 
     private void tick() {
-      long now = System.nanoTime();
-      while (running() && next <= now) {
+      if (running()) {
+        sendDue(System.nanoTime());
+        loop.schedule(this::tick, Math.max(next - System.nanoTime(), 0), TimeUnit.NANOSECONDS);
+      }
+    }
+
+    private void sendDue(long now) {
+      while (next <= now) {
         waiting.add(next);
         next += gap();
         send();
       }
-      if (running()) {
-        loop.schedule(this::tick, Math.max(next - System.nanoTime(), 0), TimeUnit.NANOSECONDS);
-      }
+    }
+
+    /** What was due counts, also when this thread comes late. */
+    @Override
+    void over() {
+      sendDue(began + time.toNanos());
+      super.over();
     }
 
     private void send() {

@@ -58,12 +58,21 @@ final class Place implements AutoCloseable {
     }
     closed = true;
     open.forEach(Place::close);
-    try (Stream<Path> files = Files.walk(directory)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.deleteIfExists(file);
+    close(new Tree(directory));
+  }
+
+  /** A folder that goes with all that is in it, if it is there. */
+  record Tree(Path path) implements AutoCloseable {
+    @Override
+    public void close() throws IOException {
+      if (!Files.exists(path)) {
+        return;
       }
-    } catch (IOException e) {
-      System.err.println("instar: the temporary directory " + directory + " could not be deleted: " + e);
+      try (Stream<Path> files = Files.walk(path)) {
+        for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+          Files.deleteIfExists(file);
+        }
+      }
     }
   }
 
@@ -71,7 +80,7 @@ final class Place implements AutoCloseable {
     try {
       resource.close();
     } catch (Exception e) {
-      System.err.println("instar: " + e);
+      System.err.println("instar: something could not be cleaned up: " + e);
     }
   }
 }

@@ -15,6 +15,7 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -76,9 +77,13 @@ record Server(String name, String version, URI url, Optional<ProcessHandle> proc
     }
   }
 
-  /** A bare Jetty from the jars of the node's own listener, with the options of this JVM, which the command gives those of a node. */
-  static Server jetty(Path home, Place place) throws IOException, InterruptedException, Failure {
-    List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElseThrow()));
+  /**
+   * A bare Jetty from the jars of the node's own listener, with the options of this JVM, which the command gives those of a node.
+   *
+   * @param threads what {@link EchoServer} is told
+   */
+  static Server jetty(String name, String threads, Path home, Place place) throws IOException, InterruptedException, Failure {
+    List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
     ManagementFactory.getRuntimeMXBean().getInputArguments().stream().filter(o -> !o.startsWith("-Dinstar.")).forEach(command::add);
     List<String> jars = new ArrayList<>();
     for (String folder : List.of("bench", "bundles")) {
@@ -86,10 +91,10 @@ record Server(String name, String version, URI url, Optional<ProcessHandle> proc
         files.map(Path::toString).filter(f -> f.matches(".*/(dev\\.instar\\.bench|jetty|slf4j)-[^/]*\\.jar")).forEach(jars::add);
       }
     }
-    command.addAll(List.of("-cp", String.join(":", jars), ECHO_SERVER));
-    Started started = start(place, "jetty", command, List.of(JETTY));
+    command.addAll(List.of("-cp", String.join(":", jars), ECHO_SERVER, threads));
+    Started started = start(place, name, command, List.of(JETTY));
     Matcher said = started.said.getFirst();
-    return new Server("jetty", said.group(2), local(said.group(1)), Optional.of(started.process.toHandle()), () -> {});
+    return new Server(name, said.group(2), local(said.group(1)), Optional.of(started.process.toHandle()), () -> {});
   }
 
   /** Cloudflare's workerd, fetched with npm into {@code cache} the first time. */
@@ -103,8 +108,11 @@ record Server(String name, String version, URI url, Optional<ProcessHandle> proc
     return new Server("workerd", WORKERD_VERSION, local(started.said.getFirst().group(1)), Optional.of(started.process.toHandle()), () -> {});
   }
 
-  /** Whether npm can be called. */
-  static boolean hasNpm() throws InterruptedException {
+  /** Whether workerd is there, or npm to fetch it with. */
+  static boolean hasWorkerd(Path cache) throws InterruptedException, IOException {
+    if (find(workerdFolder(cache)).isPresent()) {
+      return true;
+    }
     try {
       return new ProcessBuilder("npm", "--version").redirectOutput(Redirect.DISCARD).redirectError(Redirect.DISCARD).start().waitFor() == 0;
     } catch (IOException e) {
@@ -112,21 +120,29 @@ record Server(String name, String version, URI url, Optional<ProcessHandle> proc
     }
   }
 
+  private static Path workerdFolder(Path cache) {
+    return cache.resolve("workerd-" + WORKERD_VERSION);
+  }
+
   private static Path workerdProgram(Path cache, Place place) throws IOException, InterruptedException, Failure {
-    Path folder = cache.resolve("workerd-" + WORKERD_VERSION);
+    Path folder = workerdFolder(cache);
     Optional<Path> there = find(folder);
     if (there.isPresent()) {
       return there.get();
     }
-    Files.createDirectories(folder);
     Path log = place.directory().resolve("npm.log");
-    Process npm = new ProcessBuilder("npm", "install", "--prefix", folder.toString(), "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund",
+    Path made = place.keep(new Place.Tree(Files.createDirectories(cache.resolve(folder.getFileName() + "." + ProcessHandle.current().pid())))).path();
+    Process npm = new ProcessBuilder("npm", "install", "--prefix", made.toString(), "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund",
         "workerd@" + WORKERD_VERSION).redirectErrorStream(true).redirectOutput(log.toFile()).start();
-    place.keep(() -> npm.destroy());
+    place.keep(() -> stop(npm));
     if (npm.waitFor() != 0) {
       throw new Failure("npm could not install workerd " + WORKERD_VERSION + "; without it: --against jetty. It said: " + Files.readString(log).strip());
     }
-    return find(folder).orElseThrow(() -> new Failure("The npm package workerd has no program for this machine; without it: --against jetty."));
+    if (find(made).isEmpty()) {
+      throw new Failure("The npm package workerd has no program for this machine; without it: --against jetty.");
+    }
+    Files.move(made, folder, StandardCopyOption.ATOMIC_MOVE);
+    return find(folder).orElseThrow();
   }
 
   /** The program itself, not the script around it that would be one more process. */
@@ -149,7 +165,10 @@ record Server(String name, String version, URI url, Optional<ProcessHandle> proc
   /** Starts a process and waits until it has said these things on standard output, in this order. */
   private static Started start(Place place, String name, List<String> command, List<Pattern> saying) throws IOException, InterruptedException, Failure {
     Path err = place.directory().resolve(name + ".err");
-    Process process = new ProcessBuilder(command).redirectError(err.toFile()).start();
+    ProcessBuilder builder = new ProcessBuilder(command).redirectError(err.toFile());
+    // A node runs on the JDK that the servers in Java run on, which is this one.
+    builder.environment().put("INSTAR_JAVA_HOME", System.getProperty("java.home"));
+    Process process = builder.start();
     place.keep(() -> stop(process));
     BufferedReader out = process.inputReader(StandardCharsets.UTF_8);
     List<Matcher> said = new ArrayList<>();

@@ -27,7 +27,7 @@ class BenchCommandTest {
       "--seconds x, 'for option ''--seconds'''",
       "--rounds -1, '--rounds is -1; give 1 to 1000'",
       "--connections 1001, '--connections is 1001; give 1 to 1000'",
-      "--against nginx, 'expected one of [JETTY, WORKERD]'",
+      "--against nginx, '''nginx'' is none of jetty, jetty-virtual, workerd'",
       "--node localhost:8080, '--node is ''localhost:8080''; give a URL such as http://127.0.0.1:8080'",
       "--node https://127.0.0.1:8080, 'give a URL such as'",
       "-o xml, 'expected one of [TEXT, JSON]'",

@@ -11,13 +11,16 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.ToLongFunction;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -71,6 +74,19 @@ class LoadGeneratorTest {
     return generator.closed(url, 3, TIME, () -> {}, () -> {});
   }
 
+  /** Loads until the server has had so many requests, however slow the machine is, and so that all its tricks have been played. */
+  private List<Load> loads(int least) throws IOException, InterruptedException {
+    List<Load> loads = new ArrayList<>();
+    do {
+      loads.add(load());
+    } while (requests.get() < least);
+    return loads;
+  }
+
+  private static long sum(List<Load> loads, ToLongFunction<Load> count) {
+    return loads.stream().mapToLong(count).sum();
+  }
+
   @Test
   void everyRequestIsCountedOnceAndConnectionsStayOpen() throws Exception {
     Set<String> bodies = ConcurrentHashMap.newKeySet();
@@ -86,7 +102,7 @@ class LoadGeneratorTest {
     assertEquals(load.sent(), load.right());
     assertEquals(load.right(), load.latencies().getTotalCount());
     assertEquals(0, load.faults(), load.firstFault());
-    assertTrue(load.inTime() > 0 && load.right() - load.inTime() <= 3, load::toString);
+    assertTrue(load.right() > 0 && load.inTime() <= load.right() && load.right() - load.inTime() <= 3, load::toString);
     assertEquals(load.sent(), bodies.size(), "no two bodies are the same");
     assertEquals(3, callers.size());
     assertTrue(load.nanos() >= TIME.toNanos(), load::toString);
@@ -121,19 +137,19 @@ class LoadGeneratorTest {
         default -> send(exchange, 200, body, body.length);
       }
     });
-    Load load = load();
-    assertEquals(4, load.wrong(), load::toString);
-    assertEquals(load.sent() - 4, load.right());
-    assertTrue(load.firstFault().endsWith("bytes that are not those of the request"), load.firstFault());
+    List<Load> loads = loads(6);
+    assertEquals(4, sum(loads, Load::wrong), loads::toString);
+    assertEquals(requests.get() - 4, sum(loads, Load::right));
+    assertTrue(loads.getFirst().firstFault().endsWith("bytes that are not those of the request"), loads::toString);
   }
 
   @Test
   void otherStatusesAreRefusalsWhateverTheBody() throws Exception {
     serve((exchange, body, number) -> send(exchange, number == 2 ? 503 : number == 3 ? 201 : 200, body, body.length));
-    Load load = load();
-    assertEquals(2, load.refused(), load::toString);
-    assertEquals(load.sent() - 2, load.right());
-    assertTrue(load.firstFault().startsWith("status "), load.firstFault());
+    List<Load> loads = loads(4);
+    assertEquals(2, sum(loads, Load::refused), loads::toString);
+    assertEquals(requests.get() - 2, sum(loads, Load::right));
+    assertTrue(loads.getFirst().firstFault().startsWith("status "), loads::toString);
   }
 
   @Test
@@ -147,10 +163,10 @@ class LoadGeneratorTest {
       }
       send(exchange, 200, body, body.length);
     });
-    Load load = load();
+    Load load = generator.closed(url, 1, Duration.ofSeconds(2), () -> {}, () -> {});
     assertEquals(1, load.lost(), load::toString);
     assertEquals(load.sent() - 1, load.right());
-    assertEquals(4, callers.size());
+    assertEquals(2, callers.size());
   }
 
   @Test
