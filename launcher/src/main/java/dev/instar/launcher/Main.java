@@ -2,6 +2,7 @@ package dev.instar.launcher;
 
 import dev.instar.launcher.cli.ActivateCommand;
 import dev.instar.launcher.cli.BackendsCommand;
+import dev.instar.launcher.cli.BenchCommand;
 import dev.instar.launcher.cli.BundlesCommand;
 import dev.instar.launcher.cli.DeployCommand;
 import dev.instar.launcher.cli.DescribeCommand;
@@ -31,7 +32,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
 @Command(name = "instar", synopsisSubcommandLabel = "COMMAND", usageHelpAutoWidth = true,
     description = "Runs a node for functions, and talks to one.",
     subcommands = {RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class, InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class,
-        RemoveCommand.class, BackendsCommand.class, BundlesCommand.class, DoctorCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class, VersionCommand.class},
+        RemoveCommand.class, BackendsCommand.class, BundlesCommand.class, DoctorCommand.class, BenchCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class, VersionCommand.class},
     footer = {"", "'instar COMMAND --help' says more about one.", "",
         "Exit codes: 0 ok, 1 the operation failed, 2 wrong usage, 3 no node answers, 4 something is missing on this machine.",
         "Environment: INSTAR_URL (the node to talk to), INSTAR_JAVA_HOME (the JDK to use), INSTAR_JAVA_OPTS (options of the JVM)."})
