@@ -4,29 +4,70 @@ import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
 
 /**
  * The right to run an in-process call, shared out between users so that none can shut the others out for as long as its calls may last.
  *
- * <p>There are {@code size} permits for everybody. Where they are all taken, a user who holds none may have one of as many that are in reserve:
- * a user whose calls never end can hold every common permit, but each of the next {@code size} other users still runs. Among those that wait
- * users take turns, and the calls of one user go in the order in which they came.
+ * <p>There are {@code size} common permits. Where they are all taken, a user who holds none may have one of as many that are in reserve. No user
+ * holds more than {@code size} permits of any kind. Among those that wait users take turns, and the calls of one user go in the order in which they came.
+ *
+ * <p>What runs in the background (on threads that have only what others leave) takes no common permit: the calls of users that take more than
+ * others ({@link #heavy}), and calls that have run for long ({@link #demote}). There is room for {@link #BACKGROUND} times {@code size} of them, and
+ * as much in reserve for users without a running call: threads and memory, rather than processors, are what this bounds. So a user whose calls
+ * never end holds common permits for some milliseconds only.
  *
  * <p>Invariant: nobody waits who may have a permit now. So {@link #tryTake} need not look at other users' waiting calls.
- * The lock is held for a few map operations; to find the next user it passes over at most 2 · size users, as only those who hold a permit are passed.
+ * The lock is held for a few map operations; to find the next user it passes over those who hold a permit, which are at most
+ * 2 · (1 + {@link #BACKGROUND}) · size, and over heavy ones, of which there are few.
  */
 final class Permits {
+  private static final int BACKGROUND = 4;
+
+  /** One call's. All but {@code user} under the lock of the permits; its own call may read what only it changes. */
+  static final class Permit {
+    private final String user;
+    private boolean held;
+    private volatile boolean background;
+
+    Permit(String user) {
+      this.user = user;
+    }
+
+    String user() {
+      return user;
+    }
+
+    /** Whether the call may run. For its own call. */
+    boolean held() {
+      return held;
+    }
+
+    /** Whether it is to run in the background. */
+    boolean background() {
+      return background;
+    }
+  }
+
   private static final class Waiter {
     private final Thread thread = Thread.currentThread();
+    private final Permit permit;
     private volatile boolean granted;
+
+    Waiter(Permit permit) {
+      this.permit = permit;
+    }
   }
 
   private final Map<String, Integer> held = new HashMap<>();
   /** By user, in the order of their next turns. */
   private final LinkedHashMap<String, ArrayDeque<Waiter>> waiting = new LinkedHashMap<>();
+  private Set<String> heavy = Set.of();
   private int size;
+  /** Common permits, and those of the reserve. */
   private int taken;
+  private int background;
 
   Permits(int size) {
     this.size = size;
@@ -37,29 +78,40 @@ final class Permits {
     grant();
   }
 
+  /** Whose calls run in the background from now on; calls that run already are not changed. */
+  synchronized void heavy(Set<String> users) {
+    heavy = users;
+    grant();
+  }
+
   /** Common permits that are free; less than none while reserved ones are taken. */
   synchronized int free() {
     return size - taken;
   }
 
-  /** Takes a permit if the user may have one now. */
-  synchronized boolean tryTake(String user) {
-    if (waiting.containsKey(user) || !may(user)) {
+  /** Calls in the background. */
+  synchronized int inBackground() {
+    return background;
+  }
+
+  /** Takes a permit if its user may have one now. */
+  synchronized boolean tryTake(Permit permit) {
+    if (waiting.containsKey(permit.user) || !may(permit.user)) {
       return false;
     }
-    hold(user);
+    hold(permit);
     return true;
   }
 
   /** Waits for a permit until the deadline ({@link Clock}). */
-  boolean take(String user, long deadline) throws InterruptedException {
+  boolean take(Permit permit, long deadline) throws InterruptedException {
     Waiter waiter;
     synchronized (this) {
-      if (tryTake(user)) {
+      if (tryTake(permit)) {
         return true;
       }
-      waiter = new Waiter();
-      waiting.computeIfAbsent(user, u -> new ArrayDeque<>()).add(waiter);
+      waiter = new Waiter(permit);
+      waiting.computeIfAbsent(permit.user, u -> new ArrayDeque<>()).add(waiter);
     }
     boolean interrupted = false;
     while (!waiter.granted && !interrupted) {
@@ -72,13 +124,13 @@ final class Permits {
     }
     synchronized (this) {
       if (!waiter.granted) {
-        ArrayDeque<Waiter> own = waiting.get(user);
+        ArrayDeque<Waiter> own = waiting.get(permit.user);
         own.remove(waiter);
         if (own.isEmpty()) {
-          waiting.remove(user);
+          waiting.remove(permit.user);
         }
       } else if (interrupted) {
-        give(user);
+        give(permit);
       }
     }
     if (interrupted) {
@@ -87,31 +139,52 @@ final class Permits {
     return waiter.granted;
   }
 
-  /** Gives a permit of the user's back. */
-  synchronized void give(String user) {
-    taken--;
-    held.computeIfPresent(user, (u, count) -> count == 1 ? null : count - 1);
+  /** Gives it back. */
+  synchronized void give(Permit permit) {
+    if (permit.background) {
+      background--;
+    } else {
+      taken--;
+    }
+    permit.held = false;
+    permit.background = false;
+    held.computeIfPresent(permit.user, (u, count) -> count == 1 ? null : count - 1);
     grant();
   }
 
-  private boolean may(String user) {
-    return taken < size || taken < 2 * size && !held.containsKey(user);
+  /** Has a call that runs go on in the background, where there is room; false when it does not. */
+  synchronized boolean demote(Permit permit) {
+    if (!permit.held || permit.background || background >= BACKGROUND * size) {
+      return false;
+    }
+    permit.background = true;
+    taken--;
+    background++;
+    grant();
+    return true;
   }
 
-  private void hold(String user) {
-    taken++;
-    held.merge(user, 1, Integer::sum);
+  private boolean may(String user) {
+    int own = held.getOrDefault(user, 0);
+    int all = heavy.contains(user) ? background : taken;
+    int room = heavy.contains(user) ? BACKGROUND * size : size;
+    return own < size && all < room || own == 0 && all < 2 * room;
+  }
+
+  private void hold(Permit permit) {
+    permit.held = true;
+    permit.background = heavy.contains(permit.user);
+    if (permit.background) {
+      background++;
+    } else {
+      taken++;
+    }
+    held.merge(permit.user, 1, Integer::sum);
   }
 
   private void grant() {
-    while (taken < 2 * size) {
-      String next = null;
-      for (String user : waiting.keySet()) {
-        if (may(user)) {
-          next = user;
-          break;
-        }
-      }
+    while (!waiting.isEmpty()) {
+      String next = taken < 2 * size ? first(waiting.keySet()) : first(heavy);
       if (next == null) {
         return;
       }
@@ -120,9 +193,19 @@ final class Permits {
       if (!own.isEmpty()) {
         waiting.put(next, own);
       }
-      hold(next);
+      hold(waiter.permit);
       waiter.granted = true;
       LockSupport.unpark(waiter.thread);
     }
+  }
+
+  /** The first of these users who waits and need not. */
+  private String first(Set<String> users) {
+    for (String user : users) {
+      if (waiting.containsKey(user) && may(user)) {
+        return user;
+      }
+    }
+    return null;
   }
 }

@@ -61,8 +61,8 @@ final class Run implements Parking {
   private boolean interrupted;
   private long ready;
 
-  // Of the in-process thread alone.
-  private boolean permit;
+  private final Permits.Permit permit;
+  /** Of the in-process thread alone. */
   private boolean waiting;
 
   /** @param logs null when there is no log service */
@@ -75,6 +75,7 @@ final class Run implements Parking {
     this.watchdog = watchdog;
     this.logs = logs;
     this.threads = threads;
+    permit = new Permits.Permit(version.name().user());
     Limits limits = version.spec().limits();
     Parking parking = slot.pool().generation().inProcess() ? this : Parking.NONE;
     input = new LimitedInput(invocation.input().stream(), limits.inputBytes(), parking);
@@ -118,13 +119,12 @@ final class Run implements Parking {
       visit.stand();
       ready = Clock.now();
       caller = Thread.currentThread();
-      permit = true;
       try {
-        threads.execute(this::inside);
+        threads.execute(permit, this::inside);
         handed = true;
       } finally {
         if (!handed) {
-          threads.leave(user());
+          threads.leave(permit);
         }
       }
     } finally {
@@ -135,18 +135,14 @@ final class Run implements Parking {
     return await();
   }
 
-  private String user() {
-    return version.name().user();
-  }
-
   /** Takes a permit. @throws InstarException FUNCTION_BUSY, NODE_BUSY, TIMED_OUT */
   private void enter(Settings settings) throws InterruptedException {
-    if (threads.tryEnter(user())) {
+    if (threads.tryEnter(permit)) {
       return;
     }
     visit.sit();
     long until = Math.min(visit.deadline(), Clock.in(settings.queueWait()));
-    if (!threads.enter(user(), until)) {
+    if (!threads.enter(permit, until)) {
       throw until >= visit.deadline() ? visit.timedOut() : Refusal.thrown(Refusal.nodeBusy(version, settings.queueWait()));
     }
   }
@@ -166,8 +162,8 @@ final class Run implements Parking {
       if (grace != null) {
         grace.disarm();
       }
-      if (permit) {
-        threads.leave(user());
+      if (permit.held()) {
+        threads.leave(permit);
       } else {
         threads.unparked();
       }
@@ -345,8 +341,7 @@ final class Run implements Parking {
 
   @Override
   public void park() {
-    if (permit && threads.park(user())) {
-      permit = false;
+    if (permit.held() && threads.park(permit)) {
       waiting = true;
       slot.pool().park();
     }
@@ -357,20 +352,20 @@ final class Run implements Parking {
     if (waiting) {
       waiting = false;
       slot.pool().unpark();
-      while (!permit && slot.killed() == null) {
+      while (!permit.held() && slot.killed() == null) {
         try {
           // In slices, because a kill does not wake who waits here.
-          permit = threads.enter(user(), Clock.now() + PERMIT_SLICE_NANOS);
+          threads.enter(permit, Clock.now() + PERMIT_SLICE_NANOS);
         } catch (InterruptedException e) {
           Thread.currentThread().interrupt();
           throw new InterruptedIOException();
         }
       }
-      if (permit) {
+      if (permit.held()) {
         threads.unparked();
       }
     }
-    if (!permit) {
+    if (!permit.held()) {
       throw new IOException("The call was killed.");
     }
   }

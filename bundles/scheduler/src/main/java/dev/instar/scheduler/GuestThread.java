@@ -1,0 +1,88 @@
+package dev.instar.scheduler;
+
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
+
+/**
+ * A platform thread for in-process calls. It is born low, for the calls of users that take more than others, or becomes low in the midst of a
+ * call that takes long; then it ends with that call, as it cannot be raised again.
+ */
+final class GuestThread extends Thread {
+  /** Thrown to end a thread of an executor; no fault. */
+  static final class Retired extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    private Retired() {
+      super("retired", null, false, false);
+    }
+  }
+
+  /** Stands for a call that was lowered. */
+  private static final Permits.Permit LOWERED = new Permits.Permit("");
+
+  private final boolean bornLow;
+  private final Optional<Overseer> overseer;
+  private final AtomicReference<Permits.Permit> serves = new AtomicReference<>();
+  private boolean retired;
+  private volatile int number;
+
+  // Of the overseer alone.
+  /** Whom it served when it was looked at last, and since then its CPU time, in nanoseconds. */
+  Permits.Permit seen;
+  long seenCpu;
+  long callCpu;
+
+  GuestThread(Runnable work, String name, long stackBytes, boolean low, Optional<Overseer> overseer) {
+    super(null, work, name, stackBytes);
+    setDaemon(true);
+    this.bornLow = low;
+    this.overseer = overseer;
+  }
+
+  @Override
+  public void run() {
+    overseer.ifPresent(o -> number = o.entered(this, bornLow));
+    try {
+      super.run();
+    } catch (Retired e) {
+      // As it should.
+    } finally {
+      overseer.ifPresent(o -> o.left(this));
+    }
+  }
+
+  /** Its own: a call begins. */
+  void begin(Permits.Permit permit) {
+    serves.set(permit);
+  }
+
+  /** Its own: the call has ended. */
+  void end(Permits.Permit permit) {
+    retired = !serves.compareAndSet(permit, null);
+  }
+
+  /** Its own, after a call. @throws Retired when it was lowered during the call */
+  void endIfRetired() {
+    if (retired) {
+      throw new Retired();
+    }
+  }
+
+  /** The call in it; null when there is none. */
+  Permits.Permit serves() {
+    Permits.Permit now = serves.get();
+    return now == LOWERED ? seen : now;
+  }
+
+  boolean low() {
+    return bornLow || serves.get() == LOWERED;
+  }
+
+  /** Lowers it while it serves this call; if it does no more, nothing happens. */
+  void lower(Permits.Permit permit, LinuxThreads threads) {
+    // From here on it ends with its call, whatever becomes of the rest: no other call is ever hit.
+    if (number != 0 && serves.compareAndSet(permit, LOWERED)) {
+      threads.lower(number);
+    }
+  }
+}

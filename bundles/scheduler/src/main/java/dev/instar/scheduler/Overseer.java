@@ -1,0 +1,163 @@
+package dev.instar.scheduler;
+
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Sees to it that in-process calls which take much processor time take it from those who take much, and from nobody else. Some hundred times a
+ * second it looks at which call each thread is in and how much time the thread has had since, so that calls themselves count nothing.
+ * <ul>
+ *   <li>A call that has had {@link #LONG_NANOS} goes on in the background.
+ *   <li>A user whose calls take a good part of the node, and much more than those of other users do, is heavy: its calls run in the background
+ *       from their beginning. What counts is the last second or so.
+ * </ul>
+ * In the background means on threads that run where a processor would else be idle, so on a node that has time for everybody nobody is the
+ * slower for it.
+ */
+final class Overseer implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(Overseer.class);
+
+  static final long LONG_NANOS = TimeUnit.MILLISECONDS.toNanos(30);
+  private static final long LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
+  private static final long IDLE_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
+  /** In this time what a user has had falls to a third of its weight. */
+  private static final double MEMORY_NANOS = TimeUnit.SECONDS.toNanos(1);
+  /** Parts of all processors: from where a user can be heavy, until where it stays so, and from where it counts among the others at all. */
+  private static final double HEAVY = 0.25;
+  private static final double STILL_HEAVY = 0.15;
+  private static final double PRESENT = 0.002;
+  /** How many times what the others have on average a heavy user takes; how many to stay so. */
+  private static final double UNEVEN = 1.5;
+  private static final double STILL_UNEVEN = 1.1;
+
+  private final Permits permits;
+  private final LinuxThreads host;
+  private final ThreadMXBean times = ManagementFactory.getThreadMXBean();
+  private final Set<GuestThread> threads = ConcurrentHashMap.newKeySet();
+  private final Thread thread = Thread.ofPlatform().daemon().name("instar-in-process-overseer").unstarted(this::run);
+  private volatile boolean closed;
+
+  // Of its own thread alone.
+  private final Map<String, Double> shares = new HashMap<>();
+  private Set<String> heavy = Set.of();
+  private long looked = Clock.now();
+
+  private Overseer(Permits permits, LinuxThreads host) {
+    this.permits = permits;
+    this.host = host;
+  }
+
+  /** Empty where the host has no background, or does not tell threads' times. */
+  static Optional<Overseer> start(Permits permits) {
+    ThreadMXBean times = ManagementFactory.getThreadMXBean();
+    Optional<LinuxThreads> host = LinuxThreads.ofHost();
+    if (host.isEmpty() || !times.isThreadCpuTimeSupported() || !times.isThreadCpuTimeEnabled()) {
+      LOG.info("This host does not let threads be put into the background; in-process calls that take long slow others down.");
+      return Optional.empty();
+    }
+    Overseer overseer = new Overseer(permits, host.get());
+    overseer.thread.start();
+    return Optional.of(overseer);
+  }
+
+  /** A thread has begun, and is this one. @return the kernel's number of it */
+  int entered(GuestThread guest, boolean low) {
+    threads.add(guest);
+    int number = host.current();
+    if (low) {
+      host.lower(number);
+    }
+    return number;
+  }
+
+  /** A thread is about to end. */
+  void left(GuestThread guest) {
+    threads.remove(guest);
+  }
+
+  private void run() {
+    while (!closed) {
+      boolean busy = false;
+      try {
+        busy = look();
+      } catch (RuntimeException | OutOfMemoryError e) {
+        // It goes on: an exhausted heap may throw anywhere.
+      }
+      long pause = busy ? LOOK_NANOS : IDLE_LOOK_NANOS;
+      // Uneven, or a guest could keep out of sight by working between the looks.
+      LockSupport.parkNanos(this, pause / 2 + ThreadLocalRandom.current().nextLong(pause));
+    }
+  }
+
+  /** Whether any call runs. */
+  private boolean look() {
+    boolean busy = false;
+    for (GuestThread guest : threads) {
+      Permits.Permit permit = guest.serves();
+      if (permit == null) {
+        guest.seen = null;
+        continue;
+      }
+      busy = true;
+      long cpu = times.getThreadCpuTime(guest.threadId());
+      if (cpu < 0) {
+        continue;
+      }
+      // A thread that was not in a call at the last look has had the time for calls since, for all but the first of its looks.
+      long had = guest.seenCpu == 0 ? 0 : Math.max(0, cpu - guest.seenCpu);
+      guest.seenCpu = cpu;
+      shares.merge(permit.user(), had / MEMORY_NANOS, Double::sum);
+      guest.callCpu = guest.seen == permit ? guest.callCpu + had : 0;
+      guest.seen = permit;
+      if (!guest.low() && (permit.background() || guest.callCpu >= LONG_NANOS && permits.demote(permit))) {
+        guest.lower(permit, host);
+      }
+    }
+    judge();
+    return busy;
+  }
+
+  private void judge() {
+    long now = Clock.now();
+    double fading = Math.exp((looked - now) / MEMORY_NANOS);
+    looked = now;
+    double processors = Runtime.getRuntime().availableProcessors();
+    shares.replaceAll((user, share) -> share * fading);
+    shares.values().removeIf(share -> share < PRESENT * processors);
+    double all = shares.values().stream().mapToDouble(Double::doubleValue).sum();
+    Set<String> changed = new HashSet<>();
+    shares.forEach((user, share) -> {
+      boolean was = heavy.contains(user);
+      double others = shares.size() < 2 ? Double.MAX_VALUE : (all - share) / (shares.size() - 1);
+      if (share > (was ? STILL_HEAVY : HEAVY) * processors && share > (was ? STILL_UNEVEN : UNEVEN) * others) {
+        changed.add(user);
+      }
+    });
+    if (!changed.equals(heavy)) {
+      heavy = Set.copyOf(changed);
+      permits.heavy(heavy);
+    }
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+    LockSupport.unpark(thread);
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}
