@@ -2,10 +2,14 @@ package dev.instar.scheduler;
 
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * A platform thread for in-process calls. It is born low, for the calls of users that take more than others, or becomes low in the midst of a
  * call that takes long; then it ends with that call, as it cannot be raised again.
+ *
+ * <p>A low thread must not make threads, as they would be low, too; and whoever wakes a virtual thread may have to make the carrier thread for it,
+ * which is then low for whatever runs on it later. So what may be running on one wakes and starts others by {@link #wake} and {@link #startVirtual} only.
  */
 final class GuestThread extends Thread {
   /** Thrown to end a thread of an executor; no fault. */
@@ -27,8 +31,9 @@ final class GuestThread extends Thread {
   private volatile int number;
 
   // Of the overseer alone.
-  /** Whom it served when it was looked at last, and since then its CPU time, in nanoseconds. */
+  /** The call in it at the last look, since which look it has held its permit, the thread's CPU time at the last look, and the call's since it was seen first. Nanoseconds. */
   Permits.Permit seen;
+  long heldSince;
   long seenCpu;
   long callCpu;
 
@@ -49,6 +54,29 @@ final class GuestThread extends Thread {
     } finally {
       overseer.ifPresent(o -> o.left(this));
     }
+  }
+
+  /** {@link LockSupport#unpark}, in a way that low threads may. */
+  static void wake(Thread thread) {
+    if (isCurrentLow()) {
+      ((GuestThread) Thread.currentThread()).overseer.orElseThrow().errand(() -> LockSupport.unpark(thread));
+    } else {
+      LockSupport.unpark(thread);
+    }
+  }
+
+  /** Starts a virtual thread, in a way that low threads may. */
+  static void startVirtual(String name, Runnable work) {
+    if (isCurrentLow()) {
+      ((GuestThread) Thread.currentThread()).overseer.orElseThrow().errand(() -> Thread.ofVirtual().name(name).start(work));
+    } else {
+      Thread.ofVirtual().name(name).start(work);
+    }
+  }
+
+  /** Whether this thread is one, and low. */
+  static boolean isCurrentLow() {
+    return Thread.currentThread() instanceof GuestThread guest && guest.overseer.isPresent() && (guest.retired || guest.low());
   }
 
   /** Its own: a call begins. */

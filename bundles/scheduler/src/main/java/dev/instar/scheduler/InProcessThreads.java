@@ -1,10 +1,12 @@
 package dev.instar.scheduler;
 
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BooleanSupplier;
 
 /**
  * Where in-process functions run: platform threads, because guest code does not yield, and only as many at one time as there are permits,
@@ -15,7 +17,6 @@ import java.util.concurrent.atomic.AtomicInteger;
  */
 final class InProcessThreads implements AutoCloseable {
   private final Permits permits;
-  private final AtomicInteger parked = new AtomicInteger();
   private final AtomicInteger names = new AtomicInteger();
   private final Optional<Overseer> overseer;
   private final ThreadPoolExecutor threads = pool(false);
@@ -40,7 +41,8 @@ final class InProcessThreads implements AutoCloseable {
   }
 
   private Thread thread(Runnable work, boolean low) {
-    return new GuestThread(work, "instar-in-process-" + names.incrementAndGet(), stackBytes, low, overseer);
+    // An executor replaces a thread that ends by an exception, and does it on that thread: the next call makes a new one just as well.
+    return GuestThread.isCurrentLow() ? null : new GuestThread(work, "instar-in-process-" + names.incrementAndGet(), stackBytes, low, overseer);
   }
 
   void apply(Settings settings) {
@@ -59,23 +61,23 @@ final class InProcessThreads implements AutoCloseable {
     return permits.take(permit, deadline);
   }
 
+  /** Waits for a permit, in the user's turn, until there is no use in it any more. */
+  boolean enterAgain(Permits.Permit permit, BooleanSupplier useless) throws InterruptedException {
+    return permits.take(permit, Clock.NEVER, useless);
+  }
+
   void leave(Permits.Permit permit) {
     permits.give(permit);
   }
 
   /** Gives the permit of a call that is about to wait for its caller back; false when too many wait already, and it keeps it. */
   boolean park(Permits.Permit permit) {
-    if (parked.incrementAndGet() > maxParked) {
-      parked.decrementAndGet();
-      return false;
-    }
-    permits.give(permit);
-    return true;
+    return permits.park(permit, maxParked);
   }
 
   /** The parked call has its permit again, or has ended without. */
-  void unparked() {
-    parked.decrementAndGet();
+  void unparked(Permits.Permit permit) {
+    permits.unparked(permit);
   }
 
   int free() {
@@ -83,7 +85,12 @@ final class InProcessThreads implements AutoCloseable {
   }
 
   int parkedCount() {
-    return parked.get();
+    return permits.parked();
+  }
+
+  /** Users whose calls run in the background from their beginning. */
+  Set<String> heavy() {
+    return permits.heavy();
   }
 
   int inBackground() {

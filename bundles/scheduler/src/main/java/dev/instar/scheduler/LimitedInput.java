@@ -6,18 +6,22 @@ import dev.instar.api.Problem;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Objects;
+import java.util.OptionalLong;
 
 /** A call's body within its limit. It remembers why it failed, because a function must not decide how that is told. */
 final class LimitedInput extends InputStream {
   private final InputStream in;
   private final long limit;
   private final Parking parking;
+  private final long length;
   private long left;
   private volatile Problem failure;
   private volatile boolean detached;
 
-  LimitedInput(InputStream in, long limit, Parking parking) {
+  /** @param length how much it is, where that is known */
+  LimitedInput(InputStream in, OptionalLong length, long limit, Parking parking) {
     this.in = in;
+    this.length = length.orElse(Long.MAX_VALUE);
     this.limit = limit;
     this.left = limit;
     this.parking = parking;
@@ -69,13 +73,14 @@ final class LimitedInput extends InputStream {
     }
   }
 
-  private int waitAndRead(byte[] bytes, int offset, int length) throws IOException {
-    if (in.available() > 0) {
-      return in.read(bytes, offset, length);
+  private int waitAndRead(byte[] bytes, int offset, int count) throws IOException {
+    // The end of a body of known length is not waited for: most calls read it, and would queue for their permit a second time.
+    if (in.available() > 0 || limit - left >= length) {
+      return in.read(bytes, offset, count);
     }
     parking.park();
     try {
-      return in.read(bytes, offset, length);
+      return in.read(bytes, offset, count);
     } finally {
       parking.unpark();
     }

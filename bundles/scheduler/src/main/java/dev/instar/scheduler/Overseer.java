@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -18,9 +19,9 @@ import org.slf4j.LoggerFactory;
  * Sees to it that in-process calls which take much processor time take it from those who take much, and from nobody else. Some hundred times a
  * second it looks at which call each thread is in and how much time the thread has had since, so that calls themselves count nothing.
  * <ul>
- *   <li>A call that has had {@link #LONG_NANOS} goes on in the background.
+ *   <li>A call that has had {@link #LONG_NANOS}, or has held its permit for {@link #HELD_NANOS} with less, goes on in the background.
  *   <li>A user whose calls take a good part of the node, and much more than those of other users do, is heavy: its calls run in the background
- *       from their beginning. What counts is the last second or so.
+ *       from their beginning. What counts is the last second or so, the latest most.
  * </ul>
  * In the background means on threads that run where a processor would else be idle, so on a node that has time for everybody nobody is the
  * slower for it.
@@ -29,10 +30,11 @@ final class Overseer implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Overseer.class);
 
   static final long LONG_NANOS = TimeUnit.MILLISECONDS.toNanos(30);
+  private static final long HELD_NANOS = TimeUnit.SECONDS.toNanos(1);
   private static final long LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
   private static final long IDLE_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
   /** In this time what a user has had falls to a third of its weight. */
-  private static final double MEMORY_NANOS = TimeUnit.SECONDS.toNanos(1);
+  private static final double MEMORY_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
   /** Parts of all processors: from where a user can be heavy, until where it stays so, and from where it counts among the others at all. */
   private static final double HEAVY = 0.25;
   private static final double STILL_HEAVY = 0.15;
@@ -46,6 +48,7 @@ final class Overseer implements AutoCloseable {
   private final ThreadMXBean times = ManagementFactory.getThreadMXBean();
   private final Set<GuestThread> threads = ConcurrentHashMap.newKeySet();
   private final Thread thread = Thread.ofPlatform().daemon().name("instar-in-process-overseer").unstarted(this::run);
+  private final ConcurrentLinkedQueue<Runnable> errands = new ConcurrentLinkedQueue<>();
   private volatile boolean closed;
 
   // Of its own thread alone.
@@ -86,18 +89,40 @@ final class Overseer implements AutoCloseable {
     threads.remove(guest);
   }
 
+  /** Does something, which must not block, on a thread of ordinary priority. */
+  void errand(Runnable work) {
+    errands.add(work);
+    if (closed) {
+      runErrands();
+    } else {
+      LockSupport.unpark(thread);
+    }
+  }
+
+  private void runErrands() {
+    for (Runnable work; (work = errands.poll()) != null;) {
+      work.run();
+    }
+  }
+
   private void run() {
+    long next = Clock.now();
     while (!closed) {
-      boolean busy = false;
       try {
-        busy = look();
+        runErrands();
+        if (Clock.now() >= next) {
+          long pause = look() ? LOOK_NANOS : IDLE_LOOK_NANOS;
+          // Uneven, or a guest could keep out of sight by working between the looks.
+          next = Clock.now() + pause / 2 + ThreadLocalRandom.current().nextLong(pause);
+        }
       } catch (RuntimeException | OutOfMemoryError e) {
         // It goes on: an exhausted heap may throw anywhere.
       }
-      long pause = busy ? LOOK_NANOS : IDLE_LOOK_NANOS;
-      // Uneven, or a guest could keep out of sight by working between the looks.
-      LockSupport.parkNanos(this, pause / 2 + ThreadLocalRandom.current().nextLong(pause));
+      if (errands.isEmpty()) {
+        LockSupport.parkNanos(this, Math.max(1, next - Clock.now()));
+      }
     }
+    runErrands();
   }
 
   /** Whether any call runs. */
@@ -118,9 +143,18 @@ final class Overseer implements AutoCloseable {
       long had = guest.seenCpu == 0 ? 0 : Math.max(0, cpu - guest.seenCpu);
       guest.seenCpu = cpu;
       shares.merge(permit.user(), had / MEMORY_NANOS, Double::sum);
-      guest.callCpu = guest.seen == permit ? guest.callCpu + had : 0;
-      guest.seen = permit;
-      if (!guest.low() && (permit.background() || guest.callCpu >= LONG_NANOS && permits.demote(permit))) {
+      if (guest.seen == permit && permit.held()) {
+        guest.callCpu += had;
+      } else if (guest.seen != permit) {
+        guest.seen = permit;
+        guest.callCpu = 0;
+        guest.heldSince = looked;
+      } else {
+        // It waits, and so takes nothing from anybody.
+        guest.heldSince = looked;
+      }
+      boolean isLong = guest.callCpu >= LONG_NANOS || looked - guest.heldSince >= HELD_NANOS;
+      if (!guest.low() && (permit.background() || isLong && permits.demote(permit))) {
         guest.lower(permit, host);
       }
     }

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 
 /**
  * The right to run an in-process call, shared out between users so that none can shut the others out for as long as its calls may last.
@@ -24,11 +25,13 @@ import java.util.concurrent.locks.LockSupport;
  */
 final class Permits {
   private static final int BACKGROUND = 4;
+  /** How long a kill may stay unseen by a call that waits. */
+  private static final long SLICE_NANOS = 50_000_000;
 
-  /** One call's. All but {@code user} under the lock of the permits; its own call may read what only it changes. */
+  /** One call's. Changed under the lock of the permits. */
   static final class Permit {
     private final String user;
-    private boolean held;
+    private volatile boolean held;
     private volatile boolean background;
 
     Permit(String user) {
@@ -39,7 +42,7 @@ final class Permits {
       return user;
     }
 
-    /** Whether the call may run. For its own call. */
+    /** Whether the call may run. */
     boolean held() {
       return held;
     }
@@ -63,11 +66,13 @@ final class Permits {
   private final Map<String, Integer> held = new HashMap<>();
   /** By user, in the order of their next turns. */
   private final LinkedHashMap<String, ArrayDeque<Waiter>> waiting = new LinkedHashMap<>();
+  private final Map<String, Integer> parkedBy = new HashMap<>();
   private Set<String> heavy = Set.of();
   private int size;
   /** Common permits, and those of the reserve. */
   private int taken;
   private int background;
+  private int parked;
 
   Permits(int size) {
     this.size = size;
@@ -82,6 +87,10 @@ final class Permits {
   synchronized void heavy(Set<String> users) {
     heavy = users;
     grant();
+  }
+
+  synchronized Set<String> heavy() {
+    return heavy;
   }
 
   /** Common permits that are free; less than none while reserved ones are taken. */
@@ -105,6 +114,11 @@ final class Permits {
 
   /** Waits for a permit until the deadline ({@link Clock}). */
   boolean take(Permit permit, long deadline) throws InterruptedException {
+    return take(permit, deadline, () -> false);
+  }
+
+  /** Waits for a permit until the deadline ({@link Clock}), or until there is no use in it any more. */
+  boolean take(Permit permit, long deadline, BooleanSupplier useless) throws InterruptedException {
     Waiter waiter;
     synchronized (this) {
       if (tryTake(permit)) {
@@ -116,10 +130,10 @@ final class Permits {
     boolean interrupted = false;
     while (!waiter.granted && !interrupted) {
       long left = deadline - Clock.now();
-      if (left <= 0) {
+      if (left <= 0 || useless.getAsBoolean()) {
         break;
       }
-      LockSupport.parkNanos(this, left);
+      LockSupport.parkNanos(this, Math.min(left, SLICE_NANOS));
       interrupted = Thread.interrupted();
     }
     synchronized (this) {
@@ -150,6 +164,32 @@ final class Permits {
     permit.background = false;
     held.computeIfPresent(permit.user, (u, count) -> count == 1 ? null : count - 1);
     grant();
+  }
+
+  /**
+   * Gives the permit of a call back that is about to wait, if there is room for one more that waits. One user has half of the room at most.
+   *
+   * @param room how many may wait
+   */
+  synchronized boolean park(Permit permit, int room) {
+    int own = parkedBy.getOrDefault(permit.user, 0);
+    if (parked >= room || own >= (room + 1) / 2) {
+      return false;
+    }
+    parked++;
+    parkedBy.put(permit.user, own + 1);
+    give(permit);
+    return true;
+  }
+
+  /** A parked call has its permit again, or has ended without. */
+  synchronized void unparked(Permit permit) {
+    parked--;
+    parkedBy.computeIfPresent(permit.user, (u, count) -> count == 1 ? null : count - 1);
+  }
+
+  synchronized int parked() {
+    return parked;
   }
 
   /** Has a call that runs go on in the background, where there is room; false when it does not. */
@@ -195,7 +235,7 @@ final class Permits {
       }
       hold(waiter.permit);
       waiter.granted = true;
-      LockSupport.unpark(waiter.thread);
+      GuestThread.wake(waiter.thread);
     }
   }
 

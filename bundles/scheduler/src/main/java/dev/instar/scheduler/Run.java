@@ -13,6 +13,7 @@ import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Resettable;
 import dev.instar.api.sandbox.StartContext;
+import dev.instar.api.sandbox.Waits;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.time.Instant;
@@ -34,12 +35,11 @@ import org.slf4j.LoggerFactory;
  * <p>A remote sandbox runs on the caller's thread, and its reset on a virtual thread of its own. An in-process one runs on a platform thread
  * while the caller waits; the reset follows there, after the caller has its outcome.
  */
-final class Run implements Parking {
+final class Run implements Parking, Waits {
   private static final Logger LOG = LoggerFactory.getLogger(Run.class);
   private static final long RESET_NANOS = TimeUnit.SECONDS.toNanos(5);
   /** By contract a killed call ends within a second. Who runs in-process and does not is left behind after this, so that its caller isn't. */
   private static final long GRACE_NANOS = TimeUnit.SECONDS.toNanos(3);
-  private static final long PERMIT_SLICE_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
 
   private final Visit visit;
   private final FunctionVersion version;
@@ -49,6 +49,7 @@ final class Run implements Parking {
   private final Watchdog watchdog;
   private final FunctionLogs logs;
   private final InProcessThreads threads;
+  private final Parking parking;
   private final LimitedInput input;
   private final LimitedOutput output;
 
@@ -77,8 +78,8 @@ final class Run implements Parking {
     this.threads = threads;
     permit = new Permits.Permit(version.name().user());
     Limits limits = version.spec().limits();
-    Parking parking = slot.pool().generation().inProcess() ? this : Parking.NONE;
-    input = new LimitedInput(invocation.input().stream(), limits.inputBytes(), parking);
+    parking = slot.pool().generation().inProcess() ? this : Parking.NONE;
+    input = new LimitedInput(invocation.input().stream(), invocation.input().length(), limits.inputBytes(), parking);
     output = new LimitedOutput(invocation.output(), limits.outputBytes(), parking);
   }
 
@@ -158,21 +159,21 @@ final class Run implements Parking {
       // Told in any case: a caller must not wait for a thread that has died.
       tell(new Outcome.Failed(Refusal.internal("The call of " + version.label(), invocation.id())));
       settled = true;
-      LockSupport.unpark(caller);
+      GuestThread.wake(caller);
       if (grace != null) {
         grace.disarm();
       }
       if (permit.held()) {
         threads.leave(permit);
       } else {
-        threads.unparked();
+        threads.unparked(permit);
       }
     }
   }
 
   private void tell(Outcome result) {
     if (outcome.compareAndSet(null, result)) {
-      LockSupport.unpark(caller);
+      GuestThread.wake(caller);
     }
   }
 
@@ -230,7 +231,7 @@ final class Run implements Parking {
         slot.start(slot.pool().prepared(), new StartContext(slot.id(), deadline, log));
       }
       long started = Clock.now();
-      slot.sandbox().call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline));
+      slot.sandbox().call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline, this));
       long ended = Clock.now();
       fit = true;
       Problem breach = breach();
@@ -340,6 +341,24 @@ final class Run implements Parking {
   }
 
   @Override
+  public void during(Wait wait) throws InterruptedException {
+    parking.park();
+    boolean killed = false;
+    try {
+      wait.await();
+    } finally {
+      try {
+        parking.unpark();
+      } catch (IOException e) {
+        killed = true;
+      }
+    }
+    if (killed) {
+      throw new InterruptedException("killed while it waited");
+    }
+  }
+
+  @Override
   public void park() {
     if (permit.held() && threads.park(permit)) {
       waiting = true;
@@ -352,17 +371,14 @@ final class Run implements Parking {
     if (waiting) {
       waiting = false;
       slot.pool().unpark();
-      while (!permit.held() && slot.killed() == null) {
-        try {
-          // In slices, because a kill does not wake who waits here.
-          threads.enter(permit, Clock.now() + PERMIT_SLICE_NANOS);
-        } catch (InterruptedException e) {
-          Thread.currentThread().interrupt();
-          throw new InterruptedIOException();
-        }
+      try {
+        threads.enterAgain(permit, () -> slot.killed() != null);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new InterruptedIOException();
       }
       if (permit.held()) {
-        threads.unparked();
+        threads.unparked(permit);
       }
     }
     if (!permit.held()) {

@@ -1,7 +1,5 @@
 package dev.instar.scheduler;
 
-import java.util.concurrent.locks.LockSupport;
-
 /** A call that waits for a sandbox of its pool. Everything that changes it does so under the pool's lock; the waiting thread reads. */
 final class Waiter {
   private final long seq;
@@ -36,12 +34,12 @@ final class Waiter {
   void grant(Slot slot) {
     this.slot = slot;
     over = true;
-    LockSupport.unpark(thread);
+    GuestThread.wake(thread);
   }
 
   /** Sends it back to be routed anew. */
   void turnAway() {
     over = true;
-    LockSupport.unpark(thread);
+    GuestThread.wake(thread);
   }
 }
