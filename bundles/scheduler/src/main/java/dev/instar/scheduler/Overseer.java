@@ -20,8 +20,8 @@ import org.slf4j.LoggerFactory;
  * second it looks at which call each thread is in and how much time the thread has had since, so that calls themselves count nothing.
  * <ul>
  *   <li>A call that has had {@link #LONG_NANOS}, or has held its permit for {@link #HELD_NANOS} with less, goes on in the background.
- *   <li>A user whose calls take a good part of the node, and much more than those of other users do, is heavy: its calls run in the background
- *       from their beginning. What counts is the last second or so, the latest most.
+ *   <li>Where calls are in each other's way, a user whose calls take more than those of users do on average is heavy: its calls run in the
+ *       background from their beginning. What counts is the last second or so, the latest most.
  * </ul>
  * In the background means on threads that run where a processor would else be idle, so on a node that has time for everybody nobody is the
  * slower for it.
@@ -35,13 +35,12 @@ final class Overseer implements AutoCloseable {
   private static final long IDLE_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
   /** In this time what a user has had falls to a third of its weight. */
   private static final double MEMORY_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
-  /** Parts of all processors: from where a user can be heavy, until where it stays so, and from where it counts among the others at all. */
-  private static final double HEAVY = 0.25;
-  private static final double STILL_HEAVY = 0.15;
+  /** Parts of all processors: from where on calls are in each other's way, and a user can be heavy; from where it counts among users at all. */
+  private static final double CONTENDED = 0.3;
+  private static final double HEAVY = 0.05;
   private static final double PRESENT = 0.002;
-  /** How many times what the others have on average a heavy user takes; how many to stay so. */
-  private static final double UNEVEN = 1.5;
-  private static final double STILL_UNEVEN = 1.1;
+  /** A user becomes heavy with more than the average of all, and stays so until it has this part of it. */
+  private static final double STILL_HEAVY = 0.7;
 
   private final Permits permits;
   private final LinuxThreads host;
@@ -170,18 +169,18 @@ final class Overseer implements AutoCloseable {
     shares.replaceAll((user, share) -> share * fading);
     shares.values().removeIf(share -> share < PRESENT * processors);
     double all = shares.values().stream().mapToDouble(Double::doubleValue).sum();
-    Set<String> changed = new HashSet<>();
-    shares.forEach((user, share) -> {
-      boolean was = heavy.contains(user);
-      double others = shares.size() < 2 ? Double.MAX_VALUE : (all - share) / (shares.size() - 1);
-      if (share > (was ? STILL_HEAVY : HEAVY) * processors && share > (was ? STILL_UNEVEN : UNEVEN) * others) {
-        changed.add(user);
-      }
-    });
-    if (!changed.equals(heavy)) {
-      heavy = Set.copyOf(changed);
-      permits.heavy(heavy);
+    Set<String> judged = new HashSet<>();
+    if (shares.size() > 1 && all > CONTENDED * processors) {
+      double average = all / shares.size();
+      shares.forEach((user, share) -> {
+        double part = heavy.contains(user) ? STILL_HEAVY : 1;
+        if (share > part * HEAVY * processors && share > part * average) {
+          judged.add(user);
+        }
+      });
     }
+    heavy = Set.copyOf(judged);
+    permits.judge(Map.copyOf(shares), heavy);
   }
 
   @Override

@@ -12,10 +12,11 @@ import java.util.function.BooleanSupplier;
  * The right to run an in-process call, shared out between users so that none can shut the others out for as long as its calls may last.
  *
  * <p>There are {@code size} common permits. Where they are all taken, a user who holds none may have one of as many that are in reserve. No user
- * holds more than {@code size} permits of any kind. Among those that wait users take turns, and the calls of one user go in the order in which they came.
+ * holds more than {@code size} permits of any kind. Among those that wait goes first who has had least of the processors lately ({@link #judge}), so
+ * that short calls do not wait for as many long ones; who has had equally much takes turns. The calls of one user go in the order in which they came.
  *
  * <p>What runs in the background (on threads that have only what others leave) takes no common permit: the calls of users that take more than
- * others ({@link #heavy}), and calls that have run for long ({@link #demote}). There is room for {@link #BACKGROUND} times {@code size} of them, and
+ * others ({@link #judge}), and calls that have run for long ({@link #demote}). There is room for {@link #BACKGROUND} times {@code size} of them, and
  * as much in reserve for users without a running call: threads and memory, rather than processors, are what this bounds. So a user whose calls
  * never end holds common permits for some milliseconds only.
  *
@@ -25,6 +26,8 @@ import java.util.function.BooleanSupplier;
  */
 final class Permits {
   private static final int BACKGROUND = 4;
+  /** So many users, the first in turn, are compared at most, so that a crowd of them costs nobody time. */
+  private static final int COMPARED = 64;
   /** How long a kill may stay unseen by a call that waits. */
   private static final long SLICE_NANOS = 50_000_000;
 
@@ -68,6 +71,7 @@ final class Permits {
   private final LinkedHashMap<String, ArrayDeque<Waiter>> waiting = new LinkedHashMap<>();
   private final Map<String, Integer> parkedBy = new HashMap<>();
   private Set<String> heavy = Set.of();
+  private Map<String, Double> shares = Map.of();
   private int size;
   /** Common permits, and those of the reserve. */
   private int taken;
@@ -83,10 +87,17 @@ final class Permits {
     grant();
   }
 
-  /** Whose calls run in the background from now on; calls that run already are not changed. */
-  synchronized void heavy(Set<String> users) {
-    heavy = users;
-    grant();
+  /**
+   * Who has had how much, and whose calls run in the background from now on; calls that run already are not changed.
+   *
+   * @param shares of processor time, by user; not changed afterwards
+   */
+  synchronized void judge(Map<String, Double> shares, Set<String> heavy) {
+    this.shares = shares;
+    if (!this.heavy.equals(heavy)) {
+      this.heavy = heavy;
+      grant();
+    }
   }
 
   synchronized Set<String> heavy() {
@@ -239,13 +250,23 @@ final class Permits {
     }
   }
 
-  /** The first of these users who waits and need not. */
+  /** Of those of these users who wait and need not, the one that has had least; null when there is none. */
   private String first(Set<String> users) {
+    String least = null;
+    double had = Double.MAX_VALUE;
+    int compared = 0;
     for (String user : users) {
       if (waiting.containsKey(user) && may(user)) {
-        return user;
+        double share = shares.getOrDefault(user, 0.0);
+        if (share < had) {
+          least = user;
+          had = share;
+        }
+        if (++compared == COMPARED) {
+          break;
+        }
       }
     }
-    return null;
+    return least;
   }
 }
