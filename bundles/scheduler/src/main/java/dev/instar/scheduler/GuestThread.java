@@ -1,6 +1,7 @@
 package dev.instar.scheduler;
 
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 
@@ -10,6 +11,8 @@ import java.util.concurrent.locks.LockSupport;
  *
  * <p>A low thread must not make threads, as they would be low, too; and whoever wakes a virtual thread may have to make the carrier thread for it,
  * which is then low for whatever runs on it later. So what may be running on one wakes and starts others by {@link #wake} and {@link #startVirtual} only.
+ * And it must not hold a lock that others want, since it may be kept from running for long: it has that done ({@link #ordinarily},
+ * {@link #handOver}).
  */
 final class GuestThread extends Thread {
   /** Thrown to end a thread of an executor; no fault. */
@@ -71,6 +74,41 @@ final class GuestThread extends Thread {
       ((GuestThread) Thread.currentThread()).overseer.orElseThrow().errand(() -> Thread.ofVirtual().name(name).start(work));
     } else {
       Thread.ofVirtual().name(name).start(work);
+    }
+  }
+
+  /** Does what ends this thread's work: here, or from a low thread on a virtual one. */
+  static void handOver(String name, Runnable work) {
+    if (isCurrentLow()) {
+      startVirtual(name, work);
+    } else {
+      work.run();
+    }
+  }
+
+  /** Does work that needs locks of the node, and returns when it is done: from a low thread on a virtual one. */
+  static void ordinarily(Runnable work) {
+    if (!isCurrentLow()) {
+      work.run();
+      return;
+    }
+    Thread low = Thread.currentThread();
+    AtomicBoolean done = new AtomicBoolean();
+    startVirtual("instar-in-process-errand", () -> {
+      try {
+        work.run();
+      } finally {
+        done.set(true);
+        LockSupport.unpark(low);
+      }
+    });
+    boolean interrupted = false;
+    while (!done.get()) {
+      LockSupport.park(done);
+      interrupted |= Thread.interrupted();
+    }
+    if (interrupted) {
+      low.interrupt();
     }
   }
 

@@ -25,7 +25,7 @@ import java.util.function.BooleanSupplier;
  * 2 · (1 + {@link #BACKGROUND}) · size, and over heavy ones, of which there are few.
  */
 final class Permits {
-  private static final int BACKGROUND = 4;
+  static final int BACKGROUND = 16;
   /** So many users, the first in turn, are compared at most, so that a crowd of them costs nobody time. */
   private static final int COMPARED = 64;
   /** How long a kill may stay unseen by a call that waits. */

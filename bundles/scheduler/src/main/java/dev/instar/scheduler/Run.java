@@ -15,7 +15,6 @@ import dev.instar.api.sandbox.Resettable;
 import dev.instar.api.sandbox.StartContext;
 import dev.instar.api.sandbox.Waits;
 import java.io.IOException;
-import java.io.InterruptedIOException;
 import java.time.Instant;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
@@ -149,9 +148,22 @@ final class Run implements Parking, Waits {
   }
 
   private void inside() {
+    Outcome result = null;
+    try {
+      result = perform();
+    } finally {
+      Outcome end = result;
+      GuestThread.handOver("instar-settle-" + slot.id(), () -> after(end));
+    }
+  }
+
+  /** @param result null when there is none */
+  private void after(Outcome result) {
     try {
       try {
-        tell(perform());
+        if (result != null) {
+          tell(result);
+        }
       } finally {
         settle();
       }
@@ -360,6 +372,10 @@ final class Run implements Parking, Waits {
 
   @Override
   public void park() {
+    GuestThread.ordinarily(this::parkHere);
+  }
+
+  private void parkHere() {
     if (permit.held() && threads.park(permit)) {
       waiting = true;
       slot.pool().park();
@@ -370,19 +386,29 @@ final class Run implements Parking, Waits {
   public void unpark() throws IOException {
     if (waiting) {
       waiting = false;
-      slot.pool().unpark();
-      try {
-        threads.enterAgain(permit, () -> slot.killed() != null);
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        throw new InterruptedIOException();
-      }
-      if (permit.held()) {
-        threads.unparked(permit);
-      }
+      GuestThread.ordinarily(this::unparkHere);
     }
     if (!permit.held()) {
       throw new IOException("The call was killed.");
+    }
+  }
+
+  private void unparkHere() {
+    slot.pool().unpark();
+    boolean interrupted = false;
+    while (!permit.held() && slot.killed() == null) {
+      try {
+        threads.enterAgain(permit, () -> slot.killed() != null);
+      } catch (InterruptedException e) {
+        interrupted = true;
+        break;
+      }
+    }
+    if (permit.held()) {
+      threads.unparked(permit);
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
     }
   }
 }

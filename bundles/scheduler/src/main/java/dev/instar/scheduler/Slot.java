@@ -142,7 +142,7 @@ final class Slot {
     Slot before = predecessor;
     predecessor = null;
     if (before != null) {
-      before.close();
+      GuestThread.ordinarily(before::close);
     }
   }
 

@@ -15,6 +15,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.invocation.Outcome;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -70,6 +71,14 @@ class OverseerTest {
     });
     Set<Integer> after = ConcurrentHashMap.newKeySet();
     backend.script("quick", (sandbox, call) -> after.add(policy()));
+    Set<Integer> resetting = ConcurrentHashMap.newKeySet();
+    backend.onReset = () -> {
+      try {
+        resetting.add(policy());
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    };
     try (Node node = new Node(settings("inProcessThreads", 1), backend)) {
       node.deploy("evil/loop", limits(4));
       node.deploy("good/quick", limits(4));
@@ -87,6 +96,7 @@ class OverseerTest {
       }
       assertEquals(Set.of(SCHED_IDLE), policies);
       assertEquals(Set.of(SCHED_OTHER), after);
+      assertEquals(Set.of(SCHED_OTHER), resetting, "who may be kept from running holds no locks of the node");
       eventually("nothing is left there", () -> node.scheduler.threads().inBackground() == 0);
     }
   }

@@ -133,7 +133,7 @@ class PermitsTest {
 
   @Test
   void theRoomInTheBackgroundIsBounded() {
-    for (int user = 0; user < 4; user++) {
+    for (int user = 0; user < Permits.BACKGROUND; user++) {
       assertTrue(tryTake("u" + user) && tryTake("u" + user));
       taken.get("u" + user).forEach(permit -> assertTrue(permits.demote(permit)));
     }
