@@ -97,7 +97,8 @@ final class Fairness {
     attacks.put("sleep", new Attack(128, "POST", "/f/sleep/sleep", new byte[0], List.of("504 timed-out")));
     // A compiler that gives up says that it took too long, or that it was too much.
     attacks.put("bomb", new Attack(2, "PUT", "/f/bomb/bomb", bomb(), List.of("504 timed-out", "422 module-refused", "429 function-busy", "503 node-busy")));
-    attacks.put("damaged", new Attack(4, "PUT", "/f/damaged/damaged", damaged(), List.of("422 module-refused")));
+    // Beside compile bombs it may wait for a place to be looked at until its time is up.
+    attacks.put("damaged", new Attack(4, "PUT", "/f/damaged/damaged", damaged(), List.of("422 module-refused", "504 timed-out")));
   }
 
   Map<String, Attack> attacks() {

@@ -35,10 +35,10 @@ final class Overseer implements AutoCloseable {
   private static final long IDLE_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
   /** In this time what a user has had falls to a third of its weight. */
   private static final double MEMORY_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
-  /** Parts of all processors: from where on calls are in each other's way, and a user can be heavy; from where it counts among users at all. */
-  private static final double CONTENDED = 0.3;
-  private static final double HEAVY = 0.05;
+  /** A user counts among users from this part of all processors on. */
   private static final double PRESENT = 0.002;
+  /** For so long after all common permits were taken calls are said to be in each other's way. */
+  private static final long CONTENDED_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
   /** A user becomes heavy with more than the average of all, and stays so until it has this part of it. */
   private static final double STILL_HEAVY = 0.7;
 
@@ -54,6 +54,7 @@ final class Overseer implements AutoCloseable {
   private final Map<String, Double> shares = new HashMap<>();
   private Set<String> heavy = Set.of();
   private long looked = Clock.now();
+  private long contendedUntil;
 
   private Overseer(Permits permits, LinuxThreads host) {
     this.permits = permits;
@@ -170,11 +171,14 @@ final class Overseer implements AutoCloseable {
     shares.values().removeIf(share -> share < PRESENT * processors);
     double all = shares.values().stream().mapToDouble(Double::doubleValue).sum();
     Set<String> judged = new HashSet<>();
-    if (shares.size() > 1 && all > CONTENDED * processors) {
+    // Not by how busy the processors are: others on this machine may have most of them.
+    if (permits.free() <= 0) {
+      contendedUntil = now + CONTENDED_NANOS;
+    }
+    if (shares.size() > 1 && now < contendedUntil) {
       double average = all / shares.size();
       shares.forEach((user, share) -> {
-        double part = heavy.contains(user) ? STILL_HEAVY : 1;
-        if (share > part * HEAVY * processors && share > part * average) {
+        if (share > (heavy.contains(user) ? STILL_HEAVY : 1) * average) {
           judged.add(user);
         }
       });
