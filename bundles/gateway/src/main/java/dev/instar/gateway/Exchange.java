@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.eclipse.jetty.http.HttpFields;
 import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.http.HttpVersion;
@@ -178,6 +179,47 @@ final class Exchange implements HttpExchange {
   public Streamed stream(int status, Map<String, String> headers, int holdBack) {
     headers.forEach(Exchange::check);
     return new Answer(status, headers, holdBack);
+  }
+
+  @Override
+  public <T> T forCaller(Work<T> work) throws InterruptedException {
+    Departure departure = new Departure();
+    request.addFailureListener(departure);
+    try {
+      return work.run();
+    } catch (InterruptedException e) {
+      if (departure.seen()) {
+        throw new InstarException(Problem.of(ErrorCode.CALLER_GONE, "The caller went away before the call had ended."), e);
+      }
+      throw e;
+    } finally {
+      departure.end();
+    }
+  }
+
+  /** Interrupts the thread that works for a caller who goes away, and no later than that. */
+  private static final class Departure implements Consumer<Throwable> {
+    private Thread worker = Thread.currentThread();
+    private boolean seen;
+
+    @Override
+    public synchronized void accept(Throwable failure) {
+      if (worker != null) {
+        seen = true;
+        worker.interrupt();
+      }
+    }
+
+    synchronized boolean seen() {
+      return seen;
+    }
+
+    synchronized void end() {
+      worker = null;
+      if (seen) {
+        Thread.interrupted();
+      }
+    }
   }
 
   @Override

@@ -31,6 +31,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
@@ -574,6 +575,81 @@ class ExchangeIT {
       assertEquals(200, head.statusCode());
       assertEquals("", head.body());
     }
+  }
+
+  /** A route that works for its caller until it is interrupted, and the future of how that ended. */
+  private CompletableFuture<ErrorCode> work(CountDownLatch entered) {
+    CompletableFuture<ErrorCode> end = new CompletableFuture<>();
+    node.route("POST", "/work", x -> {
+      x.bodyBytes(100);
+      try {
+        x.forCaller(() -> {
+          entered.countDown();
+          new CountDownLatch(1).await();
+          return null;
+        });
+      } catch (InstarException e) {
+        // Nothing of the interrupt is left for what follows on this thread.
+        assertFalse(Thread.currentThread().isInterrupted());
+        end.complete(e.code());
+        throw e;
+      }
+    });
+    return end;
+  }
+
+  @Test
+  void workIsInterruptedWhenItsCallerClosesTheConnection() throws Exception {
+    CountDownLatch entered = new CountDownLatch(1);
+    CompletableFuture<ErrorCode> end = work(entered);
+    try (RawHttp http = new RawHttp(node.port())) {
+      http.send("POST /work HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc");
+      entered.await();
+    }
+    assertEquals(ErrorCode.CALLER_GONE, end.get(20, TimeUnit.SECONDS));
+  }
+
+  @Test
+  void workIsInterruptedWhenItsStreamIsReset() throws Exception {
+    CountDownLatch entered = new CountDownLatch(1);
+    CompletableFuture<ErrorCode> end = work(entered);
+    try (HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_2).build()) {
+      URI uri = URI.create("http://127.0.0.1:" + node.port());
+      assertEquals(HttpClient.Version.HTTP_2, client.send(HttpRequest.newBuilder(uri.resolve("/v1")).build(), BodyHandlers.ofString()).version());
+      var answer = client.sendAsync(HttpRequest.newBuilder(uri.resolve("/work")).POST(BodyPublishers.ofString("abc")).build(), BodyHandlers.ofString());
+      entered.await();
+      answer.cancel(true);
+      assertEquals(ErrorCode.CALLER_GONE, end.get(20, TimeUnit.SECONDS));
+    }
+  }
+
+  @Test
+  void aRequestSentAheadOfAnAnswerThatTakesLongIsNotLost() throws Exception {
+    AtomicBoolean interrupted = new AtomicBoolean();
+    node.route("POST", "/slow", x -> {
+      byte[] body = x.bodyBytes(100);
+      x.forCaller(() -> {
+        try {
+          Thread.sleep(3500);
+        } catch (InterruptedException e) {
+          interrupted.set(true);
+          throw e;
+        }
+        return null;
+      });
+      x.respond(200, Map.of(), body);
+    });
+    node.route("POST", "/echo", x -> x.respond(200, Map.of(), x.bodyBytes(5000)));
+    String large = "x".repeat(3000);
+    try (RawHttp http = new RawHttp(node.port())) {
+      http.send("POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc");
+      // Longer than what a look reads.
+      Thread.sleep(500);
+      http.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n" + large);
+      assertEquals("abc", http.answer().text());
+      assertEquals(large, http.answer().text());
+    }
+    assertFalse(interrupted.get());
   }
 
   @Test

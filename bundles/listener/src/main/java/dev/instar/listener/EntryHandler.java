@@ -61,7 +61,7 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
   public boolean handle(Request request, Response response, Callback callback) {
     inFlight.incrementAndGet(); // before the look at shutdown, so that a stop that comes between counts this one
     EndPoint endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
-    Ending ending = new Ending(callback, endPoint);
+    Ending ending = new Ending(callback, request);
     try {
       if (shutdown.isShutdown()) {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.NOT_READY, "The node is stopping. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
@@ -178,13 +178,15 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
 
   private final class Ending extends Callback.Nested {
     private final EndPoint endPoint;
+    private final Request request;
     private final AtomicBoolean ended = new AtomicBoolean();
 
-    Ending(Callback callback, EndPoint endPoint) {
+    Ending(Callback callback, Request request) {
       super(callback);
-      this.endPoint = endPoint;
+      this.request = request;
+      endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
       if (endPoint instanceof GuardedEndPoint guarded) {
-        guarded.requestBegins();
+        guarded.requestBegins(request);
       }
     }
 
@@ -192,7 +194,7 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     public void completed() {
       if (ended.compareAndSet(false, true)) {
         if (endPoint instanceof GuardedEndPoint guarded) {
-          guarded.requestEnds();
+          guarded.requestEnds(request);
         }
         inFlight.decrementAndGet();
         if (shutdown.isShutdown()) {

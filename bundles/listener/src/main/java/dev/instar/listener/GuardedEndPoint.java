@@ -6,10 +6,13 @@ import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import org.eclipse.jetty.io.Connection;
 import org.eclipse.jetty.io.EofException;
 import org.eclipse.jetty.io.ManagedSelector;
 import org.eclipse.jetty.io.SocketChannelEndPoint;
+import org.eclipse.jetty.server.Request;
+import org.eclipse.jetty.util.BufferUtil;
 import org.eclipse.jetty.util.thread.Scheduler;
 
 /**
@@ -21,15 +24,25 @@ import org.eclipse.jetty.util.thread.Scheduler;
  *
  * <p>What wraps the chunks of a body (sizes, extensions, trailers) is bounded here too: Jetty skips it without end, and it is nobody's body, so no limit
  * of a body would ever hold it.
+ *
+ * <p>It also looks for a caller who has gone while its request is being handled, which HTTP/1 leaves unseen: nobody reads the connection then. What
+ * comes instead of its end (the next request, sent ahead) is kept for whoever reads next.
  */
 final class GuardedEndPoint extends SocketChannelEndPoint {
+  private static final int LOOK_BYTES = 1024;
   // A chunk of one byte has 5 bytes around it ("1", two line ends); generous senders add an extension.
   private static final int WRAPPING_PER_BYTE = 16;
 
   private final long headerNanos;
   private final int wrappingBytes;
   private final AtomicInteger handling = new AtomicInteger();
+  private final AtomicReference<Request> current = new AtomicReference<>();
+  private final Object filling = new Object();
   private volatile boolean http1 = true;
+  // What a look has read. Changed under the lock.
+  private volatile ByteBuffer early = BufferUtil.EMPTY_BUFFER;
+  // Of the thread that looks: the request at the last look.
+  private Request looked;
   // 0: no header has begun. Written by the thread that fills and by the one that begins a request, never at the same time.
   private volatile long headerSince;
   // Reads of a body and fills for it follow one another (Content.Source), so plain fields do.
@@ -46,7 +59,8 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   }
 
   /** The headers are complete. */
-  void requestBegins() {
+  void requestBegins(Request request) {
+    current.set(request);
     handling.incrementAndGet();
     headerSince = 0;
     chunked = false;
@@ -66,13 +80,60 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   }
 
   /** The exchange is over. Counted, since a pipelined request may begin before its predecessor's end is told. */
-  void requestEnds() {
+  void requestEnds(Request request) {
+    current.compareAndSet(request, null);
     handling.decrementAndGet();
+  }
+
+  /** Fails the request when its caller has gone; one that was not there at the last look is left alone, as most end before the next. */
+  void look() {
+    Request request = current.get();
+    boolean again = request != null && request == looked;
+    looked = request;
+    // Who waits for bytes sees their end as well.
+    if (again && http1 && !getFillInterest().isInterested() && hasGone()) {
+      request.fail(new EofException("the caller went away"));
+    }
+  }
+
+  private boolean hasGone() {
+    synchronized (filling) {
+      if (early.hasRemaining()) {
+        return false;
+      }
+      ByteBuffer bytes = BufferUtil.allocate(LOOK_BYTES);
+      try {
+        if (super.fill(bytes) < 0) {
+          return true;
+        }
+      } catch (IOException e) {
+        return true;
+      }
+      early = bytes;
+    }
+    if (early.hasRemaining() && getFillInterest().isInterested()) {
+      // It has begun to wait for what has been taken out of the socket by now.
+      getFillInterest().fillable();
+    }
+    return false;
+  }
+
+  /** Either this sees what a look has read, or the look sees the interest. */
+  @Override
+  protected void needsFillInterest() {
+    if (early.hasRemaining()) {
+      Thread.ofVirtual().name("http-early").start(() -> getFillInterest().fillable());
+    } else {
+      super.needsFillInterest();
+    }
   }
 
   @Override
   public int fill(ByteBuffer buffer) throws IOException {
-    int filled = super.fill(buffer);
+    int filled;
+    synchronized (filling) {
+      filled = early.hasRemaining() ? BufferUtil.append(buffer, early) : super.fill(buffer);
+    }
     if (filled > 0 && http1 && handling.get() == 0) {
       long now = now();
       if (headerSince == 0) {

@@ -10,11 +10,13 @@ import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.eclipse.jetty.http.HttpCompliance;
 import org.eclipse.jetty.http.UriCompliance;
 import org.eclipse.jetty.http2.WindowRateControl;
 import org.eclipse.jetty.http2.server.HTTP2CServerConnectionFactory;
+import org.eclipse.jetty.io.EndPoint;
 import org.eclipse.jetty.io.ManagedSelector;
 import org.eclipse.jetty.io.SocketChannelEndPoint;
 import org.eclipse.jetty.server.HttpConfiguration;
@@ -50,6 +52,7 @@ public final class HttpListener implements AutoCloseable {
   // What a peer may send that nobody has read yet lies on the heap until somebody does; Jetty would take 1 MiB from each connection.
   private static final int STREAM_WINDOW = 64 << 10;
   private static final int CONNECTION_WINDOW = 256 << 10;
+  private static final long LOOK_MILLIS = 1000;
 
   private final Server server;
   private final ServerConnector connector;
@@ -107,11 +110,22 @@ public final class HttpListener implements AutoCloseable {
     HttpListener listener = new HttpListener(settings, entries);
     try {
       listener.server.start();
+      listener.look();
       return listener;
     } catch (Exception e) {
       listener.stop();
       throw cannotOpen(settings, e);
     }
+  }
+
+  /** Looks for callers who have gone, now and every second until the listener is closed. */
+  private void look() {
+    for (EndPoint endPoint : connector.getConnectedEndPoints()) {
+      if (endPoint instanceof GuardedEndPoint guarded) {
+        guarded.look();
+      }
+    }
+    connector.getScheduler().schedule(this::look, LOOK_MILLIS, TimeUnit.MILLISECONDS);
   }
 
   /** The real port. */

@@ -60,13 +60,13 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   int queue$_$wait$_$ms() default 60_000;
 
   @AttributeDefinition(name = "In-process threads", min = "0", max = "1024",
-      description = "Calls of in-process functions that run at one time; 0: as many as there are processors. As many again are in reserve for"
-          + " users none of whose calls runs.")
+      description = "Calls of in-process functions that run at one time, and of one user; 0: as many as there are processors. As many again"
+          + " are in reserve for users none of whose calls runs. Sixteen times as many run in the background.")
   int in$_$process$_$threads() default 0;
 
   @AttributeDefinition(name = "Waiting in-process threads", min = "0", max = "10000",
-      description = "In-process calls that may wait for their caller's bytes without counting as running."
-          + " Past it a slow caller holds a processor's place.")
+      description = "In-process calls that may wait (for their caller's bytes, or asleep) without counting as running, half of them of one"
+          + " user. Past it a slow caller holds a processor's place.")
   int in$_$process$_$waiting() default 256;
 
   @AttributeDefinition(name = "Stack of in-process threads in MiB", min = "1", max = "256",

@@ -5,8 +5,8 @@ import dev.instar.api.Problem;
 import dev.instar.api.invocation.Invocation;
 import dev.instar.api.invocation.Outcome;
 import dev.instar.api.log.FunctionLogs;
+import dev.instar.api.sandbox.Waits;
 import java.io.IOException;
-import java.io.InterruptedIOException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
@@ -23,11 +23,10 @@ import org.slf4j.LoggerFactory;
  * </pre>
  * Who takes it out of WAITING owns the slot that it may have been given: the thread that runs it uses it, whoever withdraws it gives it back.
  */
-final class InProcessCall implements Parking {
+final class InProcessCall implements Parking, Waits {
   private static final Logger LOG = LoggerFactory.getLogger(InProcessCall.class);
   /** By contract a killed call ends within a second. Who does not is left behind after this, so that its caller isn't. */
   private static final long GRACE_NANOS = TimeUnit.SECONDS.toNanos(3);
-  private static final long PERMIT_SLICE_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
 
   private enum Phase { WAITING, RUNNING, WITHDRAWN }
 
@@ -75,9 +74,10 @@ final class InProcessCall implements Parking {
   private volatile boolean settled;
   private volatile Watchdog.Watch grace;
 
-  // Of the thread that runs it alone.
-  private boolean permit;
+  // Of the thread that runs it, and then of the one that ends it.
   private boolean parked;
+  private Result ended = AGAIN;
+  private boolean ran;
 
   /** @param logs null when there is no log service */
   InProcessCall(Desk desk, Pool pool, Visit visit, Invocation invocation, Watchdog watchdog, FunctionLogs logs, InProcessThreads threads) {
@@ -87,11 +87,16 @@ final class InProcessCall implements Parking {
     this.invocation = invocation;
     this.watchdog = watchdog;
     this.threads = threads;
-    run = new Run(visit, invocation, watchdog, logs, this, this::overdue);
-    work = threads.new Work(user()) {
+    run = new Run(visit, invocation, watchdog, logs, this, this, this::overdue);
+    work = threads.new Work(visit.version().name().user()) {
       @Override
-      boolean run() {
-        return inside();
+      void run() {
+        inside();
+      }
+
+      @Override
+      void after() {
+        end();
       }
 
       @Override
@@ -101,10 +106,6 @@ final class InProcessCall implements Parking {
         }
       }
     };
-  }
-
-  private String user() {
-    return visit.version().name().user();
   }
 
   /**
@@ -217,24 +218,35 @@ final class InProcessCall implements Parking {
 
   // ---- on the thread that runs it
 
-  private boolean inside() {
+  private void inside() {
     if (!phase.compareAndSet(Phase.WAITING, Phase.RUNNING)) {
-      return true;
+      return;
     }
-    permit = true;
     try {
       visit.begin();
-      Slot mine = slot;
-      if (!mine.empty() && !mine.alive()) {
-        mine.close();
-        tell(AGAIN);
+      if (slot.empty() || slot.alive()) {
+        run.in(slot);
+        ran = true;
+        ended = null;
+        ended = new Result(run.perform());
+      }
+    } catch (Throwable e) {
+      LOG.error("Invocation {} of {} ended in disorder", invocation.id(), visit.version().label(), e);
+    }
+  }
+
+  private void end() {
+    if (phase.get() != Phase.RUNNING) {
+      return;
+    }
+    try {
+      if (ended != null) {
+        tell(ended);
+      }
+      if (ran) {
+        run.settle();
       } else {
-        run.in(mine);
-        try {
-          tell(new Result(run.perform()));
-        } finally {
-          run.settle();
-        }
+        slot.close();
       }
     } catch (Throwable e) {
       LOG.error("Invocation {} of {} ended in disorder", invocation.id(), visit.version().label(), e);
@@ -249,11 +261,7 @@ final class InProcessCall implements Parking {
       if (grace != null) {
         grace.disarm();
       }
-      if (!permit) {
-        threads.unparked();
-      }
     }
-    return permit;
   }
 
   private void overdue() {
@@ -272,34 +280,59 @@ final class InProcessCall implements Parking {
   }
 
   @Override
-  public void park() {
-    if (permit && threads.park(user())) {
-      permit = false;
-      parked = true;
-      pool.park();
+  public void during(Wait wait) throws InterruptedException {
+    park();
+    boolean killed = false;
+    try {
+      wait.await();
+    } finally {
+      try {
+        unpark();
+      } catch (IOException e) {
+        killed = true;
+      }
     }
+    if (killed) {
+      throw new InterruptedException("killed while it waited");
+    }
+  }
+
+  @Override
+  public void park() {
+    GuestThread.ordinarily(() -> {
+      if (work.held() && threads.park(work)) {
+        parked = true;
+        pool.park();
+      }
+    });
   }
 
   @Override
   public void unpark() throws IOException {
     if (parked) {
       parked = false;
-      pool.unpark();
-      while (!permit && slot.killed() == null) {
-        try {
-          // In slices, because a kill does not wake who waits here.
-          permit = threads.enter(user(), Clock.now() + PERMIT_SLICE_NANOS);
-        } catch (InterruptedException e) {
-          Thread.currentThread().interrupt();
-          throw new InterruptedIOException();
-        }
-      }
-      if (permit) {
-        threads.unparked();
+      GuestThread.ordinarily(this::enterAgain);
+    }
+    if (!work.held()) {
+      throw new IOException("The call was killed.");
+    }
+  }
+
+  private void enterAgain() {
+    pool.unpark();
+    boolean interrupted = false;
+    while (!work.held() && slot.killed() == null && !interrupted) {
+      try {
+        threads.enterAgain(work, () -> slot.killed() != null);
+      } catch (InterruptedException e) {
+        interrupted = true;
       }
     }
-    if (!permit) {
-      throw new IOException("The call was killed.");
+    if (work.held()) {
+      threads.unparked(work);
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
     }
   }
 }

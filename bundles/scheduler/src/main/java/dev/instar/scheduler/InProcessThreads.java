@@ -2,11 +2,15 @@ package dev.instar.scheduler;
 
 import java.util.ArrayDeque;
 import java.util.HashSet;
-import java.util.List;
+import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -14,24 +18,29 @@ import org.slf4j.LoggerFactory;
  * Where in-process functions run: platform threads, because guest code does not yield, and only as many at one time as there are permits,
  * so that I/O keeps its share of the processors. A call that waits for its caller's bytes gives its permit back meanwhile (up to a number
  * of such calls), else two slow callers would stop every function on a node with two processors. A permit is taken first and a thread
- * after, so there are never more threads than permits and parked calls (and calls that outlive their kill). {@link Permits} says who gets one.
+ * after, so there are never more threads than permits and parked calls (and calls that outlive their kill). {@link Permits} says who gets one, and
+ * {@link Overseer} which calls run on the threads that have only what others leave.
  *
  * <p>A thread that has ended a call goes on with the next one in turn by itself: on a busy node no call waits for the system to switch threads.
+ * Threads of the background hand that on, as they may be kept from running for long.
  */
 final class InProcessThreads implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(InProcessThreads.class);
-  private static final long KEEP_NANOS = TimeUnit.SECONDS.toNanos(30);
+  private static final long KEEP_SECONDS = 30;
 
   /** A call that wants to run. */
-  abstract class Work extends Permits.Claim {
+  abstract class Work extends Permits.Permit {
     Work(String user) {
       super(user);
     }
 
-    /** Runs it, on a thread of ours. Whether it still has its permit at the end. Tells its failures itself. */
-    abstract boolean run();
+    /** Runs it, on a thread of ours. Tells its failures itself. */
+    abstract void run();
 
-    /** Called in place of {@link #run} where there is no thread to be had. */
+    /** Ends it: tells, resets, gives back. Not on a thread of the background. The same holds. */
+    abstract void after();
+
+    /** Called in place of both where there is no thread to be had. */
     abstract void cannotRun();
 
     @Override
@@ -41,7 +50,7 @@ final class InProcessThreads implements AutoCloseable {
   }
 
   private final class Worker implements Runnable {
-    private final Thread thread = Thread.ofPlatform().daemon().name("instar-in-process-" + names.incrementAndGet()).stackSize(stackBytes).unstarted(this);
+    private final GuestThread thread = new GuestThread(this, "instar-in-process-" + names.incrementAndGet(), stackBytes, false, overseer);
     private volatile Work next;
 
     Worker(Work first) {
@@ -54,13 +63,22 @@ final class InProcessThreads implements AutoCloseable {
         while (next != null || await()) {
           Work work = next;
           next = null;
-          next = go(work);
+          if (!thread.runs(work)) {
+            // Lowered; it ends with this call.
+            GuestThread.startVirtual("instar-in-process-after", () -> finish(work));
+            return;
+          }
+          next = goOn(work);
         }
       } finally {
-        synchronized (workers) {
-          workers.remove(this);
-          workers.notifyAll();
-        }
+        GuestThread.ordinarily(this::forget);
+      }
+    }
+
+    private void forget() {
+      synchronized (workers) {
+        workers.remove(this);
+        workers.notifyAll();
       }
     }
 
@@ -72,28 +90,29 @@ final class InProcessThreads implements AutoCloseable {
         }
         idle.push(this);
       }
-      long until = Clock.now() + KEEP_NANOS;
+      long until = Clock.now() + TimeUnit.SECONDS.toNanos(KEEP_SECONDS);
       while (next == null) {
         long left = until - Clock.now();
         if (left <= 0 || closed) {
           synchronized (workers) {
-            // Else somebody has taken it off, and work comes.
+            // Else somebody has taken it off, and work is there.
             if (idle.remove(this)) {
               return false;
             }
           }
-          left = KEEP_NANOS;
+        } else {
+          LockSupport.parkNanos(this, left);
+          Thread.interrupted();
         }
-        LockSupport.parkNanos(this, left);
-        Thread.interrupted();
       }
       return true;
     }
   }
 
   private final Permits permits;
-  private final AtomicInteger parked = new AtomicInteger();
   private final AtomicInteger names = new AtomicInteger();
+  private final Optional<Overseer> overseer;
+  private final ThreadPoolExecutor background;
   /** All that live; its monitor guards {@link #idle} too and is a leaf. */
   private final Set<Worker> workers = new HashSet<>();
   /** The last one to fall idle first: its caches are warm, and the others may end. */
@@ -104,6 +123,9 @@ final class InProcessThreads implements AutoCloseable {
 
   InProcessThreads(Settings settings) {
     permits = new Permits(settings.inProcessThreads());
+    overseer = Overseer.start(permits);
+    background = new ThreadPoolExecutor(0, Integer.MAX_VALUE, KEEP_SECONDS, TimeUnit.SECONDS, new SynchronousQueue<>(),
+        work -> new GuestThread(work, "instar-in-process-" + names.incrementAndGet(), stackBytes, true, overseer));
     apply(settings);
   }
 
@@ -115,7 +137,7 @@ final class InProcessThreads implements AutoCloseable {
 
   /** Runs it now if its user may have a permit now. */
   boolean tryStart(Work work) {
-    if (!permits.tryTake(work.user())) {
+    if (!permits.tryTake(work)) {
       return false;
     }
     hand(work);
@@ -133,72 +155,94 @@ final class InProcessThreads implements AutoCloseable {
   }
 
   private void hand(Work work) {
-    Worker worker;
-    synchronized (workers) {
-      worker = idle.poll();
-      if (worker == null) {
-        worker = new Worker(work);
-        workers.add(worker);
-      } else {
-        worker.next = work;
-        LockSupport.unpark(worker.thread);
-        return;
-      }
-    }
     try {
-      worker.thread.start();
-    } catch (Throwable e) {
-      synchronized (workers) {
-        workers.remove(worker);
-        workers.notifyAll();
+      if (work.background()) {
+        background.execute(() -> {
+          ((GuestThread) Thread.currentThread()).runs(work);
+          GuestThread.startVirtual("instar-in-process-after", () -> finish(work));
+        });
+      } else {
+        handToWorker(work);
       }
+    } catch (OutOfMemoryError | RejectedExecutionException e) {
       LOG.error("No thread can be started for an in-process call", e);
       // Aside, since the caller may hold locks, and what is given back may be granted to work that cannot run either.
       Thread.ofVirtual().name("instar-no-thread").start(() -> {
         work.cannotRun();
-        permits.give(work.user());
+        leave(work);
       });
     }
   }
 
-  /** Runs one and says what this thread does next. */
-  private Work go(Work work) {
-    boolean permit = work.run();
+  private void handToWorker(Work work) {
+    Worker worker;
+    synchronized (workers) {
+      worker = idle.poll();
+      if (worker != null) {
+        worker.next = work;
+        LockSupport.unpark(worker.thread);
+        return;
+      }
+      worker = new Worker(work);
+      workers.add(worker);
+    }
+    boolean started = false;
+    try {
+      worker.thread.start();
+      started = true;
+    } finally {
+      if (!started) {
+        worker.forget();
+      }
+    }
+  }
+
+  /** Ends a call and says what this thread does next. */
+  private Work goOn(Work work) {
+    work.after();
     // A late interrupt was meant for the call that has ended.
     Thread.interrupted();
-    if (!permit) {
+    if (!work.held()) {
+      permits.unparked(work);
       return null;
     }
-    List<Permits.Claim> granted = permits.release(work.user());
     Work mine = null;
-    for (Permits.Claim claim : granted) {
-      if (mine == null && claim instanceof Work next) {
+    for (Permits.Waiter waiter : permits.release(work)) {
+      if (mine == null && waiter.permit() instanceof Work next && !next.background() && waiter.thread().isEmpty()) {
         mine = next;
       } else {
-        claim.granted();
+        waiter.tell();
       }
     }
     return mine;
   }
 
-  /** Waits for a permit, in the user's turn, until the deadline. */
-  boolean enter(String user, long deadline) throws InterruptedException {
-    return permits.take(user, deadline);
+  private void finish(Work work) {
+    work.after();
+    leave(work);
   }
 
-  /** Gives the permit of a call that is about to wait for its caller back; false when too many wait already, and it keeps it. */
-  boolean park(String user) {
-    if (parked.incrementAndGet() > maxParked) {
-      parked.decrementAndGet();
-      return false;
+  private void leave(Work work) {
+    if (work.held()) {
+      permits.give(work);
+    } else {
+      permits.unparked(work);
     }
-    permits.give(user);
-    return true;
   }
 
-  /** The parked call has its permit again, or has ended without. */
-  void unparked() {
-    parked.decrementAndGet();
+  /** Waits for a permit, in the user's turn, until there is no use in it any more. */
+  boolean enterAgain(Permits.Permit permit, BooleanSupplier useless) throws InterruptedException {
+    return permits.take(permit, Clock.NEVER, useless);
+  }
+
+  /** Gives the permit of a call that is about to wait back; false when too many wait already, and it keeps it. */
+  boolean park(Permits.Permit permit) {
+    return permits.park(permit, maxParked);
+  }
+
+  /** The parked call has its permit again. */
+  void unparked(Permits.Permit permit) {
+    permits.unparked(permit);
   }
 
   int free() {
@@ -206,23 +250,35 @@ final class InProcessThreads implements AutoCloseable {
   }
 
   int parkedCount() {
-    return parked.get();
+    return permits.parked();
+  }
+
+  /** Users whose calls run in the background from their beginning. */
+  Set<String> heavy() {
+    return permits.heavy();
+  }
+
+  int inBackground() {
+    return permits.inBackground();
   }
 
   /** Lets its threads end, and waits for those whose calls do. */
   @Override
   public void close() {
     closed = true;
+    background.shutdown();
     long until = Clock.now() + TimeUnit.SECONDS.toNanos(2);
-    synchronized (workers) {
-      idle.forEach(worker -> LockSupport.unpark(worker.thread));
-      try {
+    try {
+      synchronized (workers) {
+        idle.forEach(worker -> LockSupport.unpark(worker.thread));
         for (long left = until - Clock.now(); !workers.isEmpty() && left > 0; left = until - Clock.now()) {
           TimeUnit.NANOSECONDS.timedWait(workers, left);
         }
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
       }
+      background.awaitTermination(Math.max(0, until - Clock.now()), TimeUnit.NANOSECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
+    overseer.ifPresent(Overseer::close);
   }
 }

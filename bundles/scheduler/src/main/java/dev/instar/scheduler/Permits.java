@@ -6,25 +6,41 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 
 /**
  * The right to run an in-process call, shared out between users so that none can shut the others out for as long as its calls may last.
  *
- * <p>There are {@code size} permits for everybody. Where they are all taken, a user who holds none may have one of as many that are in reserve:
- * a user whose calls never end can hold every common permit, but each of the next {@code size} other users still runs. Among those that wait
- * users take turns, and the calls of one user go in the order in which they came.
+ * <p>There are {@code size} common permits. Where they are all taken, a user who holds none may have one of as many that are in reserve. No user
+ * holds more than {@code size} permits of any kind. Among those that wait goes first who has had least of the processors lately ({@link #judge}), so
+ * that short calls do not wait for as many long ones; who has had equally much takes turns. The calls of one user go in the order in which they came.
+ *
+ * <p>What runs in the background (on threads that have only what others leave) takes no common permit: the calls of users that take more than
+ * others ({@link #judge}), and calls that have run for long ({@link #demote}). There is room for {@link #BACKGROUND} times {@code size} of them, and
+ * as much in reserve for users without a running call: threads and memory, rather than processors, are what this bounds. So a user whose calls
+ * never end holds common permits for some milliseconds only.
  *
  * <p>Invariant: nobody waits who may have a permit now. So {@link #tryTake} need not look at other users' waiting calls.
- * The lock is a leaf and held for a few map operations; to find the next user it passes over at most 2 · size users, as only those who hold a permit
- * are passed.
+ * The lock is held for a few map operations; to find the next user it passes over those who hold a permit, which are at most
+ * 2 · (1 + {@link #BACKGROUND}) · size, and over heavy ones, of which there are few.
  */
 final class Permits {
-  /** What waits for a permit. */
-  abstract static class Claim {
-    private final String user;
+  static final int BACKGROUND = 16;
+  /** So many users, the first in turn, are compared at most, so that a crowd of them costs nobody time. */
+  private static final int COMPARED = 64;
+  /** How long a kill may stay unseen by a call that waits. */
+  private static final long SLICE_NANOS = 50_000_000;
 
-    Claim(String user) {
+  /** One call's. Changed under the lock of the permits. */
+  static class Permit {
+    private final String user;
+    private volatile boolean held;
+    private volatile boolean background;
+
+    Permit(String user) {
       this.user = user;
     }
 
@@ -32,42 +48,71 @@ final class Permits {
       return user;
     }
 
-    /** It has one, which it must give back. Called without the lock, once, unless it was withdrawn. */
-    abstract void granted();
-  }
-
-  private static final class OfThread extends Claim {
-    private final Thread thread = Thread.currentThread();
-    private volatile boolean granted;
-
-    OfThread(String user) {
-      super(user);
+    /** Whether the call may run. */
+    boolean held() {
+      return held;
     }
 
-    @Override
-    void granted() {
-      granted = true;
-      LockSupport.unpark(thread);
+    /** Whether it is to run in the background. */
+    boolean background() {
+      return background;
+    }
+
+    /** It is held now, after a {@link Permits#claim}. Called without the lock, unless it was withdrawn. */
+    void granted() {}
+  }
+
+  /** One that waits, and the thread that sleeps meanwhile; where there is none the permit itself is told. */
+  record Waiter(Permit permit, Optional<Thread> thread) {
+    void tell() {
+      thread.ifPresentOrElse(LockSupport::unpark, permit::granted);
     }
   }
 
   private final Map<String, Integer> held = new HashMap<>();
   /** By user, in the order of their next turns. */
-  private final LinkedHashMap<String, ArrayDeque<Claim>> waiting = new LinkedHashMap<>();
+  private final LinkedHashMap<String, ArrayDeque<Waiter>> waiting = new LinkedHashMap<>();
+  private final Map<String, Integer> parkedBy = new HashMap<>();
+  private Set<String> heavy = Set.of();
+  private Map<String, Double> shares = Map.of();
   private int size;
+  /** Common permits, and those of the reserve. */
   private int taken;
+  private int background;
+  private int parked;
 
   Permits(int size) {
     this.size = size;
   }
 
   void resize(int changed) {
-    List<Claim> granted;
+    List<Waiter> granted;
     synchronized (this) {
       size = changed;
       granted = grant();
     }
-    granted.forEach(Claim::granted);
+    granted.forEach(Waiter::tell);
+  }
+
+  /**
+   * Who has had how much, and whose calls run in the background from now on; calls that run already are not changed.
+   *
+   * @param shares of processor time, by user; not changed afterwards
+   */
+  void judge(Map<String, Double> shares, Set<String> heavy) {
+    List<Waiter> granted = List.of();
+    synchronized (this) {
+      this.shares = shares;
+      if (!this.heavy.equals(heavy)) {
+        this.heavy = heavy;
+        granted = grant();
+      }
+    }
+    granted.forEach(Waiter::tell);
+  }
+
+  synchronized Set<String> heavy() {
+    return heavy;
   }
 
   /** Common permits that are free; less than none while reserved ones are taken. */
@@ -75,106 +120,204 @@ final class Permits {
     return size - taken;
   }
 
-  /** Takes a permit if the user may have one now. */
-  synchronized boolean tryTake(String user) {
-    if (waiting.containsKey(user) || !may(user)) {
+  /** Calls in the background. */
+  synchronized int inBackground() {
+    return background;
+  }
+
+  /** Takes a permit if its user may have one now. */
+  synchronized boolean tryTake(Permit permit) {
+    if (waiting.containsKey(permit.user) || !may(permit.user)) {
       return false;
     }
-    hold(user);
+    hold(permit);
     return true;
   }
 
-  /** Gives the claim a permit now, or puts it in its user's line. */
-  void claim(Claim claim) {
+  /** Has the permit granted now, or in its user's turn. */
+  void claim(Permit permit) {
     synchronized (this) {
-      if (!tryTake(claim.user())) {
-        waiting.computeIfAbsent(claim.user(), u -> new ArrayDeque<>()).add(claim);
+      if (!tryTake(permit)) {
+        wait(permit, Optional.empty());
         return;
       }
     }
-    claim.granted();
+    permit.granted();
   }
 
-  /** Takes a claim out of the line; false when it has its permit, or is about to. */
-  synchronized boolean withdraw(Claim claim) {
-    ArrayDeque<Claim> own = waiting.get(claim.user());
-    if (own == null || !own.remove(claim)) {
+  /** Takes one that was claimed out of the line; false when it is held, or is about to be. */
+  synchronized boolean withdraw(Permit permit) {
+    ArrayDeque<Waiter> own = waiting.get(permit.user);
+    if (own == null || !own.removeIf(waiter -> waiter.permit == permit)) {
       return false;
     }
     if (own.isEmpty()) {
-      waiting.remove(claim.user());
+      waiting.remove(permit.user);
     }
     return true;
   }
 
+  private void wait(Permit permit, Optional<Thread> thread) {
+    waiting.computeIfAbsent(permit.user, u -> new ArrayDeque<>()).add(new Waiter(permit, thread));
+  }
+
   /** Waits for a permit until the deadline ({@link Clock}). */
-  boolean take(String user, long deadline) throws InterruptedException {
-    OfThread claim = new OfThread(user);
-    claim(claim);
+  boolean take(Permit permit, long deadline) throws InterruptedException {
+    return take(permit, deadline, () -> false);
+  }
+
+  /** Waits for a permit until the deadline ({@link Clock}), or until there is no use in it any more. */
+  boolean take(Permit permit, long deadline, BooleanSupplier useless) throws InterruptedException {
+    synchronized (this) {
+      if (tryTake(permit)) {
+        return true;
+      }
+      wait(permit, Optional.of(Thread.currentThread()));
+    }
     boolean interrupted = false;
-    while (!claim.granted && !interrupted) {
+    while (!permit.held && !interrupted) {
       long left = deadline - Clock.now();
-      if (left <= 0) {
+      if (left <= 0 || useless.getAsBoolean()) {
         break;
       }
-      LockSupport.parkNanos(this, left);
+      LockSupport.parkNanos(this, Math.min(left, SLICE_NANOS));
       interrupted = Thread.interrupted();
     }
-    boolean granted = claim.granted || !withdraw(claim);
+    boolean granted = permit.held || !withdraw(permit);
     if (interrupted) {
       if (granted) {
-        give(user);
+        give(permit);
       }
       throw new InterruptedException();
     }
     return granted;
   }
 
-  /** Gives a permit of the user's back. */
-  void give(String user) {
-    release(user).forEach(Claim::granted);
+  /** Gives it back. */
+  void give(Permit permit) {
+    release(permit).forEach(Waiter::tell);
   }
 
-  /** Gives a permit of the user's back and returns who has it, or others, now; the caller tells them. */
-  synchronized List<Claim> release(String user) {
-    taken--;
-    held.computeIfPresent(user, (u, count) -> count == 1 ? null : count - 1);
+  /**
+   * Gives it back, for somebody who goes on with another call himself.
+   *
+   * @return who holds one now and must be told, or run, by the caller
+   */
+  synchronized List<Waiter> release(Permit permit) {
+    if (permit.background) {
+      background--;
+    } else {
+      taken--;
+    }
+    permit.held = false;
+    permit.background = false;
+    held.computeIfPresent(permit.user, (u, count) -> count == 1 ? null : count - 1);
     return grant();
   }
 
-  private boolean may(String user) {
-    return taken < size || taken < 2 * size && !held.containsKey(user);
-  }
-
-  private void hold(String user) {
-    taken++;
-    held.merge(user, 1, Integer::sum);
-  }
-
-  private List<Claim> grant() {
-    List<Claim> granted = List.of();
-    while (taken < 2 * size) {
-      String next = null;
-      for (String user : waiting.keySet()) {
-        if (may(user)) {
-          next = user;
-          break;
-        }
+  /**
+   * Gives the permit of a call back that is about to wait, if there is room for one more that waits. One user has half of the room at most.
+   *
+   * @param room how many may wait
+   */
+  boolean park(Permit permit, int room) {
+    List<Waiter> granted;
+    synchronized (this) {
+      int own = parkedBy.getOrDefault(permit.user, 0);
+      if (parked >= room || own >= (room + 1) / 2) {
+        return false;
       }
+      parked++;
+      parkedBy.put(permit.user, own + 1);
+      granted = release(permit);
+    }
+    granted.forEach(Waiter::tell);
+    return true;
+  }
+
+  /** A parked call has its permit again, or has ended without. */
+  synchronized void unparked(Permit permit) {
+    parked--;
+    parkedBy.computeIfPresent(permit.user, (u, count) -> count == 1 ? null : count - 1);
+  }
+
+  synchronized int parked() {
+    return parked;
+  }
+
+  /** Has a call that runs go on in the background, where there is room; false when it does not. */
+  boolean demote(Permit permit) {
+    List<Waiter> granted;
+    synchronized (this) {
+      if (!permit.held || permit.background || background >= BACKGROUND * size) {
+        return false;
+      }
+      permit.background = true;
+      taken--;
+      background++;
+      granted = grant();
+    }
+    granted.forEach(Waiter::tell);
+    return true;
+  }
+
+  private boolean may(String user) {
+    int own = held.getOrDefault(user, 0);
+    int all = heavy.contains(user) ? background : taken;
+    int room = heavy.contains(user) ? BACKGROUND * size : size;
+    return own < size && all < room || own == 0 && all < 2 * room;
+  }
+
+  private void hold(Permit permit) {
+    permit.held = true;
+    permit.background = heavy.contains(permit.user);
+    if (permit.background) {
+      background++;
+    } else {
+      taken++;
+    }
+    held.merge(permit.user, 1, Integer::sum);
+  }
+
+  /** Gives what there is to who waits; with the lock. They are told without it. */
+  private List<Waiter> grant() {
+    List<Waiter> granted = List.of();
+    while (!waiting.isEmpty()) {
+      String next = taken < 2 * size ? first(waiting.keySet()) : first(heavy);
       if (next == null) {
         break;
       }
-      ArrayDeque<Claim> own = waiting.remove(next);
-      Claim claim = own.poll();
+      ArrayDeque<Waiter> own = waiting.remove(next);
+      Waiter waiter = own.poll();
       if (!own.isEmpty()) {
         waiting.put(next, own);
       }
-      hold(next);
+      hold(waiter.permit);
       if (granted.isEmpty()) {
         granted = new ArrayList<>(2);
       }
-      granted.add(claim);
+      granted.add(waiter);
     }
     return granted;
+  }
+
+  /** Of those of these users who wait and need not, the one that has had least; null when there is none. */
+  private String first(Set<String> users) {
+    String least = null;
+    double had = Double.MAX_VALUE;
+    int compared = 0;
+    for (String user : users) {
+      if (waiting.containsKey(user) && may(user)) {
+        double share = shares.getOrDefault(user, 0.0);
+        if (share < had) {
+          least = user;
+          had = share;
+        }
+        if (++compared == COMPARED) {
+          break;
+        }
+      }
+    }
+    return least;
   }
 }

@@ -13,6 +13,7 @@ import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Resettable;
 import dev.instar.api.sandbox.StartContext;
+import dev.instar.api.sandbox.Waits;
 import java.time.Instant;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -37,6 +38,7 @@ final class Run {
   private final Invocation invocation;
   private final Watchdog watchdog;
   private final FunctionLogs logs;
+  private final Waits waits;
   private final Runnable overdue;
   private final LimitedInput input;
   private final LimitedOutput output;
@@ -48,14 +50,16 @@ final class Run {
   /**
    * @param logs null when there is no log service
    * @param parking told when the call waits for its caller
+   * @param waits told when it waits for something else
    * @param overdue what to do at the deadline
    */
-  Run(Visit visit, Invocation invocation, Watchdog watchdog, FunctionLogs logs, Parking parking, Runnable overdue) {
+  Run(Visit visit, Invocation invocation, Watchdog watchdog, FunctionLogs logs, Parking parking, Waits waits, Runnable overdue) {
     this.visit = visit;
     this.version = visit.version();
     this.invocation = invocation;
     this.watchdog = watchdog;
     this.logs = logs;
+    this.waits = waits;
     this.overdue = overdue;
     Limits limits = version.spec().limits();
     input = new LimitedInput(invocation.input(), limits.inputBytes(), parking);
@@ -64,7 +68,7 @@ final class Run {
 
   /** A call of a remote sandbox. */
   static Run remote(Visit visit, Invocation invocation, Slot slot, Watchdog watchdog, FunctionLogs logs) {
-    Run run = new Run(visit, invocation, watchdog, logs, Parking.NONE, () -> slot.kill(Slot.Cause.DEADLINE));
+    Run run = new Run(visit, invocation, watchdog, logs, Parking.NONE, Waits.NONE, () -> slot.kill(Slot.Cause.DEADLINE));
     run.in(slot);
     return run;
   }
@@ -122,7 +126,7 @@ final class Run {
         start(new StartContext(slot.id(), deadline, log));
       }
       long started = Clock.now();
-      call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline), cold, ready - visit.arrival());
+      call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline, waits), cold, ready - visit.arrival());
       long ended = Clock.now();
       fit = true;
       Problem breach = breach();

@@ -144,14 +144,14 @@ final class Slot {
 
   /** The same on a thread of its own, for whom the wait is not. The pool counts the slot until it is closed, so a drain waits for it. */
   void closeAside() {
-    Thread.ofVirtual().name("instar-close-" + id).start(this::close);
+    GuestThread.startVirtual("instar-close-" + id, this::close);
   }
 
   private void closePredecessor() {
     Slot before = predecessor;
     predecessor = null;
     if (before != null) {
-      before.close();
+      GuestThread.ordinarily(before::close);
     }
   }
 

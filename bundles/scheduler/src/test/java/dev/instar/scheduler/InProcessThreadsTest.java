@@ -26,10 +26,12 @@ class InProcessThreadsTest {
   private InProcessThreads.Work work(String user, Runnable action) {
     return threads.new Work(user) {
       @Override
-      boolean run() {
+      void run() {
         action.run();
-        return true;
       }
+
+      @Override
+      void after() {}
 
       @Override
       void cannotRun() {

@@ -6,9 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -20,6 +25,28 @@ class PermitsTest {
   private final Permits permits = new Permits(2);
   private final BlockingQueue<String> order = new LinkedBlockingQueue<>();
 
+  private final Map<String, Deque<Permits.Permit>> taken = new ConcurrentHashMap<>();
+
+  /** Takes one for a user, to be given back by {@link #give}. */
+  private boolean tryTake(String user) {
+    Permits.Permit permit = new Permits.Permit(user);
+    return permits.tryTake(permit) && keep(permit);
+  }
+
+  private boolean take(String user, long deadline) throws InterruptedException {
+    Permits.Permit permit = new Permits.Permit(user);
+    return permits.take(permit, deadline) && keep(permit);
+  }
+
+  private boolean keep(Permits.Permit permit) {
+    taken.computeIfAbsent(permit.user(), u -> new ConcurrentLinkedDeque<>()).add(permit);
+    return true;
+  }
+
+  private void give(String user) {
+    permits.give(taken.get(user).remove());
+  }
+
   private static long soon() {
     return Clock.now() + TimeUnit.SECONDS.toNanos(30);
   }
@@ -28,7 +55,7 @@ class PermitsTest {
   private Thread waits(String user, String name) throws InterruptedException {
     Thread thread = Thread.ofPlatform().start(() -> {
       try {
-        if (permits.take(user, soon())) {
+        if (take(user, soon())) {
           order.add(name);
         }
       } catch (InterruptedException e) {
@@ -43,41 +70,41 @@ class PermitsTest {
 
   @Test
   void aUserAloneHasTheCommonPermitsAndNoMore() throws Exception {
-    assertTrue(permits.tryTake("a"));
-    assertTrue(permits.tryTake("a"));
-    assertFalse(permits.tryTake("a"));
-    assertFalse(permits.take("a", Clock.now() + 1_000_000));
-    permits.give("a");
-    assertTrue(permits.tryTake("a"));
+    assertTrue(tryTake("a"));
+    assertTrue(tryTake("a"));
+    assertFalse(tryTake("a"));
+    assertFalse(take("a", Clock.now() + 1_000_000));
+    give("a");
+    assertTrue(tryTake("a"));
   }
 
   @Test
   void oneWhoseCallsNeverEndDoesNotShutOthersOut() {
-    permits.tryTake("evil");
-    permits.tryTake("evil");
-    assertTrue(permits.tryTake("b"));
-    assertFalse(permits.tryTake("b"), "the reserve is for users without a running call");
-    assertTrue(permits.tryTake("c"));
-    assertFalse(permits.tryTake("d"), "the reserve is as large as what is common");
-    permits.give("c");
-    assertTrue(permits.tryTake("d"));
+    tryTake("evil");
+    tryTake("evil");
+    assertTrue(tryTake("b"));
+    assertFalse(tryTake("b"), "the reserve is for users without a running call");
+    assertTrue(tryTake("c"));
+    assertFalse(tryTake("d"), "the reserve is as large as what is common");
+    give("c");
+    assertTrue(tryTake("d"));
   }
 
   @Test
   void waitingUsersTakeTurns() throws Exception {
     List<Thread> threads = new ArrayList<>();
-    assertTrue(permits.tryTake("x") && permits.tryTake("x") && permits.tryTake("y"));
+    assertTrue(tryTake("x") && tryTake("x") && tryTake("y"));
     threads.add(waits("x", "x1"));
     threads.add(waits("x", "x2"));
     threads.add(waits("y", "y1"));
     // Three are taken of two and the reserve: one that is given back goes to nobody, as x and y both hold one; the next does.
-    permits.give("x");
+    give("x");
     assertEquals(0, permits.free());
-    permits.give("x");
+    give("x");
     assertEquals("x1", order.poll(10, TimeUnit.SECONDS));
-    permits.give("y");
+    give("y");
     assertEquals("y1", order.poll(10, TimeUnit.SECONDS), "it was y's turn");
-    permits.give("y");
+    give("y");
     assertEquals("x2", order.poll(10, TimeUnit.SECONDS));
     for (Thread thread : threads) {
       thread.join();
@@ -85,26 +112,101 @@ class PermitsTest {
   }
 
   @Test
+  void aLongCallGivesItsCommonPermitToOthersButItsUserNoMore() throws Exception {
+    assertTrue(tryTake("evil") && tryTake("evil") && tryTake("b"));
+    Thread waiter = waits("b", "b2");
+    Permits.Permit endless = taken.get("evil").peekFirst();
+    assertTrue(permits.demote(endless));
+    assertFalse(permits.demote(endless), "once");
+    assertTrue(permits.demote(taken.get("evil").peekLast()));
+    assertEquals("b2", order.poll(10, TimeUnit.SECONDS));
+    waiter.join();
+    assertEquals(0, permits.free());
+    assertEquals(2, permits.inBackground());
+    assertFalse(tryTake("evil"), "no user has more permits than are common, of whatever kind");
+    give("b");
+    assertFalse(tryTake("evil"));
+    give("evil");
+    assertTrue(tryTake("evil"));
+    assertEquals(1, permits.inBackground());
+  }
+
+  @Test
+  void theRoomInTheBackgroundIsBounded() {
+    for (int user = 0; user < Permits.BACKGROUND; user++) {
+      assertTrue(tryTake("u" + user) && tryTake("u" + user));
+      taken.get("u" + user).forEach(permit -> assertTrue(permits.demote(permit)));
+    }
+    assertTrue(tryTake("more"));
+    assertFalse(permits.demote(taken.get("more").peek()), "its permit stays a common one");
+    give("u0");
+    assertTrue(permits.demote(taken.get("more").peek()));
+  }
+
+  @Test
+  void heavyUsersHaveThePermitsOfTheBackgroundAndTakeTurns() throws Exception {
+    permits.judge(Map.of(), Set.of("burst", "flood"));
+    assertTrue(tryTake("burst") && tryTake("burst") && !tryTake("burst"));
+    assertEquals(2, permits.free());
+    assertEquals(2, permits.inBackground());
+    assertTrue(tryTake("light") && tryTake("light"));
+    assertTrue(tryTake("flood"));
+    assertTrue(tryTake("other") && tryTake("another"), "the reserve");
+    Thread waiter = waits("burst", "burst");
+    give("burst");
+    assertEquals("burst", order.poll(10, TimeUnit.SECONDS), "although nothing common is free");
+    waiter.join();
+    permits.judge(Map.of(), Set.of());
+    give("burst");
+    assertFalse(tryTake("burst"), "it is a user like others again");
+    assertEquals(2, permits.inBackground());
+  }
+
+  @Test
+  void whoHasHadLeastGoesFirst() throws Exception {
+    List<Thread> threads = new ArrayList<>();
+    assertTrue(tryTake("a") && tryTake("a") && tryTake("b") && tryTake("c"));
+    permits.judge(Map.of("slow", 0.4, "a", 0.3, "b", 0.2, "c", 0.2), Set.of());
+    threads.add(waits("slow", "slow"));
+    threads.add(waits("a", "a3"));
+    threads.add(waits("quick", "q1"));
+    threads.add(waits("quick", "q2"));
+    give("c");
+    assertEquals("q1", order.poll(10, TimeUnit.SECONDS));
+    give("quick");
+    assertEquals("q2", order.poll(10, TimeUnit.SECONDS));
+    give("quick");
+    assertEquals("slow", order.poll(10, TimeUnit.SECONDS), "the reserve is for whom nothing runs");
+    give("slow");
+    give("b");
+    give("a");
+    assertEquals("a3", order.poll(10, TimeUnit.SECONDS));
+    for (Thread thread : threads) {
+      thread.join();
+    }
+  }
+
+  @Test
   void anInterruptedWaiterLeavesNothing() throws Exception {
-    permits.tryTake("a");
-    permits.tryTake("a");
+    tryTake("a");
+    tryTake("a");
     Thread waiter = waits("a", "w");
     waiter.interrupt();
     assertEquals("interrupted w", order.poll(10, TimeUnit.SECONDS));
     waiter.join();
-    permits.give("a");
-    permits.give("a");
+    give("a");
+    give("a");
     assertEquals(2, permits.free());
     Thread.currentThread().interrupt();
-    assertTrue(permits.tryTake("a"));
-    assertTrue(permits.tryTake("a"));
-    assertThrows(InterruptedException.class, () -> permits.take("a", soon()));
+    assertTrue(tryTake("a"));
+    assertTrue(tryTake("a"));
+    assertThrows(InterruptedException.class, () -> take("a", soon()));
   }
 
   @Test
   void moreBecomeFreeWhenThereAreMore() throws Exception {
-    permits.tryTake("a");
-    permits.tryTake("a");
+    tryTake("a");
+    tryTake("a");
     Thread waiter = waits("a", "w");
     permits.resize(3);
     assertEquals("w", order.poll(10, TimeUnit.SECONDS));
@@ -124,11 +226,11 @@ class PermitsTest {
           String user = "u" + random.nextInt(5);
           boolean mayWait = random.nextBoolean();
           try {
-            if (mayWait ? permits.take(user, Clock.now() + random.nextInt(2_000_000)) : permits.tryTake(user)) {
+            if (mayWait ? take(user, Clock.now() + random.nextInt(2_000_000)) : tryTake(user)) {
               most.accumulateAndGet(running.incrementAndGet(), Math::max);
               Thread.yield();
               running.decrementAndGet();
-              permits.give(user);
+              give(user);
             }
           } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -141,6 +243,6 @@ class PermitsTest {
     }
     assertEquals(2, permits.free());
     assertTrue(most.get() <= 4, () -> most + " ran at once");
-    assertTrue(permits.tryTake("x") && permits.tryTake("x") && !permits.tryTake("x"));
+    assertTrue(tryTake("x") && tryTake("x") && !tryTake("x"));
   }
 }

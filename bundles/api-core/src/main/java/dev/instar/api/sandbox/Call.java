@@ -14,5 +14,11 @@ import java.time.Instant;
  * @param output takes the answer as the function writes it
  * @param log takes what the function writes to standard error
  * @param deadline for the function to know; the caller enforces it by {@link Sandbox#kill}
+ * @param waits for what else the function waits for; a backend whose sandboxes are remote need not tell
  */
-public record Call(String invocationId, CallInput input, OutputStream output, GuestLog log, Instant deadline) {}
+public record Call(String invocationId, CallInput input, OutputStream output, GuestLog log, Instant deadline, Waits waits) {
+  /** One whose waits are of interest to nobody. */
+  public Call(String invocationId, CallInput input, OutputStream output, GuestLog log, Instant deadline) {
+    this(invocationId, input, output, log, deadline, Waits.NONE);
+  }
+}

@@ -1,5 +1,6 @@
 package dev.instar.api.http;
 
+import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.invocation.CallInput;
 import java.io.IOException;
@@ -62,6 +63,21 @@ public interface HttpExchange {
     /** Sends what is held back and ends the answer. */
     public abstract void finish() throws IOException;
   }
+
+  /** Work that may take long and ends soon after an interrupt. */
+  @FunctionalInterface
+  interface Work<T> {
+    T run() throws InterruptedException;
+  }
+
+  /**
+   * Does work, on this thread, that nobody but the caller wants: when the caller goes away meanwhile, and is seen to, the thread is interrupted.
+   * Over HTTP/2 a stream that is reset and a connection that is closed are seen; over HTTP/1.1 a connection that is closed, or half-closed, within a
+   * second or two where the body has come and nothing was sent after it.
+   *
+   * @throws InstarException CALLER_GONE when that has ended the work
+   */
+  <T> T forCaller(Work<T> work) throws InterruptedException;
 
   /** All methods that the path takes, for OPTIONS and Allow. */
   List<String> allowed();

@@ -28,6 +28,7 @@ import java.util.OptionalInt;
  *       cuts the connection or resets the stream.
  *   <li>The answer bears {@code Instar-Startup}, {@code Instar-Version} and {@code Instar-Backend}, unless it was longer than what is held back: they
  *       are known when the call ends.
+ *   <li>A call whose caller goes away is ended, as far as the exchange sees that ({@link HttpExchange#forCaller}).
  *   <li>An invoker that is about to go (NOT_READY) is followed by its successor without the caller's noticing, where nothing has been consumed.
  * </ul>
  */
@@ -66,11 +67,12 @@ public final class InvocationExchange {
     Output output = new Output(answer);
 
     Invoker invoker = invokers.await(serviceWait);
-    Outcome outcome = invoker.invoke(new Invocation(exchange.requestId(), name, number, input, output, timeout, false));
+    Invocation invocation = new Invocation(exchange.requestId(), name, number, input, output, timeout, false);
+    Outcome outcome = exchange.forCaller(() -> invoker.invoke(invocation));
     if (refused(outcome) && small && !output.used && input.stream().available() == input.length().getAsLong()) {
       Optional<Invoker> successor = invokers.awaitOther(Optional.of(invoker), serviceWait);
       if (successor.isPresent()) {
-        outcome = successor.get().invoke(new Invocation(exchange.requestId(), name, number, input, output, timeout, false));
+        outcome = exchange.forCaller(() -> successor.get().invoke(invocation));
       }
     }
     switch (outcome) {

@@ -77,6 +77,7 @@ final class WasmSandbox implements Sandbox, Resettable {
   }
 
   private void run(Guest running, Call call) {
+    running.wasi().waits(call.waits());
     switch (entry) {
       case COMMAND -> {
         running.connect(call.input().stream(), call.output(), call.log(), call.output());

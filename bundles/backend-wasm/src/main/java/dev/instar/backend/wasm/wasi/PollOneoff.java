@@ -59,7 +59,7 @@ final class PollOneoff {
           if (subscription.type() == Flags.EVENTTYPE_CLOCK) {
             long remaining = remaining(subscription);
             if (remaining > 0) {
-              wait = Math.min(wait, remaining);
+              wait = Math.min(wait, subscription.isAbsolute() ? Math.min(remaining, SLICE) : remaining);
               continue;
             }
           } else {
@@ -75,7 +75,7 @@ final class PollOneoff {
         return;
       }
       try {
-        wasi.clocks().sleep(Math.min(wait, SLICE));
+        wasi.sleep(wait);
       } catch (InterruptedException e) {
         throw CallStopped.byInterrupt();
       }

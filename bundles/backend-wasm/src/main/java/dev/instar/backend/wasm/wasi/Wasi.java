@@ -2,6 +2,7 @@ package dev.instar.backend.wasm.wasi;
 
 import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.GuestLog;
+import dev.instar.api.sandbox.Waits;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
@@ -40,6 +41,7 @@ public final class Wasi implements AutoCloseable {
   private InputStream input = InputStream.nullInputStream();
   private OutputStream output = OutputStream.nullOutputStream();
   private GuestLog log = GuestLog.NONE;
+  private Waits waits = Waits.NONE;
   private long cpuStart;
   private Optional<GuestMemory> memory = Optional.empty();
 
@@ -75,6 +77,11 @@ public final class Wasi implements AutoCloseable {
     cpuStart = settings.clocks().cpu();
   }
 
+  /** Tells who is to know when the guest sleeps, until the reset. */
+  public void waits(Waits told) {
+    waits = told;
+  }
+
   /** Whether the guest has left descriptors and files as it found them: a snapshot of its memory is then complete. */
   public boolean isPristine() {
     return table.isPristine() && files.map(FileView::isPristine).orElse(true);
@@ -95,6 +102,7 @@ public final class Wasi implements AutoCloseable {
     input = InputStream.nullInputStream();
     output = OutputStream.nullOutputStream();
     log = GuestLog.NONE;
+    waits = Waits.NONE;
     memory = Optional.empty();
     table.clear();
     files.ifPresent(FileView::reset);
@@ -128,6 +136,10 @@ public final class Wasi implements AutoCloseable {
 
   Clocks clocks() {
     return settings.clocks();
+  }
+
+  void sleep(long nanos) throws InterruptedException {
+    waits.during(() -> clocks().sleep(nanos));
   }
 
   FdTable table() {

@@ -91,6 +91,23 @@ class PollOneoffTest {
   }
 
   @Test
+  void aSleepIsToldOnceAndOnlyWhereThereIsOne() throws Exception {
+    List<Long> told = new ArrayList<>();
+    guest.wasi.waits(wait -> {
+      long before = slept;
+      wait.await();
+      told.add(slept - before);
+    });
+    clock(1, 5_000_000_000L, 0);
+    assertEquals(1, poll().size());
+    assertEquals(List.of(5_000_000_000L), told);
+    count = 0;
+    clock(1, 0, 0);
+    assertEquals(1, poll().size());
+    assertEquals(1, told.size());
+  }
+
+  @Test
   void waitsForTheFirstClock() {
     clock(1, 5_000_000_000L, 0);
     clock(1, 2_500_000_000L, 0);
