@@ -89,10 +89,11 @@ final class Fairness {
     this.echo = echo;
     attacks.put("burst", new Attack(1000, "POST", "/f/burst/work", new byte[0], List.of("200 ", "504 timed-out")));
     attacks.put("spin", new Attack(64, "POST", "/f/spin/spin", new byte[0], List.of("504 timed-out")));
+    // What runs in the background may come to its time-out first.
     // Refused growth may be told as what the guest made of it, or as its reason.
     attacks.put("grow", new Attack(16, "POST", "/f/grow/grow", new byte[0], List.of("502 function-trapped", "502 out-of-memory", "504 timed-out")));
-    attacks.put("recurse", new Attack(16, "POST", "/f/recurse/recurse", new byte[0], List.of("502 function-trapped")));
-    attacks.put("write", new Attack(16, "POST", "/f/write/write", new byte[0], List.of("502 output-too-large")));
+    attacks.put("recurse", new Attack(16, "POST", "/f/recurse/recurse", new byte[0], List.of("502 function-trapped", "504 timed-out")));
+    attacks.put("write", new Attack(16, "POST", "/f/write/write", new byte[0], List.of("502 output-too-large", "504 timed-out")));
     attacks.put("log", new Attack(16, "POST", "/f/log/log", new byte[0], List.of("504 timed-out")));
     attacks.put("sleep", new Attack(128, "POST", "/f/sleep/sleep", new byte[0], List.of("504 timed-out")));
     // A compiler that gives up says that it took too long, or that it was too much.
