@@ -52,7 +52,7 @@ final class LoadGenerator implements AutoCloseable {
   private final Class<? extends SocketChannel> channelType;
 
   LoadGenerator() {
-    // Half the processor time of NIO for each request.
+    // Its timers are finer than the millisecond of NIO's selectors, which an open load needs.
     boolean epoll = Epoll.isAvailable();
     IoHandlerFactory io = epoll ? EpollIoHandler.newFactory() : NioIoHandler.newFactory();
     group = new MultiThreadIoEventLoopGroup(1, io);
@@ -84,7 +84,7 @@ final class LoadGenerator implements AutoCloseable {
     } catch (TimeoutException e) {
       throw new IOException(stretch.url + " has left requests without an answer for " + PATIENCE.toSeconds() + " s.");
     } catch (ExecutionException e) {
-      throw new IOException(e.getCause());
+      throw new IOException(e.getCause().getMessage(), e.getCause());
     } finally {
       opened.forEach(c -> c.channel.close());
       group.next().submit(() -> {}).await();

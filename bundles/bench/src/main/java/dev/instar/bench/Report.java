@@ -76,8 +76,8 @@ final class Report {
       rows.add(new String[] {line.name + " " + line.version, spread(line.perSecond, "%.0f"), line.cpu.map(c -> spread(c, "%.1f")).orElse("-"), spread(line.p50, "%.0f"), spread(line.p99, "%.0f"),
           spread(line.generator, "%.1f"), Long.toString(line.sent), Long.toString(line.right), Long.toString(line.wrong), Long.toString(line.refused), Long.toString(line.lost)});
     }
-    StringBuilder text = new StringBuilder(machine).append('\n').append(connections).append(" connections, bodies of ").append(LoadGenerator.BODY).append(" bytes, ").append(rounds)
-        .append(" rounds; median (least-most) of the rounds. Latency: at half of each server's throughput.\n\n");
+    StringBuilder text = new StringBuilder(machine).append('\n').append(connections).append(" connections, bodies of ").append(LoadGenerator.BODY).append(" bytes, ").append(rounds).append(rounds == 1 ? " round" : " rounds")
+        .append("; median (least-most) of the rounds. Latency: at half of each server's throughput.\n\n");
     table(text, rows);
     if (!ratios.isEmpty()) {
       text.append('\n');
