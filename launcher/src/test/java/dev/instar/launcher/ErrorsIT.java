@@ -197,7 +197,7 @@ class ErrorsIT {
     upload("bounds", BOUNDS);
     assertTrue(problem(502, "function-trapped", send("POST", "/f/errors/bounds", new byte[0])).get("detail").textValue().contains("out of bounds memory access"));
     upload("recurse", RECURSE);
-    assertTrue(problem(502, "function-trapped", send("POST", "/f/errors/recurse", new byte[0])).get("detail").textValue().contains("call stack exhausted"));
+    assertTrue(problem(502, "stack-overflow", send("POST", "/f/errors/recurse", new byte[0])).get("detail").textValue().contains("call stack exhausted"));
   }
 
   @Test

@@ -238,6 +238,11 @@ final class Pool {
     }
   }
 
+  /** Closes an idle sandbox of this backend for one of this pool that needs what it holds. */
+  boolean makeRoom() {
+    return desk.makeRoom(this);
+  }
+
   /** The sandbox that has been idle longest; null when there is none. */
   Slot takeOldest() {
     lock.lock();

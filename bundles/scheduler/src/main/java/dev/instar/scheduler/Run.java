@@ -59,7 +59,11 @@ final class Run implements Parking {
   /** Whether the sandbox came out of the call in a state from which it may be reset and used again. */
   private boolean fit;
   private boolean interrupted;
+  /** Of the in-process thread. */
+  private volatile long stackBytes;
   private long ready;
+  /** When the run time is over; {@link Clock#NEVER} before it begins. */
+  private volatile long runEnd = Clock.NEVER;
 
   // Of the in-process thread alone.
   private boolean permit;
@@ -113,6 +117,7 @@ final class Run implements Parking {
   /** Runs it on an in-process thread and waits for the outcome. */
   Outcome on(Settings settings) throws InterruptedException {
     boolean handed = false;
+    stackBytes = InProcessThreads.stackBytes(settings, version.spec().limits().stackBytes());
     try {
       enter(settings);
       visit.stand();
@@ -120,7 +125,7 @@ final class Run implements Parking {
       caller = Thread.currentThread();
       permit = true;
       try {
-        threads.execute(this::inside);
+        threads.execute(this::inside, version.spec().limits().stackBytes());
         handed = true;
       } finally {
         if (!handed) {
@@ -210,7 +215,7 @@ final class Run implements Parking {
       grace = watchdog.arm(Clock.now() + GRACE_NANOS, () -> {
         if (outcome.get() == null) {
           leaveBehind();
-          tell(new Outcome.Failed(visit.timedOut().problem()));
+          tell(new Outcome.Failed(timeUp()));
         }
       });
     }
@@ -224,14 +229,16 @@ final class Run implements Parking {
 
   /** Start and call. What fails is an outcome; {@code interrupted} tells that the caller's thread was. */
   private Outcome perform() {
-    Watchdog.Watch watch = watchdog.arm(visit.deadline(), this::overdue);
+    runEnd = Clock.in(version.spec().limits().runTime());
+    long end = Math.min(visit.deadline(), runEnd);
+    Watchdog.Watch watch = watchdog.arm(end, this::overdue);
     FunctionLogs.Sink sink = null;
     try {
       sink = open();
       GuestLog log = sink == null ? GuestLog.NONE : sink;
-      Instant deadline = Clock.instant(visit.deadline());
+      Instant deadline = Clock.instant(end);
       if (cold) {
-        slot.start(slot.pool().prepared(), new StartContext(slot.id(), deadline, log));
+        slot.start(slot.pool().prepared(), new StartContext(slot.id(), deadline, log, slot.pool()::makeRoom));
       }
       long started = Clock.now();
       slot.sandbox().call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline));
@@ -265,7 +272,7 @@ final class Run implements Parking {
   private Outcome failed(Throwable e) {
     Slot.Cause killed = slot.killed();
     if (killed == Slot.Cause.DEADLINE) {
-      return new Outcome.Failed(visit.timedOut().problem());
+      return new Outcome.Failed(timeUp());
     }
     if (killed == Slot.Cause.DRAINED) {
       return new Outcome.Failed(Refusal.drained(version));
@@ -275,13 +282,21 @@ final class Run implements Parking {
       return new Outcome.Failed(breach);
     }
     if (e instanceof InstarException told) {
-      boolean time = told.code() == ErrorCode.TIMED_OUT;
-      return new Outcome.Failed(time ? visit.timedOut().problem() : told.problem());
+      return new Outcome.Failed(switch (told.code()) {
+        case TIMED_OUT -> timeUp();
+        case STACK_OVERFLOW -> slot.pool().generation().inProcess() ? Refusal.stackOverflow(told.problem(), stackBytes) : told.problem();
+        default -> told.problem();
+      });
     }
     if (killed == null && !interrupted) {
       LOG.error("Invocation {}: the backend {} failed in a call of {}", invocation.id(), slot.pool().generation(), version.label(), e);
     }
     return new Outcome.Failed(Refusal.internal("The backend of " + version.label(), invocation.id()));
+  }
+
+  /** Which of the two times was the shorter. */
+  private Problem timeUp() {
+    return runEnd < visit.deadline() ? Refusal.ranTooLong(version) : visit.timedOut().problem();
   }
 
   private Problem breach() {

@@ -58,6 +58,7 @@ final class RegularFile extends Inode {
           // It was open for reading: nothing is lost.
         }
         lowerChannel = null;
+        HostFiles.OF_PROCESS.give();
       }
       release();
     }
@@ -100,7 +101,7 @@ final class RegularFile extends Inode {
       return 0;
     }
     if (position >= store.maxFileSize()) {
-      throw Errno.FBIG.failure();
+      throw Shortage.SIZE.failure();
     }
     int n = (int) Math.min(length, store.maxFileSize() - position);
     int done = 0;
@@ -124,7 +125,7 @@ final class RegularFile extends Inode {
 
   void resize(long newSize) throws ErrnoException {
     if (newSize > store.maxFileSize() && newSize > size) {
-      throw Errno.FBIG.failure();
+      throw Shortage.SIZE.failure();
     }
     if (newSize < size) {
       lowerLimit = Math.min(lowerLimit, newSize);
@@ -147,7 +148,7 @@ final class RegularFile extends Inode {
   /** Makes sure that writes up to {@code end} find their blocks, and that the file is at least as long. */
   void allocate(long start, long end) throws ErrnoException {
     if (end > store.maxFileSize()) {
-      throw Errno.FBIG.failure();
+      throw Shortage.SIZE.failure();
     }
     int first = (int) (start / BLOCK);
     int last = (int) ((end + BLOCK - 1) / BLOCK);
@@ -156,7 +157,7 @@ final class RegularFile extends Inode {
       missing += blocks.containsKey(i) ? 0 : 1;
     }
     if (missing > store.available()) {
-      throw Errno.NOSPC.failure();
+      throw Shortage.BYTES.failure();
     }
     for (int i = first; i < last; i++) {
       CallStopped.ifInterrupted();
@@ -205,7 +206,7 @@ final class RegularFile extends Inode {
     Arrays.fill(into, offset + done, offset + length, (byte) 0);
   }
 
-  private int readBlocks(LowerTree.Blocks written, long position, byte[] into, int offset, int length) throws IOException {
+  private int readBlocks(LowerTree.Blocks written, long position, byte[] into, int offset, int length) throws IOException, ErrnoException {
     int done = 0;
     while (done < length) {
       long at = position + done;
@@ -256,9 +257,16 @@ final class RegularFile extends Inode {
     return new LowerTree.File(attributes(), size, source);
   }
 
-  private FileChannel lowerChannel() throws IOException {
+  private FileChannel lowerChannel() throws IOException, ErrnoException {
     if (lowerChannel == null) {
-      lowerChannel = FileChannel.open(lower.source().host().orElseThrow().path(), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+      HostFiles.OF_PROCESS.take();
+      try {
+        lowerChannel = FileChannel.open(lower.source().host().orElseThrow().path(), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+      } finally {
+        if (lowerChannel == null) {
+          HostFiles.OF_PROCESS.give();
+        }
+      }
     }
     return lowerChannel;
   }

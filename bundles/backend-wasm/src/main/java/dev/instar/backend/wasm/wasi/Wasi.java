@@ -31,6 +31,12 @@ public final class Wasi implements AutoCloseable {
   /** What an idle sandbox keeps of its buffer: there may be thousands of them. */
   private static final int KEPT = 8 << 10;
 
+  static {
+    // There before a guest can meet a limit with hardly any stack left: a class whose initialisation fails is lost for the whole node.
+    Shortage.valueOf("NODE");
+    HostFiles.OF_PROCESS.left();
+  }
+
   private final WasiSettings settings;
   private final WasiState state;
   private final Optional<FileView> files;
@@ -42,6 +48,7 @@ public final class Wasi implements AutoCloseable {
   private GuestLog log = GuestLog.NONE;
   private long cpuStart;
   private Optional<GuestMemory> memory = Optional.empty();
+  private Optional<Shortage> shortage = Optional.empty();
 
   final FdCalls fd = new FdCalls(this);
   final PathCalls path = new PathCalls(this);
@@ -75,6 +82,19 @@ public final class Wasi implements AutoCloseable {
     cpuStart = settings.clocks().cpu();
   }
 
+  public FileQuota quota() {
+    return settings.quota();
+  }
+
+  void note(Shortage met) {
+    shortage = Optional.of(met);
+  }
+
+  /** What the guest was refused last, since the last reset. */
+  public Optional<Shortage> shortage() {
+    return shortage;
+  }
+
   /** Whether the guest has left descriptors and files as it found them: a snapshot of its memory is then complete. */
   public boolean isPristine() {
     return table.isPristine() && files.map(FileView::isPristine).orElse(true);
@@ -96,6 +116,7 @@ public final class Wasi implements AutoCloseable {
     output = OutputStream.nullOutputStream();
     log = GuestLog.NONE;
     memory = Optional.empty();
+    shortage = Optional.empty();
     table.clear();
     files.ifPresent(FileView::reset);
     if (buffer.length > KEPT) {
