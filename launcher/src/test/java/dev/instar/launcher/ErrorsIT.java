@@ -197,13 +197,31 @@ class ErrorsIT {
     upload("bounds", BOUNDS);
     assertTrue(problem(502, "function-trapped", send("POST", "/f/errors/bounds", new byte[0])).get("detail").textValue().contains("out of bounds memory access"));
     upload("recurse", RECURSE);
-    assertTrue(problem(502, "function-trapped", send("POST", "/f/errors/recurse", new byte[0])).get("detail").textValue().contains("call stack exhausted"));
+    assertTrue(problem(502, "stack-overflow", send("POST", "/f/errors/recurse", new byte[0])).get("detail").textValue().contains("call stack exhausted"));
   }
 
   @Test
   void chainingFailsLoudly() throws Exception {
     upload("chain", CHAIN);
     problem(502, "chaining-unavailable", send("POST", "/f/errors/chain", new byte[0]));
+  }
+
+  @Test
+  void limitsAreDescribedAsTheyWereGivenAndCheckedForTheirRange() throws Exception {
+    publish("limited", "{\"tables\": 50, \"stack\": \"2Mi\", \"runTime\": \"2s\", \"openFiles\": 9, \"fileBytes\": \"1Mi\", \"madeFiles\": 7}");
+    JsonNode described = JSON.readTree(send("GET", "/v1/functions/errors/limited", new byte[0]).body());
+    JsonNode limits = described.get("versions").get(0).get("limits");
+    assertEquals(50, limits.get("tables").intValue());
+    assertEquals(2000, limits.get("runTime").longValue());
+    assertEquals(30_000, limits.get("timeout").longValue());
+    JsonNode runs = described.get("runs");
+    assertEquals(Long.toString(2 << 20), runs.get("stackBytes").textValue(), runs.toString());
+    assertEquals("7", runs.get("madeFiles").textValue());
+    assertTrue(runs.get("limitsHonoured").textValue().endsWith("stack, memory, tables, openFiles, fileBytes, madeFiles"), runs.toString());
+    for (String bad : List.of("\"openFiles\": 3", "\"stack\": 5", "\"tables\": -1", "\"runTime\": \"25h\"")) {
+      problem(400, "bad-request", send("POST", "/v1/functions/errors/limited/versions",
+          utf8("{\"variants\":[" + described.get("versions").get(0).get("variants").get(0) + "],\"limits\":{" + bad + "}}")));
+    }
   }
 
   @Test

@@ -48,8 +48,18 @@ public enum ErrorCode {
   FUNCTION_FAILED("function-failed", 502, "The function reported a failure"),
   /** The sandbox ended without a word (its process died). */
   SANDBOX_CRASHED("sandbox-crashed", 502, "The sandbox crashed"),
-  /** The function asked for more memory than its limit allows. */
+  /** The function asked for more memory than its limit allows; the member {@code limitBytes} gives it where it is the function's own. */
   OUT_OF_MEMORY("out-of-memory", 502, "The function ran out of memory"),
+  /** The function asked for more elements in its tables than its limit allows; the member {@code limitCount} gives it. */
+  OUT_OF_TABLES("out-of-tables", 502, "The function ran out of table elements"),
+  /** The function called deeper than its stack; the member {@code limitBytes} gives the stack's size where it is known. */
+  STACK_OVERFLOW("stack-overflow", 502, "The function used up its stack"),
+  /** The function failed after it had been refused a descriptor; the member {@code limitCount} gives the limit. */
+  OUT_OF_FILES("out-of-files", 502, "The function had too many files open"),
+  /** The function failed after it had filled its files; the member {@code limitBytes} gives the limit. */
+  FILES_FULL("files-full", 502, "The function wrote too much to its files"),
+  /** The function failed after it had made too many files; the member {@code limitCount} gives the limit. */
+  TOO_MANY_FILES("too-many-files", 502, "The function made too many files"),
   /** The function wrote more than its limit allows; the member {@code limitBytes} gives it. */
   OUTPUT_TOO_LARGE("output-too-large", 502, "The function's output is too large"),
   /** The function asked to chain to others, which this node does not offer. */
@@ -62,6 +72,8 @@ public enum ErrorCode {
   NOT_READY("not-ready", 503, "The node is not ready"),
   /** The call took longer than its time-out. */
   TIMED_OUT("timed-out", 504, "The call timed out"),
+  /** The call was in its sandbox for longer than its run time; the member {@code limitMillis} gives it. */
+  RAN_TOO_LONG("ran-too-long", 504, "The function ran too long"),
   /** The caller went away before the call had ended. */
   CALLER_GONE("caller-gone", 499, "The caller went away"),
   /** What is stored fails its checksum; it was set aside. */

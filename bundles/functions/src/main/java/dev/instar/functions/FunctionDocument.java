@@ -79,8 +79,10 @@ final class FunctionDocument {
         x.backend().ifPresent(b -> variant.put("backend", b));
       }
       Limits l = v.spec().limits();
-      version.putObject("limits").put("memory", l.memoryBytes()).put("timeout", l.timeout().toNanos()).put("input", l.inputBytes())
-          .put("output", l.outputBytes()).put("log", l.logBytes()).put("concurrency", l.concurrency());
+      version.putObject("limits").put("memory", l.memoryBytes()).put("tables", l.tableElements()).put("stack", l.stackBytes())
+          .put("timeout", l.timeout().toNanos()).put("runTime", l.runTime().toNanos()).put("input", l.inputBytes()).put("output", l.outputBytes())
+          .put("log", l.logBytes()).put("openFiles", l.openFiles()).put("fileBytes", l.fileBytes()).put("madeFiles", l.madeFiles())
+          .put("concurrency", l.concurrency());
       map(version.putObject("environment"), v.spec().environment());
       map(version.putObject("labels"), v.spec().labels());
     }
@@ -132,9 +134,21 @@ final class FunctionDocument {
       variants.add(new Variant(new Digest(text(x, "digest")), text(x, "kind"), x.has("backend") ? Optional.of(text(x, "backend"))
           : Optional.empty()));
     }
-    JsonNode l = v.required("limits");
-    return new FunctionSpec(variants, new Limits(number(l, "memory"), Duration.ofNanos(number(l, "timeout")), number(l, "input"), number(l, "output"),
-        number(l, "log"), Math.toIntExact(number(l, "concurrency"))), map(v.required("environment")), map(v.required("labels")));
+    return new FunctionSpec(variants, limits(v.required("limits")), map(v.required("environment")), map(v.required("labels")));
+  }
+
+  /** The first documents had six limits. */
+  private static Limits limits(JsonNode l) throws IOException {
+    Limits d = Limits.DEFAULT;
+    long timeout = number(l, "timeout");
+    return new Limits(number(l, "memory"), Math.toIntExact(number(l, "tables", d.tableElements())), number(l, "stack", d.stackBytes()),
+        Duration.ofNanos(timeout), Duration.ofNanos(number(l, "runTime", timeout)), number(l, "input"), number(l, "output"), number(l, "log"),
+        Math.toIntExact(number(l, "openFiles", d.openFiles())), number(l, "fileBytes", d.fileBytes()),
+        Math.toIntExact(number(l, "madeFiles", d.madeFiles())), Math.toIntExact(number(l, "concurrency")));
+  }
+
+  private static long number(JsonNode node, String key, long otherwise) throws IOException {
+    return node.has(key) ? number(node, key) : otherwise;
   }
 
   private static Map<String, String> map(JsonNode node) throws IOException {

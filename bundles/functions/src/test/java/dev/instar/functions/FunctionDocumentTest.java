@@ -26,13 +26,21 @@ class FunctionDocumentTest {
     assertEquals(ENTRY, FunctionDocument.read(FunctionDocument.write(ENTRY)));
   }
 
+  @Test
+  void aDocumentOfTheFirstReleaseHasTheDefaultsOfLaterLimits() throws IOException {
+    String json = new String(FunctionDocument.write(ENTRY), StandardCharsets.UTF_8);
+    String old = json.replaceAll("\"(tables|stack|runTime|openFiles|fileBytes|madeFiles)\":\\d+,", "");
+    assertEquals(2 * 6, json.split(",").length - old.split(",").length);
+    assertEquals(ENTRY, FunctionDocument.read(old.getBytes(StandardCharsets.UTF_8)));
+  }
+
   @ParameterizedTest
   @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
       "\"active\":5|\"active\":3", "\"previous\":2|\"previous\":4", "\"next\":9|\"next\":5", "\"number\":2|\"number\":5",
           "\"number\":2|\"number\":0", "\"user\":\"alice\"|\"user\":\"../x\"",
       "\"user\":\"alice\"|\"user\":null", "sha256:|sha257:", "1970-01-01T00|1970-13-01T00", "\"memory\":268435456|\"memory\":1e99",
           "\"memory\":268435456|\"memory\":-1",
-      "\"concurrency\":64|\"concurrency\":4294967360", "\"environment\":{}|\"environment\":{\"a\":1}", "\"labels\":{}|\"x\":{}",
+      "\"openFiles\":128|\"openFiles\":3", "\"concurrency\":64|\"concurrency\":4294967360", "\"environment\":{}|\"environment\":{\"a\":1}", "\"labels\":{}|\"x\":{}",
           "\"next\":9|\"next\":9,\"next\":10", "\"format\":1|\"format\":\"1\""})
   void whatMakesNoSenseIsRefused(String from, String to) throws IOException {
     String json = new String(FunctionDocument.write(ENTRY), StandardCharsets.UTF_8);

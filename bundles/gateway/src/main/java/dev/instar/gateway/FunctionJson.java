@@ -40,8 +40,10 @@ final class FunctionJson {
       variants.addObject().put("digest", variant.digest().value()).put("kind", variant.kind()).put("backend", variant.backend().orElse(null));
     }
     Limits limits = version.spec().limits();
-    node.putObject("limits").put("memory", limits.memoryBytes()).put("timeout", limits.timeout().toMillis()).put("input", limits.inputBytes())
-        .put("output", limits.outputBytes()).put("log", limits.logBytes()).put("concurrency", limits.concurrency());
+    node.putObject("limits").put("memory", limits.memoryBytes()).put("tables", limits.tableElements()).put("stack", limits.stackBytes())
+        .put("timeout", limits.timeout().toMillis()).put("runTime", limits.runTime().toMillis()).put("input", limits.inputBytes())
+        .put("output", limits.outputBytes()).put("log", limits.logBytes()).put("openFiles", limits.openFiles()).put("fileBytes", limits.fileBytes())
+        .put("madeFiles", limits.madeFiles()).put("concurrency", limits.concurrency());
     ObjectNode environment = node.putObject("environment");
     new TreeMap<>(version.spec().environment()).forEach(environment::put);
     ObjectNode labels = node.putObject("labels");
@@ -71,12 +73,22 @@ final class FunctionJson {
   }
 
   private static Limits limits(JsonObject limits) {
-    limits.onlyFields("memory", "timeout", "input", "output", "log", "concurrency");
+    limits.onlyFields("memory", "tables", "stack", "timeout", "runTime", "input", "output", "log", "openFiles", "fileBytes", "madeFiles", "concurrency");
     Limits d = Limits.DEFAULT;
-    Duration timeout = !limits.has("timeout") ? d.timeout() : Quantities.duration(limits.get("timeout"))
-        .orElseThrow(() -> limits.wrong("timeout", "milliseconds, or a string such as \"500ms\", \"30s\", \"2m\""));
-    return new Limits(bytes(limits, "memory", d.memoryBytes()), timeout, bytes(limits, "input", d.inputBytes()), bytes(limits, "output", d.outputBytes()),
-        bytes(limits, "log", d.logBytes()), limits.has("concurrency") ? limits.integer("concurrency") : d.concurrency());
+    Duration timeout = duration(limits, "timeout", d.timeout());
+    return new Limits(bytes(limits, "memory", d.memoryBytes()), count(limits, "tables", d.tableElements()), bytes(limits, "stack", d.stackBytes()),
+        timeout, duration(limits, "runTime", timeout), bytes(limits, "input", d.inputBytes()), bytes(limits, "output", d.outputBytes()),
+        bytes(limits, "log", d.logBytes()), count(limits, "openFiles", d.openFiles()), bytes(limits, "fileBytes", d.fileBytes()),
+        count(limits, "madeFiles", d.madeFiles()), count(limits, "concurrency", d.concurrency()));
+  }
+
+  private static int count(JsonObject limits, String name, int otherwise) {
+    return limits.has(name) ? limits.integer(name) : otherwise;
+  }
+
+  private static Duration duration(JsonObject limits, String name, Duration otherwise) {
+    return !limits.has(name) ? otherwise : Quantities.duration(limits.get(name))
+        .orElseThrow(() -> limits.wrong(name, "milliseconds, or a string such as \"500ms\", \"30s\", \"2m\""));
   }
 
   private static long bytes(JsonObject limits, String name, long otherwise) {

@@ -69,9 +69,9 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
           + " user. Past it a slow caller holds a processor's place.")
   int in$_$process$_$waiting() default 256;
 
-  @AttributeDefinition(name = "Stack of in-process threads in MiB", min = "1", max = "256",
-      description = "How deep in-process functions may recurse. Takes effect for threads that start later.")
-  int in$_$process$_$stack$_$mib() default 4;
+  @AttributeDefinition(name = "Largest stack of in-process threads in MiB", min = "1", max = "256",
+      description = "The most that a function's limit 'stack' gets. Takes effect for calls that start later.")
+  int in$_$process$_$stack$_$mib() default 16;
 
   @AttributeDefinition(name = "Preparing threads", min = "1", max = "256",
       description = "Versions that are prepared (compiled, unpacked, initialised) at one time. As many again are in reserve for users none of whose"

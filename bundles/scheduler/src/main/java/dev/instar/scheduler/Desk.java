@@ -10,9 +10,11 @@ import java.util.List;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Predicate;
 
 /**
  * Gives sandboxes to calls: an idle one, the right to start one, or a place in the line.
@@ -55,6 +57,9 @@ final class Desk {
   static final long NOBODY = Long.MAX_VALUE;
   /** A dispatch is under way: whoever releases now must dispatch after it. */
   private static final long SETTLING = Long.MIN_VALUE;
+
+  /** What was used within this is not closed for the sake of another user's memory. */
+  private static final long IN_USE_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Set<Pool> pools = ConcurrentHashMap.newKeySet();
@@ -288,6 +293,23 @@ final class Desk {
     surplus.forEach(Slot::closeAside);
   }
 
+  /**
+   * Closes a sandbox of the pool's backend that has been idle longest: of the same user if there is one, else of another if it has been idle
+   * for a second. So whoever uses up memory in a loop loses his own first, and never those that others are using.
+   */
+  boolean makeRoom(Pool asking) {
+    String user = asking.version().name().user();
+    Slot victim = takeOldest(pool -> pool.generation() == asking.generation() && pool.version().name().user().equals(user), Clock.NEVER);
+    if (victim == null) {
+      victim = takeOldest(pool -> pool.generation() == asking.generation(), Clock.now() - IN_USE_NANOS);
+    }
+    if (victim == null) {
+      return false;
+    }
+    victim.close();
+    return true;
+  }
+
   /** With the lock. Serves every call that can be served, oldest first. */
   private void dispatch() {
     if (hungry.isEmpty()) {
@@ -379,11 +401,16 @@ final class Desk {
 
   /** Takes the sandbox that has been idle longest, of the generation or (null) of all. */
   private Slot takeOldest(Generation generation) {
+    return takeOldest(pool -> generation == null || pool.generation() == generation, Clock.NEVER);
+  }
+
+  /** Takes the sandbox that has been idle longest in the pools that are asked for, if since before the given moment. */
+  private Slot takeOldest(Predicate<Pool> wanted, long before) {
     while (true) {
       Pool oldest = null;
-      long since = Clock.NEVER;
+      long since = before;
       for (Pool pool : pools) {
-        if (generation == null || pool.generation() == generation) {
+        if (wanted.test(pool)) {
           long candidate = pool.oldestIdle();
           if (candidate < since) {
             since = candidate;

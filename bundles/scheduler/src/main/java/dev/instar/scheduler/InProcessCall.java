@@ -87,8 +87,9 @@ final class InProcessCall implements Parking, Waits {
     this.invocation = invocation;
     this.watchdog = watchdog;
     this.threads = threads;
-    run = new Run(visit, invocation, watchdog, logs, this, this, this::overdue);
-    work = threads.new Work(visit.version().name().user()) {
+    int stackMib = InProcessThreads.stackMib(desk.settings(), visit.version().spec().limits().stackBytes());
+    run = new Run(visit, invocation, watchdog, logs, (long) stackMib << 20, this, this, this::overdue);
+    work = threads.new Work(visit.version().name().user(), stackMib) {
       @Override
       void run() {
         inside();
@@ -269,7 +270,7 @@ final class InProcessCall implements Parking, Waits {
     grace = watchdog.arm(Clock.now() + GRACE_NANOS, () -> {
       if (result.get() == null) {
         leaveBehind();
-        tell(new Result(new Outcome.Failed(visit.timedOut().problem())));
+        tell(new Result(new Outcome.Failed(run.timeUp())));
       }
     });
   }

@@ -1,9 +1,12 @@
 package dev.instar.scheduler;
 
 import java.util.ArrayDeque;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -22,7 +25,8 @@ import org.slf4j.LoggerFactory;
  * {@link Overseer} which calls run on the threads that have only what others leave.
  *
  * <p>A thread that has ended a call goes on with the next one in turn by itself: on a busy node no call waits for the system to switch threads.
- * Threads of the background hand that on, as they may be kept from running for long.
+ * Threads of the background hand that on, as they may be kept from running for long. A stack has its size from the thread's beginning, so a thread
+ * serves functions that ask for as much; an idle one ends after half a minute and gives back what of its stack was ever used.
  */
 final class InProcessThreads implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(InProcessThreads.class);
@@ -30,8 +34,11 @@ final class InProcessThreads implements AutoCloseable {
 
   /** A call that wants to run. */
   abstract class Work extends Permits.Permit {
-    Work(String user) {
+    private final int stackMib;
+
+    Work(String user, int stackMib) {
       super(user);
+      this.stackMib = stackMib;
     }
 
     /** Runs it, on a thread of ours. Tells its failures itself. */
@@ -50,11 +57,14 @@ final class InProcessThreads implements AutoCloseable {
   }
 
   private final class Worker implements Runnable {
-    private final GuestThread thread = new GuestThread(this, "instar-in-process-" + names.incrementAndGet(), stackBytes, false, overseer);
+    private final int stackMib;
+    private final GuestThread thread;
     private volatile Work next;
 
     Worker(Work first) {
       next = first;
+      stackMib = first.stackMib;
+      thread = thread(this, stackMib, false);
     }
 
     @Override
@@ -68,7 +78,7 @@ final class InProcessThreads implements AutoCloseable {
             GuestThread.startVirtual("instar-in-process-after", () -> finish(work));
             return;
           }
-          next = goOn(work);
+          next = goOn(work, stackMib);
         }
       } finally {
         GuestThread.ordinarily(this::forget);
@@ -88,7 +98,7 @@ final class InProcessThreads implements AutoCloseable {
         if (closed) {
           return false;
         }
-        idle.push(this);
+        idle(stackMib).push(this);
       }
       long until = Clock.now() + TimeUnit.SECONDS.toNanos(KEEP_SECONDS);
       while (next == null) {
@@ -96,7 +106,7 @@ final class InProcessThreads implements AutoCloseable {
         if (left <= 0 || closed) {
           synchronized (workers) {
             // Else somebody has taken it off, and work is there.
-            if (idle.remove(this)) {
+            if (idle(stackMib).remove(this)) {
               return false;
             }
           }
@@ -112,27 +122,48 @@ final class InProcessThreads implements AutoCloseable {
   private final Permits permits;
   private final AtomicInteger names = new AtomicInteger();
   private final Optional<Overseer> overseer;
-  private final ThreadPoolExecutor background;
+  /** By the MiB of their stacks. */
+  private final Map<Integer, ThreadPoolExecutor> background = new ConcurrentHashMap<>();
   /** All that live; its monitor guards {@link #idle} too and is a leaf. */
   private final Set<Worker> workers = new HashSet<>();
-  /** The last one to fall idle first: its caches are warm, and the others may end. */
-  private final ArrayDeque<Worker> idle = new ArrayDeque<>();
+  /** By the MiB of their stacks; the last one to fall idle first: its caches are warm, and the others may end. */
+  private final Map<Integer, ArrayDeque<Worker>> idle = new HashMap<>();
   private volatile int maxParked;
-  private volatile long stackBytes;
   private volatile boolean closed;
 
   InProcessThreads(Settings settings) {
     permits = new Permits(settings.inProcessThreads());
     overseer = Overseer.start(permits);
-    background = new ThreadPoolExecutor(0, Integer.MAX_VALUE, KEEP_SECONDS, TimeUnit.SECONDS, new SynchronousQueue<>(),
-        work -> new GuestThread(work, "instar-in-process-" + names.incrementAndGet(), stackBytes, true, overseer));
     apply(settings);
+  }
+
+  private GuestThread thread(Runnable work, int stackMib, boolean low) {
+    return new GuestThread(work, "instar-in-process-" + names.incrementAndGet(), (long) stackMib << 20, low, overseer);
+  }
+
+  /** With the monitor. */
+  private ArrayDeque<Worker> idle(int stackMib) {
+    return idle.computeIfAbsent(stackMib, size -> new ArrayDeque<>());
+  }
+
+  private ThreadPoolExecutor background(int stackMib) {
+    ThreadPoolExecutor some = background.computeIfAbsent(stackMib, size -> new ThreadPoolExecutor(0, Integer.MAX_VALUE, KEEP_SECONDS, TimeUnit.SECONDS,
+        new SynchronousQueue<>(), work -> thread(work, size, true)));
+    // Then close() may not have seen it.
+    if (closed) {
+      some.shutdown();
+    }
+    return some;
+  }
+
+  /** What a function that asks for so much stack gets. */
+  static int stackMib(Settings settings, long asked) {
+    return (int) Math.min(settings.inProcessStackMib(), (asked + (1 << 20) - 1) >> 20);
   }
 
   void apply(Settings settings) {
     permits.resize(settings.inProcessThreads());
     maxParked = settings.inProcessWaiting();
-    stackBytes = (long) settings.inProcessStackMib() << 20;
   }
 
   /** Runs it now if its user may have a permit now. */
@@ -157,7 +188,7 @@ final class InProcessThreads implements AutoCloseable {
   private void hand(Work work) {
     try {
       if (work.background()) {
-        background.execute(() -> {
+        background(work.stackMib).execute(() -> {
           ((GuestThread) Thread.currentThread()).runs(work);
           GuestThread.startVirtual("instar-in-process-after", () -> finish(work));
         });
@@ -177,7 +208,7 @@ final class InProcessThreads implements AutoCloseable {
   private void handToWorker(Work work) {
     Worker worker;
     synchronized (workers) {
-      worker = idle.poll();
+      worker = idle(work.stackMib).poll();
       if (worker != null) {
         worker.next = work;
         LockSupport.unpark(worker.thread);
@@ -198,7 +229,7 @@ final class InProcessThreads implements AutoCloseable {
   }
 
   /** Ends a call and says what this thread does next. */
-  private Work goOn(Work work) {
+  private Work goOn(Work work, int stackMib) {
     work.after();
     // A late interrupt was meant for the call that has ended.
     Thread.interrupted();
@@ -208,7 +239,7 @@ final class InProcessThreads implements AutoCloseable {
     }
     Work mine = null;
     for (Permits.Waiter waiter : permits.release(work)) {
-      if (mine == null && waiter.permit() instanceof Work next && !next.background() && waiter.thread().isEmpty()) {
+      if (mine == null && waiter.permit() instanceof Work next && !next.background() && next.stackMib == stackMib && waiter.thread().isEmpty()) {
         mine = next;
       } else {
         waiter.tell();
@@ -266,16 +297,18 @@ final class InProcessThreads implements AutoCloseable {
   @Override
   public void close() {
     closed = true;
-    background.shutdown();
+    background.values().forEach(ThreadPoolExecutor::shutdown);
     long until = Clock.now() + TimeUnit.SECONDS.toNanos(2);
     try {
       synchronized (workers) {
-        idle.forEach(worker -> LockSupport.unpark(worker.thread));
+        idle.values().forEach(some -> some.forEach(worker -> LockSupport.unpark(worker.thread)));
         for (long left = until - Clock.now(); !workers.isEmpty() && left > 0; left = until - Clock.now()) {
           TimeUnit.NANOSECONDS.timedWait(workers, left);
         }
       }
-      background.awaitTermination(Math.max(0, until - Clock.now()), TimeUnit.NANOSECONDS);
+      for (ThreadPoolExecutor some : background.values()) {
+        some.awaitTermination(until - Clock.now(), TimeUnit.NANOSECONDS);
+      }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

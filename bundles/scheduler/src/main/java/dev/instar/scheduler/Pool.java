@@ -10,6 +10,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -239,6 +240,13 @@ final class Pool {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** Closes an idle sandbox of this backend for one of this pool that needs what it holds. */
+  boolean makeRoom() {
+    AtomicBoolean made = new AtomicBoolean();
+    GuestThread.ordinarily(() -> made.set(desk.makeRoom(this)));
+    return made.get();
   }
 
   /** The sandbox that has been idle longest; null when there is none. */

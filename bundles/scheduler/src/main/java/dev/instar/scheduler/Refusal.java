@@ -57,7 +57,19 @@ final class Refusal {
 
   static Problem timedOut(FunctionVersion version, Duration limit) {
     return Problem.of(ErrorCode.TIMED_OUT, "The call of " + version.label() + " took longer than its time-out of " + shown(limit) + " and was ended.",
-        Map.of("limitMillis", limit.toMillis()));
+        Map.of("limit", "timeout", "limitMillis", limit.toMillis()));
+  }
+
+  static Problem ranTooLong(FunctionVersion version) {
+    Duration limit = version.spec().limits().runTime();
+    return Problem.of(ErrorCode.RAN_TOO_LONG, "The call of " + version.label() + " was in its sandbox for longer than its run time of " + shown(limit)
+        + " and was ended. Raise its limit 'runTime' (--run-time) if it needs longer.", Map.of("limit", "runTime", "limitMillis", limit.toMillis()));
+  }
+
+  /** @param told what the backend said, which does not know the thread */
+  static Problem stackOverflow(Problem told, long bytes) {
+    return Problem.of(ErrorCode.STACK_OVERFLOW, told.detail() + " Its stack has " + bytes
+        + " bytes; raise its limit 'stack' (--stack) if it must call so deep.", Map.of("limit", "stack", "limitBytes", bytes));
   }
 
   static Problem preparingTooLong(FunctionVersion version, long limitNanos) {
@@ -67,12 +79,12 @@ final class Refusal {
   }
 
   static Problem inputTooLarge(long limit) {
-    return Problem.of(ErrorCode.TOO_LARGE, "The input is larger than the " + limit + " bytes that the function takes.", Map.of("limitBytes", limit));
+    return Problem.of(ErrorCode.TOO_LARGE, "The input is larger than the " + limit + " bytes that the function takes.", Map.of("limit", "input", "limitBytes", limit));
   }
 
   static Problem outputTooLarge(long limit) {
-    return Problem.of(ErrorCode.OUTPUT_TOO_LARGE, "The function wrote more than the " + limit + " bytes that its answer may have.",
-        Map.of("limitBytes", limit));
+    return Problem.of(ErrorCode.OUTPUT_TOO_LARGE, "The function wrote more than the " + limit + " bytes that its answer may have; raise its limit 'output' (--answer) if it must.",
+        Map.of("limit", "output", "limitBytes", limit));
   }
 
   static Problem drained(FunctionVersion version) {

@@ -43,22 +43,28 @@ final class Run {
   private final LimitedInput input;
   private final LimitedOutput output;
   private Slot slot;
+  /** Of the in-process thread; 0 where the sandbox is remote. */
+  private final long stackBytes;
+  /** When the run time is over; {@link Clock#NEVER} before it begins. */
+  private volatile long runEnd = Clock.NEVER;
   /** Whether the sandbox came out of the call in a state from which it may be reset and used again. */
   private boolean fit;
   private boolean interrupted;
 
   /**
    * @param logs null when there is no log service
+   * @param stackBytes of the in-process thread; 0 where the sandbox is remote
    * @param parking told when the call waits for its caller
    * @param waits told when it waits for something else
    * @param overdue what to do at the deadline
    */
-  Run(Visit visit, Invocation invocation, Watchdog watchdog, FunctionLogs logs, Parking parking, Waits waits, Runnable overdue) {
+  Run(Visit visit, Invocation invocation, Watchdog watchdog, FunctionLogs logs, long stackBytes, Parking parking, Waits waits, Runnable overdue) {
     this.visit = visit;
     this.version = visit.version();
     this.invocation = invocation;
     this.watchdog = watchdog;
     this.logs = logs;
+    this.stackBytes = stackBytes;
     this.waits = waits;
     this.overdue = overdue;
     Limits limits = version.spec().limits();
@@ -68,7 +74,7 @@ final class Run {
 
   /** A call of a remote sandbox. */
   static Run remote(Visit visit, Invocation invocation, Slot slot, Watchdog watchdog, FunctionLogs logs) {
-    Run run = new Run(visit, invocation, watchdog, logs, Parking.NONE, Waits.NONE, () -> slot.kill(Slot.Cause.DEADLINE));
+    Run run = new Run(visit, invocation, watchdog, logs, 0, Parking.NONE, Waits.NONE, () -> slot.kill(Slot.Cause.DEADLINE));
     run.in(slot);
     return run;
   }
@@ -116,14 +122,16 @@ final class Run {
   Outcome perform() {
     long ready = Clock.now();
     boolean cold = slot.empty();
-    Watchdog.Watch watch = watchdog.arm(visit.deadline(), overdue);
+    runEnd = Clock.in(version.spec().limits().runTime());
+    long end = Math.min(visit.deadline(), runEnd);
+    Watchdog.Watch watch = watchdog.arm(end, overdue);
     FunctionLogs.Sink sink = null;
     try {
       sink = open();
       GuestLog log = sink == null ? GuestLog.NONE : sink;
-      Instant deadline = Clock.instant(visit.deadline());
+      Instant deadline = Clock.instant(end);
       if (cold) {
-        start(new StartContext(slot.id(), deadline, log));
+        start(new StartContext(slot.id(), deadline, log, slot.pool()::makeRoom));
       }
       long started = Clock.now();
       call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline, waits), cold, ready - visit.arrival());
@@ -182,7 +190,7 @@ final class Run {
   private Outcome failed(Throwable e) {
     Slot.Cause killed = slot.killed();
     if (killed == Slot.Cause.DEADLINE) {
-      return new Outcome.Failed(visit.timedOut().problem());
+      return new Outcome.Failed(timeUp());
     }
     if (killed == Slot.Cause.DRAINED) {
       return new Outcome.Failed(Refusal.drained(version));
@@ -192,13 +200,21 @@ final class Run {
       return new Outcome.Failed(breach);
     }
     if (e instanceof InstarException told) {
-      boolean time = told.code() == ErrorCode.TIMED_OUT;
-      return new Outcome.Failed(time ? visit.timedOut().problem() : told.problem());
+      return new Outcome.Failed(switch (told.code()) {
+        case TIMED_OUT -> timeUp();
+        case STACK_OVERFLOW -> stackBytes == 0 ? told.problem() : Refusal.stackOverflow(told.problem(), stackBytes);
+        default -> told.problem();
+      });
     }
     if (killed == null && !interrupted) {
       LOG.error("Invocation {}: the backend {} failed in a call of {}", invocation.id(), slot.pool().generation(), version.label(), e);
     }
     return new Outcome.Failed(Refusal.internal("The backend of " + version.label(), invocation.id()));
+  }
+
+  /** Which of the two times was the shorter. */
+  Problem timeUp() {
+    return runEnd < visit.deadline() ? Refusal.ranTooLong(version) : visit.timedOut().problem();
   }
 
   private Problem breach() {

@@ -323,11 +323,20 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
         facts.putAll(pool.prepared().describe());
         Limits limits = version.spec().limits();
         facts.put("memoryBytes", Long.toString(limits.memoryBytes()));
+        facts.put("tableElements", Integer.toString(limits.tableElements()));
+        facts.put("stackBytes", Long.toString((long) InProcessThreads.stackMib(desk.settings(), limits.stackBytes()) << 20));
         facts.put("timeoutMillis", Long.toString(Visit.shorter(limits.timeout(), desk.settings().maxCall()).toMillis()));
+        facts.put("runTimeMillis", Long.toString(limits.runTime().toMillis()));
         facts.put("inputBytes", Long.toString(limits.inputBytes()));
         facts.put("outputBytes", Long.toString(limits.outputBytes()));
         facts.put("logBytes", Long.toString(limits.logBytes()));
+        facts.put("openFiles", Integer.toString(limits.openFiles()));
+        facts.put("fileBytes", Long.toString(limits.fileBytes()));
+        facts.put("madeFiles", Integer.toString(limits.madeFiles()));
         facts.put("concurrency", Integer.toString(limits.concurrency()));
+        String backend = facts.remove("limits");
+        facts.put("limitsHonoured", "timeout, runTime, input, output, log, concurrency" + (pool.generation().inProcess() ? ", stack" : "")
+            + (backend == null ? "" : ", " + backend));
         return facts;
       } finally {
         pool.unpin();

@@ -24,7 +24,7 @@ class InProcessThreadsTest {
   private final BlockingQueue<String> order = new LinkedBlockingQueue<>();
 
   private InProcessThreads.Work work(String user, Runnable action) {
-    return threads.new Work(user) {
+    return threads.new Work(user, 1) {
       @Override
       void run() {
         action.run();

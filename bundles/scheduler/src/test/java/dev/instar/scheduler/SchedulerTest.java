@@ -18,6 +18,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.Limits;
 import dev.instar.api.function.Variant;
 import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.invocation.CallInput;
@@ -890,6 +891,86 @@ class SchedulerTest {
     }
   }
 
+  private static Limits timeAndStack(Duration runTime, long stack) {
+    Limits d = limits(1);
+    return new Limits(d.memoryBytes(), d.tableElements(), stack, d.timeout(), runTime, d.inputBytes(), d.outputBytes(), d.logBytes(), d.openFiles(),
+        d.fileBytes(), d.madeFiles(), d.concurrency());
+  }
+
+  @ParameterizedTest
+  @EnumSource(Shape.class)
+  void theRunTimeEndsACallBeforeItsTimeOut(Shape shape) throws Exception {
+    ScriptedBackend backend = backend(shape).script("slow", (sandbox, call) -> sandbox.work(20_000));
+    try (Node node = new Node(backend)) {
+      node.deploy("demo/slow", timeAndStack(Duration.ofMillis(100), 1 << 20));
+      var problem = failed(ErrorCode.RAN_TOO_LONG, node.invoke("demo/slow"));
+      assertEquals(100L, problem.members().get("limitMillis"));
+      failed(ErrorCode.TIMED_OUT, node.invoke("demo/slow", Duration.ofMillis(20)));
+      node.deploy("demo/quick", timeAndStack(Duration.ofMillis(5000), 1 << 20));
+      completed(node.invoke("demo/quick"));
+    }
+  }
+
+  private static int depth(int[] reached) {
+    reached[0]++;
+    return depth(reached) + 1;
+  }
+
+  @Test
+  void aFunctionHasTheStackThatItAsksForUpToTheNodes() throws Exception {
+    int[] reached = {0};
+    ScriptedBackend backend = ScriptedBackend.inProcess();
+    for (String name : List.of("small", "large", "huge")) {
+      backend.script(name, (sandbox, call) -> {
+        reached[0] = 0;
+        try {
+          depth(reached);
+        } catch (StackOverflowError e) {
+          throw new InstarException(ErrorCode.STACK_OVERFLOW, "call stack exhausted.");
+        }
+      });
+    }
+    try (Node node = new Node(Node.settings("inProcessStackMib", 8), backend)) {
+      node.deploy("demo/small", timeAndStack(Duration.ofSeconds(20), 1 << 20));
+      node.deploy("demo/large", timeAndStack(Duration.ofSeconds(20), 8 << 20));
+      node.deploy("demo/huge", timeAndStack(Duration.ofSeconds(20), 256 << 20));
+      // Compiled and interpreted frames differ in size; the second round is compiled.
+      node.invoke("demo/large");
+      assertEquals(1L << 20, failed(ErrorCode.STACK_OVERFLOW, node.invoke("demo/small")).members().get("limitBytes"));
+      int small = reached[0];
+      assertEquals(8L << 20, failed(ErrorCode.STACK_OVERFLOW, node.invoke("demo/large")).members().get("limitBytes"));
+      assertTrue(reached[0] > 2 * small, reached[0] + " and " + small);
+      assertEquals(8L << 20, failed(ErrorCode.STACK_OVERFLOW, node.invoke("demo/huge")).members().get("limitBytes"));
+    }
+  }
+
+  @Test
+  void roomIsMadeByTheUsersOwnIdleSandboxesFirstAndNeverByThoseInUse() throws Exception {
+    ScriptedBackend backend = ScriptedBackend.inProcess();
+    try (Node node = new Node(backend)) {
+      node.deploy("other/old", limits(1));
+      completed(node.invoke("other/old"));
+      Thread.sleep(1100);
+      node.deploy("demo/own", limits(1));
+      completed(node.invoke("demo/own"));
+      node.deploy("other/warm", limits(1));
+      completed(node.invoke("other/warm"));
+      List<Boolean> made = new ArrayList<>();
+      List<String> closed = new ArrayList<>();
+      backend.onStart = context -> {
+        for (int i = 0; i < 3; i++) {
+          made.add(context.room().make());
+          closed.add(backend.closed.stream().map(sandbox -> sandbox.prepared.request.version().name().toString()).toList().toString());
+        }
+      };
+      node.deploy("demo/needy", limits(1));
+      completed(node.invoke("demo/needy"));
+      assertEquals(List.of(true, true, false), made);
+      assertEquals(List.of("[demo/own]", "[demo/own, other/old]", "[demo/own, other/old]"), closed);
+      backend.onStart = context -> {};
+    }
+  }
+
   @Test
   void describesHowAVersionRuns() throws Exception {
     ScriptedBackend backend = ScriptedBackend.inProcess();
@@ -901,6 +982,9 @@ class SchedulerTest {
       assertEquals("all", facts.get("reset"));
       assertEquals("3", facts.get("concurrency"));
       assertEquals("20000", facts.get("timeoutMillis"));
+      assertEquals("20000", facts.get("runTimeMillis"));
+      assertEquals(Long.toString(1L << 20), facts.get("stackBytes"));
+      assertEquals("timeout, runTime, input, output, log, concurrency, stack", facts.get("limitsHonoured"));
       node.remove(version);
       assertEquals(ErrorCode.VERSION_NOT_FOUND, assertThrows(InstarException.class, () -> node.scheduler.describe(version)).code());
     }

@@ -109,8 +109,8 @@ final class ScriptedBackend implements SandboxBackend {
     }
   }
 
-  private final class Prepared implements PreparedFunction {
-    private final PrepareRequest request;
+  final class Prepared implements PreparedFunction {
+    final PrepareRequest request;
     private final Set<ScriptedSandbox> sandboxes = ConcurrentHashMap.newKeySet();
     private final AtomicBoolean gone = new AtomicBoolean();
 

@@ -57,6 +57,24 @@ public final class DeployCommand implements Callable<Integer> {
   private Optional<Size> memory;
   @Option(names = "--timeout", paramLabel = "TIME", converter = Arguments.DurationConverter.class, description = "How long a call may take, e.g. 30s.")
   private Optional<Duration> timeout;
+  @Option(names = "--run-time", paramLabel = "TIME", converter = Arguments.DurationConverter.class, description = "How long of that in a sandbox (default: as the time-out).")
+  private Optional<Duration> runTime;
+  @Option(names = "--tables", paramLabel = "N", description = "Elements of all tables of a WebAssembly instance.")
+  private Optional<Integer> tables;
+  @Option(names = "--stack", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "Stack of a call that runs in the node's process, e.g. 8Mi.")
+  private Optional<Size> stack;
+  @Option(names = "--input", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "The body of a call.")
+  private Optional<Size> input;
+  @Option(names = "--answer", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "The answer of a call.")
+  private Optional<Size> answer;
+  @Option(names = "--log", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "What a call may write to the log.")
+  private Optional<Size> log;
+  @Option(names = "--open-files", paramLabel = "N", description = "Files that a sandbox may have open.")
+  private Optional<Integer> openFiles;
+  @Option(names = "--file-bytes", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "What a sandbox may write to files.")
+  private Optional<Size> fileBytes;
+  @Option(names = "--made-files", paramLabel = "N", description = "Files and directories that a sandbox may make.")
+  private Optional<Integer> madeFiles;
   @Option(names = "--concurrency", paramLabel = "N", description = "Sandboxes of this function at one time.")
   private Optional<Integer> concurrency;
   @Option(names = "--env", paramLabel = "KEY=VALUE", description = "An environment variable; may be repeated.")
@@ -156,6 +174,15 @@ public final class DeployCommand implements Callable<Integer> {
     ObjectNode limits = Output.JSON.createObjectNode();
     memory.ifPresent(m -> limits.put("memory", m.bytes()));
     timeout.ifPresent(t -> limits.put("timeout", t.toMillis()));
+    runTime.ifPresent(t -> limits.put("runTime", t.toMillis()));
+    tables.ifPresent(n -> limits.put("tables", n));
+    stack.ifPresent(s -> limits.put("stack", s.bytes()));
+    input.ifPresent(s -> limits.put("input", s.bytes()));
+    answer.ifPresent(s -> limits.put("output", s.bytes()));
+    log.ifPresent(s -> limits.put("log", s.bytes()));
+    openFiles.ifPresent(n -> limits.put("openFiles", n));
+    fileBytes.ifPresent(s -> limits.put("fileBytes", s.bytes()));
+    madeFiles.ifPresent(n -> limits.put("madeFiles", n));
     concurrency.ifPresent(c -> limits.put("concurrency", c));
     if (!limits.isEmpty()) {
       body.set("limits", limits);

@@ -31,8 +31,10 @@ final class FunctionView {
         line("  variant", variant.path("kind").asText() + " " + variant.path("digest").asText() + (variant.path("backend").isTextual() ? ", on backend " + variant.path("backend").asText() : ""));
       }
       JsonNode limits = version.path("limits");
-      line("  limits", "memory " + Output.size(limits.path("memory").asLong()) + ", timeout " + Output.time(limits.path("timeout").asLong()) + ", input " + Output.size(limits.path("input").asLong())
-          + ", output " + Output.size(limits.path("output").asLong()) + ", log " + Output.size(limits.path("log").asLong()) + ", concurrency " + limits.path("concurrency").asInt());
+      line("  limits", "memory " + Output.size(limits.path("memory").asLong()) + ", tables " + limits.path("tables").asInt() + ", stack " + Output.size(limits.path("stack").asLong())
+          + ", timeout " + Output.time(limits.path("timeout").asLong()) + ", run time " + Output.time(limits.path("runTime").asLong()) + ", input " + Output.size(limits.path("input").asLong())
+          + ", output " + Output.size(limits.path("output").asLong()) + ", log " + Output.size(limits.path("log").asLong()) + ", open files " + limits.path("openFiles").asInt()
+          + ", file bytes " + Output.size(limits.path("fileBytes").asLong()) + ", made files " + limits.path("madeFiles").asInt() + ", concurrency " + limits.path("concurrency").asInt());
       map("  environment", version.path("environment"));
       map("  labels", version.path("labels"));
     }

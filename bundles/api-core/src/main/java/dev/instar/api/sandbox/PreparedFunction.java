@@ -8,7 +8,8 @@ import org.osgi.annotation.versioning.ConsumerType;
 public interface PreparedFunction extends AutoCloseable {
   /**
    * How it will run, for {@code describe}: at least {@code entry} (which calling convention was found), {@code reset} (what is
-   * undone between calls; for a backend that does not reset, that sandboxes are reused by the same version only).
+   * undone between calls; for a backend that does not reset, that sandboxes are reused by the same version only). Where it honours
+   * any of the limits memory, tables, openFiles, fileBytes and madeFiles: {@code limits}, their names with commas between.
    */
   Map<String, String> describe();
 

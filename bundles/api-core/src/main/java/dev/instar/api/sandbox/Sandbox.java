@@ -11,7 +11,7 @@ public interface Sandbox extends AutoCloseable {
    * Makes one call and returns when the function has answered with success.
    *
    * @throws dev.instar.api.InstarException FUNCTION_TRAPPED, FUNCTION_FAILED (with the member {@code exitCode}), OUT_OF_MEMORY,
-   *     SANDBOX_CRASHED, CHAINING_UNAVAILABLE; CALLER_GONE and what input and output threw; after {@link #kill}: TIMED_OUT.
+   *     and the codes of the other limits, SANDBOX_CRASHED, NODE_BUSY when the host has no resource left, CHAINING_UNAVAILABLE; CALLER_GONE and what input and output threw; after {@link #kill}: TIMED_OUT.
    * @throws InterruptedException when the calling thread was interrupted and no kill had come
    */
   void call(Call call) throws InterruptedException;

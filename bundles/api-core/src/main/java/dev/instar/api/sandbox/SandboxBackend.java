@@ -36,7 +36,8 @@ import org.osgi.annotation.versioning.ConsumerType;
  *
  * <h2>Failures</h2>
  * Only {@link InstarException}, with the codes that each method names. A failure of one function leaves no trace in another's. What a
- * sandbox's own code does is never a failure of the node: it is FUNCTION_TRAPPED, FUNCTION_FAILED, OUT_OF_MEMORY, SANDBOX_CRASHED or, after our own kill, TIMED_OUT.
+ * sandbox's own code does is never a failure of the node: it is FUNCTION_TRAPPED, FUNCTION_FAILED, SANDBOX_CRASHED, the code of
+ * the limit that it died of (OUT_OF_MEMORY, OUT_OF_TABLES, STACK_OVERFLOW, OUT_OF_FILES, FILES_FULL, TOO_MANY_FILES; the member {@code limit} names it) or, after our own kill, TIMED_OUT.
  */
 @ConsumerType
 public interface SandboxBackend {
@@ -49,7 +50,8 @@ public interface SandboxBackend {
   /**
    * Makes a version ready to start.
    *
-   * @throws InstarException MODULE_REFUSED (naming the section or import), COMPILE_LIMIT, OUT_OF_MEMORY, TIMED_OUT at the deadline, NO_SPACE
+   * @throws InstarException MODULE_REFUSED (naming the section or import), COMPILE_LIMIT, OUT_OF_MEMORY, OUT_OF_TABLES, TIMED_OUT at the deadline,
+   *     NO_SPACE, NODE_BUSY when the host has no resource left
    */
   PreparedFunction prepare(PrepareRequest request) throws InterruptedException;
 }

@@ -19,6 +19,8 @@ import org.slf4j.LoggerFactory;
 final class Failures {
   private static final Logger LOG = LoggerFactory.getLogger(Failures.class);
 
+  private static final String STACK = "call stack exhausted";
+
   /** Beginnings of Chicory's messages, and the specification's words for them. The first that fits counts. */
   private static final String[][] TRAPS = {
       {"Trapped on unreachable", "unreachable"},
@@ -30,7 +32,7 @@ final class Failures {
       {"undefined element", "undefined element"},
       {"uninitialized element", "uninitialized element"},
       {"indirect call type mismatch", "indirect call type mismatch"},
-      {"call stack exhausted", "call stack exhausted"},
+      {STACK, STACK},
       {"null function reference", "null function reference"},
       {"null reference", "null reference"},
       {"Attempt to wait on a non-shared memory", "expected shared memory"},
@@ -62,7 +64,8 @@ final class Failures {
   private static InstarException problem(Throwable thrown) {
     Optional<String> trap = trap(thrown);
     if (trap.isPresent()) {
-      return new InstarException(Problem.of(ErrorCode.FUNCTION_TRAPPED, "The function trapped: " + trap.get() + where(thrown) + ".",
+      return new InstarException(Problem.of(trap.get().equals(STACK) ? ErrorCode.STACK_OVERFLOW : ErrorCode.FUNCTION_TRAPPED,
+          "The function trapped: " + trap.get() + where(thrown) + ".",
           Map.of("trap", trap.get())), thrown);
     }
     if (thrown instanceof OutOfMemoryError) {
@@ -77,7 +80,7 @@ final class Failures {
   /** What a guest did, where it was the guest. */
   static Optional<String> trap(Throwable thrown) {
     return switch (thrown) {
-      case StackOverflowError e -> Optional.of("call stack exhausted");
+      case StackOverflowError e -> Optional.of(STACK);
       case WasmException e -> Optional.of("uncaught exception");
       case ArithmeticException e -> Optional.of("integer divide by zero");
       case ChicoryException e -> Optional.of(named(e));

@@ -3,13 +3,16 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import com.dylibso.chicory.runtime.ExecutionListener;
 import com.dylibso.chicory.runtime.Instance;
+import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.GuestLog;
+import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.wasi.Wasi;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
+import java.util.Optional;
 
 /**
  * One instance and what belongs to it. It serves one call and is thrown away: a new one starts from the snapshot, so nothing that an engine
@@ -34,6 +37,15 @@ final class Guest {
    */
   record Budgets(MemoryBudget heap, MemoryBudget memory) {}
 
+  /**
+   * What it may have.
+   *
+   * @param memoryBytes of linear memory
+   * @param memoryBound whether that is the function's limit, and not what the module declares
+   * @param tableElements elements of all its tables
+   */
+  record Allowance(long memoryBytes, boolean memoryBound, int tableElements) {}
+
   /** Where a call's input lies in the guest's memory. */
   record Input(int address, int size) {
     private static final Input NONE = new Input(0, 0);
@@ -46,7 +58,10 @@ final class Guest {
   private final Wasi wasi;
   private final Budgets budgets;
   private final int end;
+  private final Allowance allowance;
+  private final Room room;
   private int elementsLeft;
+  private boolean elementsRefused;
   private long heapCharged;
   private long memoryCharged;
   private Instance instance;
@@ -57,16 +72,20 @@ final class Guest {
   /**
    * @param memory as at the start or after a reset
    * @param end where a module's own memory ends, and the room for calls begins
-   * @param elements how many elements its tables may have together
+   * @param allowance what it may have
+   * @param room whom to ask when a budget is used up
    * @param overhead bytes that the instance takes whatever it does
    */
-  Guest(CowMemory memory, Wasi wasi, Budgets budgets, int end, int elements, long overhead) {
+  Guest(CowMemory memory, Wasi wasi, Budgets budgets, int end, Allowance allowance, Room room, long overhead) {
     this.memory = memory;
     this.wasi = wasi;
     this.budgets = budgets;
     this.end = end;
-    this.elementsLeft = elements;
-    budgets.heap().demand(overhead);
+    this.allowance = allowance;
+    this.room = room;
+    this.elementsLeft = allowance.tableElements();
+    budgets.heap().demand(overhead, room);
+    memory.settle();
     heapCharged = overhead;
     memory.mayGrow(this::charge);
     long kept = memory.kept();
@@ -96,7 +115,7 @@ final class Guest {
   /** Where the host gives less than it is charged for, the end of the guest sets that right. */
   private boolean charge(long more) {
     if (more > 0) {
-      budgets.memory().demand(more);
+      budgets.memory().demand(more, room);
       memoryCharged += more;
     }
     return true;
@@ -108,19 +127,33 @@ final class Guest {
 
   /** Takes elements for a table, if there are so many left. */
   boolean takeElements(int count) {
-    if (count > elementsLeft || !budgets.heap().take((long) count * ELEMENT_COST)) {
+    if (count > elementsLeft) {
+      elementsRefused = true;
       return false;
     }
+    budgets.heap().demand((long) count * ELEMENT_COST, room);
+    elementsRefused = false;
     elementsLeft -= count;
     heapCharged += (long) count * ELEMENT_COST;
     return true;
   }
 
-  /** Takes elements for a table that the module declares. The declared size is within bounds. */
+  /** Takes elements for a table that the module declares. @throws InstarException OUT_OF_TABLES */
   void demandElements(int count) {
-    budgets.heap().demand((long) count * ELEMENT_COST);
-    elementsLeft -= count;
-    heapCharged += (long) count * ELEMENT_COST;
+    if (!takeElements(count)) {
+      throw new InstarException(Breaches.tables(allowance.tableElements(), "The module's tables have more elements to begin with than it may have: "));
+    }
+  }
+
+  /** The limit that it was refused something for, last of its kind. */
+  Optional<Breaches.Breach> breach() {
+    if (wasi.shortage().isPresent()) {
+      return Optional.of(new Breaches.Files(wasi.shortage().get(), wasi.quota()));
+    }
+    if (elementsRefused) {
+      return Optional.of(new Breaches.Tables(allowance.tableElements()));
+    }
+    return memory.refused() && allowance.memoryBound() ? Optional.of(new Breaches.Memory(allowance.memoryBytes())) : Optional.empty();
   }
 
   void run(Instance made) {

@@ -9,6 +9,7 @@ import com.dylibso.chicory.wasm.types.FunctionImport;
 import com.dylibso.chicory.wasm.types.FunctionType;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import com.dylibso.chicory.wasm.types.ValType;
+import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.wasi.ChicoryImports;
@@ -97,7 +98,8 @@ record HostFunctions(List<HostCall> calls) {
     var settings = new WasiSettings(List.of(), Map.of(), Optional.of(LowerTree.empty()), scratch, FileQuota.DEFAULT, budget, Clocks.system(),
         new SecureRandom());
     for (HostCall call : OFFERED.values()) {
-      Guest guest = new Guest(memory(), new Wasi(settings), new Guest.Budgets(budget, budget), 0, 0, 0);
+      Guest guest = new Guest(memory(), new Wasi(settings), new Guest.Budgets(budget, budget), 0, new Guest.Allowance(0, false, 0),
+          Room.NONE, 0);
       Instance instance = Instance.builder(Parser.parse(ONE_PAGE)).withMemoryFactory(limits -> guest.memory()).build();
       long[] arguments = new long[call.type().params().size()];
       // The root of the files, where a call takes a descriptor; and what is no pointer.

@@ -2,7 +2,10 @@ package dev.instar.backend.wasm;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.wasi.ByteBudget;
+import java.time.Duration;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -10,6 +13,8 @@ import java.util.concurrent.atomic.AtomicLong;
  * this bound the guest that asks ends, and not the node.
  */
 final class MemoryBudget implements ByteBudget {
+  static final Duration SOON = Duration.ofSeconds(1);
+
   private final AtomicLong used = new AtomicLong();
   private final String exhausted;
   private volatile long limit;
@@ -39,10 +44,21 @@ final class MemoryBudget implements ByteBudget {
     return used.get();
   }
 
-  /** @throws InstarException OUT_OF_MEMORY when there is not so much left */
+  /** @throws InstarException NODE_BUSY when there is not so much left */
   void demand(long bytes) {
-    if (!take(bytes)) {
-      throw new InstarException(ErrorCode.OUT_OF_MEMORY, exhausted);
+    demand(bytes, Room.NONE);
+  }
+
+  /**
+   * @param room is asked to close idle sandboxes until there is enough
+   * @throws InstarException NODE_BUSY when there is not so much left
+   */
+  void demand(long bytes, Room room) {
+    while (!take(bytes)) {
+      // Idle sandboxes must not be lost for what will never fit.
+      if (bytes > limit || !room.make()) {
+        throw new InstarException(Problem.of(ErrorCode.NODE_BUSY, exhausted).retryAfter(SOON));
+      }
     }
   }
 

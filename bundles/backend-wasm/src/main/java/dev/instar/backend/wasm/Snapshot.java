@@ -20,6 +20,7 @@ import com.dylibso.chicory.wasm.types.TableLimits;
 import com.dylibso.chicory.wasm.types.TableSection;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
@@ -52,11 +53,11 @@ final class Snapshot {
    * What is the same for all instances of a function.
    *
    * @param wasi what it finds of WASI
-   * @param tableElements elements of all tables of an instance
+   * @param allowance what an instance may have
    * @param interpreted whether some functions are interpreted
    * @param budgets what memory and tables are charged to
    */
-  record Settings(WasiSettings wasi, int tableElements, boolean interpreted, Guest.Budgets budgets) {}
+  record Settings(WasiSettings wasi, Guest.Allowance allowance, boolean interpreted, Guest.Budgets budgets) {}
 
   private Snapshot(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, MemoryImage memory, MemoryPool pool, int end,
       List<int[]> tables, Optional<WasiState> wasi, Settings settings) {
@@ -73,7 +74,7 @@ final class Snapshot {
 
   /** An instance of a module as it was compiled: its segments are copied and its start function is run. */
   static Guest instantiate(ModuleCompiler.Compiled compiled, HostFunctions imports, CowMemory memory, Settings settings) {
-    Guest guest = guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings);
+    Guest guest = guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings, Room.NONE);
     try {
       guest.enter();
       try {
@@ -91,11 +92,11 @@ final class Snapshot {
   }
 
   /** Closes memory and WASI when there is no room. */
-  private static Guest guest(WasmModule module, CowMemory memory, Wasi wasi, int end, Settings settings) {
+  private static Guest guest(WasmModule module, CowMemory memory, Wasi wasi, int end, Settings settings, Room room) {
     // Chicory keeps three words for each function and an object for each global with the instance.
     long overhead = 4096 + 16L * module.functionSection().functionCount() + 48L * module.globalSection().globalCount();
     try {
-      return new Guest(memory, wasi, settings.budgets(), end, settings.tableElements(), overhead);
+      return new Guest(memory, wasi, settings.budgets(), end, settings.allowance(), room, overhead);
     } catch (Throwable e) {
       memory.close();
       wasi.close();
@@ -211,12 +212,12 @@ final class Snapshot {
   }
 
   /** A new guest in this state. */
-  Guest start() {
-    return start(pool.take(memory), wasi.map(state -> new Wasi(settings.wasi(), state)).orElseGet(() -> new Wasi(settings.wasi())));
+  Guest start(Room room) {
+    return start(room, pool.take(memory), wasi.map(state -> new Wasi(settings.wasi(), state)).orElseGet(() -> new Wasi(settings.wasi())));
   }
 
   /** A guest in this state, in the place of one that has ended. Where that fails, nothing is left of that one. */
-  Guest restart(Guest ended) {
+  Guest restart(Guest ended, Room room) {
     try {
       ended.discharge();
       ended.wasi().reset();
@@ -225,12 +226,12 @@ final class Snapshot {
       ended.release();
       throw e;
     }
-    return start(ended.memory(), ended.wasi());
+    return start(room, ended.memory(), ended.wasi());
   }
 
   /** Of a memory and a WASI without a trace of an earlier guest, which it closes when it fails. */
-  private Guest start(CowMemory own, Wasi found) {
-    Guest guest = guest(module, own, found, end, settings);
+  private Guest start(Room room, CowMemory own, Wasi found) {
+    Guest guest = guest(module, own, found, end, settings, room);
     try {
       int[] next = {0};
       guest.run(builder(module, machines, imports, guest, settings)

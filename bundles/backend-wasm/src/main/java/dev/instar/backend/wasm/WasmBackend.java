@@ -13,6 +13,7 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.Image;
+import dev.instar.api.function.Limits;
 import dev.instar.api.function.Variant;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.PrepareRequest;
@@ -68,8 +69,6 @@ public final class WasmBackend implements SandboxBackend {
   private static final long LEAST_MEMORY = 64L << 20;
   /** More than an image store lets through; a bound for the heap that they take. */
   private static final int FILES = 1_000_000;
-  private static final int OPEN_FILES = 128;
-  private static final int MADE_FILES = 2048;
   /** What a sandbox writes beyond this goes to disk. */
   private static final long FILE_BYTES_ON_HEAP = 2L << 20;
 
@@ -219,17 +218,19 @@ public final class WasmBackend implements SandboxBackend {
     Entry.checkExports(module);
     Entry entry = Entry.of(module);
     MemoryLimits declared = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
-    long limit = request.version().spec().limits().memoryBytes();
+    Limits limits = request.version().spec().limits();
+    long limit = limits.memoryBytes();
     int allowed = (int) Math.min(limit / Memory.PAGE_SIZE, Memory.RUNTIME_MAX_PAGES);
     if (declared.initialPages() > allowed) {
       throw Refusal.of("memory", "the memory begins with " + (long) declared.initialPages() * Memory.PAGE_SIZE + " bytes; the function's limit is "
           + limit + ". Raise the limit or build the module with less.");
     }
     int maximum = Math.min(declared.maximumPages(), allowed);
-    long fileBytes = config.file$_$bytes();
+    long fileBytes = Math.min(config.file$_$bytes(), limits.fileBytes());
     var wasi = new WasiSettings(List.of(request.version().name().function()), new TreeMap<>(request.version().spec().environment()), files, scratch,
-        new FileQuota(OPEN_FILES, MADE_FILES, fileBytes, Math.min(fileBytes, FILE_BYTES_ON_HEAP)), heap, Clocks.system(), random);
-    var settings = new Snapshot.Settings(wasi, bounds.tableElements(), compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
+        new FileQuota(limits.openFiles(), limits.madeFiles(), fileBytes, Math.min(fileBytes, FILE_BYTES_ON_HEAP)), heap, Clocks.system(), random);
+    var allowance = new Guest.Allowance(limit, declared.maximumPages() > allowed, Math.min(bounds.tableElements(), limits.tableElements()));
+    var settings = new Snapshot.Settings(wasi, allowance, compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     List<String> ran = new ArrayList<>();
     Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros(declared.initialPages(), maximum), settings, ran),
         initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
@@ -245,6 +246,7 @@ public final class WasmBackend implements SandboxBackend {
         "each call has an instance of its own, made from the state after initialisation: memory, globals, tables, descriptors, files");
     description.put("initialised", ran.isEmpty() ? "nothing to run" : "once, by " + String.join(", ", ran));
     description.put("memory", snapshot.end() + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
+    description.put("limits", "memory, tables, openFiles, fileBytes, madeFiles");
     description.put("imports", imports.names());
     description.put("code", compiled.compiled() + " functions compiled, " + compiled.interpreted() + " interpreted"
         + (compiled.cached() ? ", from the cache" : ""));

@@ -38,7 +38,7 @@ final class WasmFunction implements PreparedFunction {
       throw new InstarException(ErrorCode.INTERNAL, "The prepared function was closed.");
     }
     try {
-      WasmSandbox sandbox = new WasmSandbox(snapshot, entry, open::remove);
+      WasmSandbox sandbox = new WasmSandbox(snapshot, entry, context.room(), open::remove);
       open.add(sandbox);
       // Closed meanwhile: then close() may not have seen it.
       if (closed) {

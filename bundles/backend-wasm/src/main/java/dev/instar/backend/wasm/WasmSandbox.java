@@ -7,6 +7,7 @@ import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Resettable;
 import dev.instar.api.sandbox.Sandbox;
+import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.wasi.CallStopped;
 import dev.instar.backend.wasm.wasi.ProcExit;
 import java.io.InputStream;
@@ -20,17 +21,19 @@ final class WasmSandbox implements Sandbox, Resettable {
   private final Snapshot snapshot;
   private final Entry entry;
   private final Consumer<WasmSandbox> closed;
+  private final Room room;
   private final CallGuard guard = new CallGuard();
   /** Guarded by this object's lock where another thread may close it; null once released. */
   private Guest guest;
   private boolean used;
   private boolean done;
 
-  WasmSandbox(Snapshot snapshot, Entry entry, Consumer<WasmSandbox> closed) {
+  WasmSandbox(Snapshot snapshot, Entry entry, Room room, Consumer<WasmSandbox> closed) {
     this.snapshot = snapshot;
     this.entry = entry;
     this.closed = closed;
-    this.guest = snapshot.start();
+    this.room = room;
+    this.guest = snapshot.start(room);
   }
 
   @Override
@@ -58,7 +61,7 @@ final class WasmSandbox implements Sandbox, Resettable {
         guard.kill();
         throw new InterruptedException();
       }
-      throw Failures.of(thrown);
+      throw Breaches.of(Failures.of(thrown), guest);
     }
   }
 
@@ -143,7 +146,7 @@ final class WasmSandbox implements Sandbox, Resettable {
       throw CallGuard.timedOut();
     }
     try {
-      guest = snapshot.restart(guest);
+      guest = snapshot.restart(guest, room);
       used = false;
     } catch (RuntimeException | OutOfMemoryError e) {
       guard.kill();

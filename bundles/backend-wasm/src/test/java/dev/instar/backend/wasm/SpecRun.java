@@ -20,6 +20,7 @@ import com.dylibso.chicory.wasm.types.ValType;
 import com.dylibso.chicory.wasm.types.Value;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.sandbox.StartContext;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
@@ -348,7 +349,7 @@ final class SpecRun implements AutoCloseable {
 
   private void alone(ModuleCompiler.Compiled compiled, HostFunctions prints, Made target) {
     WasmModule module = compiled.module();
-    var settings = new Snapshot.Settings(wasi, bounds.tableElements(), compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
+    var settings = new Snapshot.Settings(wasi, new Guest.Allowance(Long.MAX_VALUE, false, bounds.tableElements()), compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     MemoryLimits limits = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
     Guest first = Snapshot.instantiate(compiled, prints, zeros(limits), settings);
     target.fresh = Optional.of(SpecState.of(first));
@@ -364,20 +365,20 @@ final class SpecRun implements AutoCloseable {
       first.release();
     }
     target.snapshot = Optional.of(snapshot);
-    Guest guest = snapshot.start();
+    Guest guest = snapshot.start(StartContext.Room.NONE);
     take(target, guest);
-    Guest neighbour = snapshot.start();
+    Guest neighbour = snapshot.start(StartContext.Room.NONE);
     SpecState.soil(guest);
     compare("beside a guest that has written everything", target, neighbour);
     neighbour.release();
     // A place in the pool that another has soiled.
-    Guest last = snapshot.start();
+    Guest last = snapshot.start(StartContext.Room.NONE);
     SpecState.soil(last);
     last.release();
-    Guest next = snapshot.start();
+    Guest next = snapshot.start(StartContext.Room.NONE);
     compare("in the place of one that has written everything", target, next);
     next.release();
-    take(target, snapshot.restart(guest));
+    take(target, snapshot.restart(guest, StartContext.Room.NONE));
     compare("after a reset", target, target.guest.get());
     reset++;
   }
@@ -397,7 +398,7 @@ final class SpecRun implements AutoCloseable {
   private void replay(Made target) {
     try {
       Guest guest = target.guest.orElseThrow();
-      take(target, target.snapshot.orElseThrow().restart(guest));
+      take(target, target.snapshot.orElseThrow().restart(guest, StartContext.Room.NONE));
       compare("after its commands and a reset", target, target.guest.get());
     } catch (Throwable e) {
       target.commands.stream().findFirst().ifPresentOrElse(command -> fail(command.line(), e), () -> fail(0, e));

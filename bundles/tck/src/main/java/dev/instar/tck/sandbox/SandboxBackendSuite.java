@@ -570,7 +570,8 @@ public abstract class SandboxBackendSuite {
   @Test
   void endlessRecursionEnds() throws Exception {
     Sandbox sandbox = start(Fixture.RECURSE);
-    assertCode(refused(sandbox, NOTHING), ErrorCode.FUNCTION_TRAPPED, ErrorCode.FUNCTION_FAILED, ErrorCode.OUT_OF_MEMORY, ErrorCode.SANDBOX_CRASHED);
+    assertCode(refused(sandbox, NOTHING), ErrorCode.STACK_OVERFLOW, ErrorCode.FUNCTION_TRAPPED, ErrorCode.FUNCTION_FAILED, ErrorCode.OUT_OF_MEMORY,
+        ErrorCode.SANDBOX_CRASHED);
     assertOthersWork();
   }
 

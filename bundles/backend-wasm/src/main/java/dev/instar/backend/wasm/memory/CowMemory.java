@@ -75,6 +75,7 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
   /** What the segments hold, once asked for: each request copies it. */
   private byte[][] segmentBytes = NO_BYTES;
   private LongPredicate mayGrow = more -> true;
+  private boolean refused;
 
   CowMemory(MemoryImage image, Region region, Consumer<Region> giveBack) {
     this.image = image;
@@ -135,6 +136,16 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
     mayGrow = asked;
   }
 
+  /** Forgets what an earlier guest was refused. */
+  public void settle() {
+    refused = false;
+  }
+
+  /** Whether the guest did not get the pages that it asked for last. */
+  public boolean refused() {
+    return refused;
+  }
+
   private void checkIdle() {
     if (uses.closed()) {
       throw closed();
@@ -193,12 +204,15 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
     }
     int before = pages();
     if (delta < 0 || delta > image.maximumPages() - before) {
+      refused = true;
       return -1;
     }
     if (delta > 0) {
       if (!mayGrow.test((long) delta * PAGE_SIZE) || !region.grow((long) (before + delta) * PAGE_SIZE)) {
+        refused = true;
         return -1;
       }
+      refused = false;
       follow();
     }
     return before;

@@ -61,7 +61,7 @@ final class BlockStore {
 
   Block allocate() throws ErrnoException {
     if (blocks >= maxBlocks) {
-      throw Errno.NOSPC.failure();
+      throw Shortage.BYTES.failure();
     }
     Block block;
     if (heapBlocks < maxHeapBlocks && budget.take(BLOCK)) {
@@ -138,6 +138,7 @@ final class BlockStore {
         // Nothing of it is needed any more, and the file has no name.
       }
       disk = null;
+      HostFiles.OF_PROCESS.give();
     }
   }
 
@@ -163,15 +164,22 @@ final class BlockStore {
     return Errno.IO.failure();
   }
 
-  private FileChannel disk() throws IOException {
+  private FileChannel disk() throws IOException, ErrnoException {
     if (disk == null) {
       CallStopped.ifInterrupted();
-      Files.createDirectories(scratch);
-      Path file = Files.createTempFile(scratch, "blocks", "");
+      HostFiles.OF_PROCESS.take();
       try {
-        disk = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
+        Files.createDirectories(scratch);
+        Path file = Files.createTempFile(scratch, "blocks", "");
+        try {
+          disk = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
+        } finally {
+          Files.delete(file);
+        }
       } finally {
-        Files.delete(file);
+        if (disk == null) {
+          HostFiles.OF_PROCESS.give();
+        }
       }
     }
     return disk;

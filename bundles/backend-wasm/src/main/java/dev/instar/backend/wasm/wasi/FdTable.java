@@ -41,7 +41,7 @@ final class FdTable {
   /** Fails before a caller makes something that it could not enter. */
   void reserve() throws ErrnoException {
     if (open == slots.length) {
-      throw Errno.MFILE.failure();
+      throw Shortage.DESCRIPTORS.failure();
     }
   }
 

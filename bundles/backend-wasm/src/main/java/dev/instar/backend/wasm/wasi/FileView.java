@@ -288,7 +288,7 @@ final class FileView {
         throw Errno.ISDIR.failure();
       }
     } else if (made >= quota.inodes() && !old.parent().isAdded(old.name()) || !budget.take(INODE_COST)) {
-      throw Errno.NOSPC.failure();
+      throw Shortage.INODES.failure();
     }
     long now = stamp();
     inode.changed = now;
@@ -362,7 +362,7 @@ final class FileView {
   /** The number for a new inode, when another name may be made; charges for it. */
   private long number() throws ErrnoException {
     if (made >= quota.inodes() || !budget.take(INODE_COST)) {
-      throw Errno.NOSPC.failure();
+      throw Shortage.INODES.failure();
     }
     return nextNumber++;
   }

@@ -47,6 +47,7 @@ public final class Preview1 {
         body.run(wasi, memory, args);
         return Errno.SUCCESS;
       } catch (ErrnoException e) {
+        e.shortage().ifPresent(wasi::note);
         return e.errno();
       }
     }

@@ -58,6 +58,7 @@ final class RegularFile extends Inode {
           // It was open for reading: nothing is lost.
         }
         lowerChannel = null;
+        HostFiles.OF_PROCESS.give();
       }
       release();
     }
@@ -101,7 +102,7 @@ final class RegularFile extends Inode {
     }
     long end = largest();
     if (position >= end) {
-      throw Errno.FBIG.failure();
+      throw Shortage.SIZE.failure();
     }
     int n = (int) Math.min(length, end - position);
     int done = 0;
@@ -130,7 +131,7 @@ final class RegularFile extends Inode {
 
   void resize(long newSize) throws ErrnoException {
     if (newSize > store.maxFileSize() && newSize > size) {
-      throw Errno.FBIG.failure();
+      throw Shortage.SIZE.failure();
     }
     if (newSize < size) {
       lowerLimit = Math.min(lowerLimit, newSize);
@@ -153,7 +154,7 @@ final class RegularFile extends Inode {
   /** Makes sure that writes up to {@code end} find their blocks, and that the file is at least as long. */
   void allocate(long start, long end) throws ErrnoException {
     if (end > largest()) {
-      throw Errno.FBIG.failure();
+      throw Shortage.SIZE.failure();
     }
     int first = (int) (start / BLOCK);
     int last = (int) ((end + BLOCK - 1) / BLOCK);
@@ -162,7 +163,7 @@ final class RegularFile extends Inode {
       missing += blocks.containsKey(i) ? 0 : 1;
     }
     if (missing > store.available()) {
-      throw Errno.NOSPC.failure();
+      throw Shortage.BYTES.failure();
     }
     for (int i = first; i < last; i++) {
       CallStopped.ifInterrupted();
@@ -211,7 +212,7 @@ final class RegularFile extends Inode {
     Arrays.fill(into, offset + done, offset + length, (byte) 0);
   }
 
-  private int readBlocks(LowerTree.Blocks written, long position, byte[] into, int offset, int length) throws IOException {
+  private int readBlocks(LowerTree.Blocks written, long position, byte[] into, int offset, int length) throws IOException, ErrnoException {
     int done = 0;
     while (done < length) {
       long at = position + done;
@@ -262,9 +263,16 @@ final class RegularFile extends Inode {
     return new LowerTree.File(attributes(), size, source);
   }
 
-  private FileChannel lowerChannel() throws IOException {
+  private FileChannel lowerChannel() throws IOException, ErrnoException {
     if (lowerChannel == null) {
-      lowerChannel = FileChannel.open(lower.source().host().orElseThrow().path(), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+      HostFiles.OF_PROCESS.take();
+      try {
+        lowerChannel = FileChannel.open(lower.source().host().orElseThrow().path(), StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS);
+      } finally {
+        if (lowerChannel == null) {
+          HostFiles.OF_PROCESS.give();
+        }
+      }
     }
     return lowerChannel;
   }

@@ -32,6 +32,12 @@ public final class Wasi implements AutoCloseable {
   /** What an idle sandbox keeps of its buffer: there may be thousands of them. */
   private static final int KEPT = 8 << 10;
 
+  static {
+    // There before a guest can meet a limit with hardly any stack left: a class whose initialisation fails is lost for the whole node.
+    Shortage.valueOf("NODE");
+    HostFiles.OF_PROCESS.left();
+  }
+
   private final WasiSettings settings;
   private final WasiState state;
   private final Optional<FileView> files;
@@ -44,6 +50,7 @@ public final class Wasi implements AutoCloseable {
   private Waits waits = Waits.NONE;
   private long cpuStart;
   private Optional<GuestMemory> memory = Optional.empty();
+  private Optional<Shortage> shortage = Optional.empty();
 
   final FdCalls fd = new FdCalls(this);
   final PathCalls path = new PathCalls(this);
@@ -82,6 +89,19 @@ public final class Wasi implements AutoCloseable {
     waits = told;
   }
 
+  public FileQuota quota() {
+    return settings.quota();
+  }
+
+  void note(Shortage met) {
+    shortage = Optional.of(met);
+  }
+
+  /** What the guest was refused last, since the last reset. */
+  public Optional<Shortage> shortage() {
+    return shortage;
+  }
+
   /** Whether the guest has left descriptors and files as it found them: a snapshot of its memory is then complete. */
   public boolean isPristine() {
     return table.isPristine() && files.map(FileView::isPristine).orElse(true);
@@ -104,6 +124,7 @@ public final class Wasi implements AutoCloseable {
     log = GuestLog.NONE;
     waits = Waits.NONE;
     memory = Optional.empty();
+    shortage = Optional.empty();
     table.clear();
     files.ifPresent(FileView::reset);
     if (buffer.length > KEPT) {
