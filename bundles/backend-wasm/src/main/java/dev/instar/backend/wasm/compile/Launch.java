@@ -76,7 +76,7 @@ public class Launch {
       }
     }
     command.add(java().toString());
-    command.addAll(List.of("-Xmx" + heapMib + "m", "-XX:+UseSerialGC", "-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20",
+    command.addAll(List.of("-Xms32m", "-Xmx" + heapMib + "m", "-XX:+UseSerialGC", "-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20",
         "-XX:ActiveProcessorCount=1", "-XX:TieredStopAtLevel=1", "-XX:-DontCompileHugeMethods", "-XX:ReservedCodeCacheSize=32m",
         "-XX:MaxMetaspaceSize=64m", "-XX:CompressedClassSpaceSize=16m", "-XX:MaxDirectMemorySize=16m", "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData", "-XX:+DisableAttachMechanism", "-XX:-CreateCoredumpOnCrash", "-XX:ErrorFile=/dev/null", "-XX:+DisplayVMOutputToStderr",

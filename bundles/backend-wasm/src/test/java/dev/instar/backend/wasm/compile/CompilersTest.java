@@ -59,22 +59,16 @@ class CompilersTest {
 
   @AfterEach
   void nothingIsLeft() throws Exception {
+    // Other tests in this JVM have processes of their own.
+    List<Long> own = open.stream().flatMap(compilers -> compilers.pids().stream()).toList();
     open.forEach(Compilers::close);
-    eventually("no process is left", () -> ProcessHandle.current().children().noneMatch(CompilersTest::compiles));
+    eventually("no process is left", () -> own.stream().flatMap(pid -> ProcessHandle.of(pid).stream()).noneMatch(ProcessHandle::isAlive));
     eventually("no thread is left", () -> Thread.getAllStackTraces().keySet().stream().noneMatch(t -> t.getName().startsWith("wasm-compile-")
         && !t.getName().equals("wasm-compile-keeper")));
     try (Stream<Path> files = Files.list(directory)) {
       assertEquals(List.of(), files.filter(f -> !f.toString().endsWith(".frames")).toList());
     }
   }
-
-  private static boolean compiles(ProcessHandle process) {
-    return process.info().commandLine().filter(line -> line.contains(CompilerProcess.class.getName()) && !line.contains("XX:AOT")).isPresent()
-        && !SHARED.contains(process.pid());
-  }
-
-  /** Those of other tests in this JVM. */
-  private static final Set<Long> SHARED = Set.copyOf(ProcessHandle.current().children().map(ProcessHandle::pid).toList());
 
   private static void eventually(String what, Callable<Boolean> condition) throws Exception {
     long end = System.nanoTime() + 20_000_000_000L;
