@@ -81,6 +81,7 @@ final class ModuleScan {
       end = at + (int) size;
       section(id);
       if (id == 0) {
+        // What follows its name is not read by anybody.
         at = end;
       } else if (at != end) {
         throw refuse("its contents end at byte " + at + ", its size says " + end + ".");
@@ -91,6 +92,7 @@ final class ModuleScan {
 
   private void section(int id) {
     switch (id) {
+      case 0 -> name();
       case 1 -> types();
       case 2 -> imports();
       case 3 -> {
@@ -135,9 +137,7 @@ final class ModuleScan {
           u32();
         }
       }
-      default -> {
-        // A custom section: not read by anybody.
-      }
+      default -> throw new AssertionError(id);
     }
   }
 
