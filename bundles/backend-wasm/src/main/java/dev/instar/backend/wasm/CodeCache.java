@@ -189,15 +189,26 @@ final class CodeCache {
       throw new IOException("it belongs to another module or compiler");
     }
     Set<Integer> interpreted = new TreeSet<>();
-    for (int n = in.readInt(); n > 0; n--) {
+    for (int n = count(in, 4); n > 0; n--) {
       interpreted.add(in.readInt());
     }
     Map<String, byte[]> classes = new LinkedHashMap<>();
-    for (int n = in.readInt(); n > 0; n--) {
+    for (int n = count(in, 6); n > 0; n--) {
       String name = in.readUTF();
-      classes.put(name, in.readNBytes(in.readInt()));
+      if (classes.put(name, in.readNBytes(count(in, 1))) != null) {
+        throw new IOException("a class is there twice");
+      }
     }
     return new Code(classes, interpreted);
+  }
+
+  /** @param smallest how many bytes one of what is counted has at least */
+  private static int count(DataInputStream in, int smallest) throws IOException {
+    int n = in.readInt();
+    if (n < 0 || (long) n * smallest > in.available()) {
+      throw new IOException("it claims more than there is");
+    }
+    return n;
   }
 
   private static byte[] checksum(byte[] bytes, int length) {
