@@ -101,7 +101,7 @@ class BenchIT {
         said.add(line);
       }
       assertTrue(bench.isAlive(), said::toString);
-      assertEquals(2, processes().count(), "a node and a Jetty");
+      assertTrue(processes().count() >= 2, "a node, perhaps with its compiling process, and a Jetty");
       new ProcessBuilder("kill", "-INT", Long.toString(bench.pid())).start().waitFor();
       assertTrue(bench.waitFor(60, TimeUnit.SECONDS));
       assertEquals(130, bench.exitValue());

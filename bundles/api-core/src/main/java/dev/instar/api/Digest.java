@@ -18,8 +18,14 @@ public record Digest(String value) {
   public Digest {
     if (!FORM.matcher(value).matches()) {
       throw new InstarException(ErrorCode.BAD_REQUEST,
-          "'" + (value.length() > 80 ? value.substring(0, 80) + "…" : value) + "' is not a digest; give sha256: and 64 lower-case hexadecimal digits.");
+          "'" + shown(value) + "' is not a digest; give sha256: and 64 lower-case hexadecimal digits.");
     }
+  }
+
+  /** Only printable ASCII, shortened: what is refused must not garble a terminal or a log. */
+  private static String shown(String value) {
+    String start = value.length() > 80 ? value.substring(0, 80) + "..." : value;
+    return start.replaceAll("[^ -~]", "?");
   }
 
   /** The 64 digits alone. */

@@ -20,6 +20,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.time.Duration;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
@@ -48,6 +49,7 @@ public final class LockedDataDirectory implements DataDirectory, AutoCloseable {
   private static final String LOCK = "lock";
   private static final String SCRATCH = "scratch";
   private static final String OLD_SCRATCH = "scratch.old-";
+  private static final Duration SWEEP_WAIT = Duration.ofSeconds(2);
 
   private final Path root;
   private final String inProcess;
@@ -209,11 +211,16 @@ public final class LockedDataDirectory implements DataDirectory, AutoCloseable {
     sweeper.join();
   }
 
-  /** Gives the lock back. Idempotent. */
+  /** Gives the lock back, after the sweep of old scratch where that ends within two seconds: else the next holder's sweep would meet it. Idempotent. */
   @Override
   public void close() {
     if (!channel.isOpen()) {
       return;
+    }
+    try {
+      sweeper.join(SWEEP_WAIT);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
     try {
       channel.truncate(0);

@@ -13,6 +13,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.http.HttpExchange;
+import java.io.CharConversionException;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -72,6 +73,9 @@ final class Json {
         throw new InstarException(ErrorCode.BAD_BODY, "The body is not a JSON object.");
       }
       return new JsonObject("", object);
+    } catch (CharConversionException e) {
+      // Jackson tells UTF-16 and UTF-32 by their zeroes, and takes what begins like one of these for it.
+      throw new InstarException(ErrorCode.BAD_BODY, "The body is not the JSON that is needed: it is not in UTF-8.");
     } catch (JsonProcessingException e) {
       JsonLocation at = e.getLocation();
       String where = at == null ? "" : " at line " + at.getLineNr() + ", column " + at.getColumnNr();

@@ -210,7 +210,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     }
   }
 
-  private static Instant instant(String text) {
+  static Instant instant(String text) {
     try {
       return OffsetDateTime.parse(text).toInstant();
     } catch (DateTimeParseException e) {

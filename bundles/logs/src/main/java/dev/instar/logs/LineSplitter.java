@@ -34,8 +34,9 @@ final class LineSplitter {
       append(bytes, at, stop - at);
       at = stop;
       if (at < end && bytes[at] == '\n') {
-        if (filled > 0 || !cut) {
-          emit(filled > 0 && line[filled - 1] == '\r' ? filled - 1 : filled);
+        int text = filled > 0 && line[filled - 1] == '\r' ? filled - 1 : filled;
+        if (text > 0 || !cut) {
+          emit(text);
         }
         filled = 0;
         cut = false;
@@ -70,8 +71,11 @@ final class LineSplitter {
     lines.accept(new String(line, 0, length, StandardCharsets.UTF_8));
   }
 
-  /** Before a character of which the last bytes have not come yet; at the end where there is none. */
+  /** Before a character of which the last bytes have not come yet, or a {@code \r} that may end the line; at the end where there is none. */
   private int boundary() {
+    if (line[filled - 1] == '\r') {
+      return filled - 1;
+    }
     for (int back = 1; back <= 3; back++) {
       int b = line[filled - back] & 0xff;
       if (b < 0x80) {

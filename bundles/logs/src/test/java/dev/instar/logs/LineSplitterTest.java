@@ -61,6 +61,24 @@ class LineSplitterTest {
   }
 
   @Test
+  void anEndOfLineAtTheLimitIsTheSameHoweverItsBytesCome() {
+    for (int length = 8190; length <= 8193; length++) {
+      byte[] text = ("y".repeat(length) + "\r\nz\r\n\r\n").getBytes(StandardCharsets.UTF_8);
+      for (int size : new int[] {1, text.length}) {
+        lines.clear();
+        for (int at = 0; at < text.length; at += size) {
+          splitter.write(text, at, size);
+        }
+        splitter.end();
+        String line = "y".repeat(length);
+        List<String> expected = new ArrayList<>(length <= 8192 ? List.of(line) : List.of(line.substring(0, 8192), line.substring(8192)));
+        expected.addAll(List.of("z", ""));
+        assertEquals(expected, lines);
+      }
+    }
+  }
+
+  @Test
   void whatIsNoUtf8BecomesTheReplacementCharacterAndNothingIsLost() {
     write(new byte[] {(byte) 0xff, 'a', (byte) 0xc3, '\n', (byte) 0xe4, (byte) 0xb8, '\n'});
     assertEquals(List.of("\ufffda\ufffd", "\ufffd"), lines);

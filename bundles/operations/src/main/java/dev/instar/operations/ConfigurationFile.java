@@ -42,6 +42,8 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
           .enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
       .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS, DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS).build();
 
+  /** Control characters, those that turn the direction of text, halves of characters: a terminal or a log must not be garbled by what a file holds. */
+  private static final Pattern UNSHOWABLE = Pattern.compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]");
   private static final Pattern SAID =
       Pattern.compile("^(?:Duplicate [^']*'(?<key>[^']{0,80})|Unrecognized token '(?<word>[^']{0,80})|Unexpected character \\('(?<character>.)')");
 
@@ -51,8 +53,12 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
     private final transient List<String> problems;
 
     Refused(List<String> problems) {
-      super(String.join(" ", problems));
-      this.problems = List.copyOf(problems);
+      super(shown(String.join(" ", problems)));
+      this.problems = problems.stream().map(Refused::shown).toList();
+    }
+
+    private static String shown(String problem) {
+      return UNSHOWABLE.matcher(problem).replaceAll("?");
     }
 
     List<String> problems() {
@@ -140,14 +146,15 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
         values.put(id, node.booleanValue());
       } else if (node.isIntegralNumber() && node.canConvertToLong()) {
         values.put(id, node.longValue());
-      } else if (node.isNumber()) {
+      } else if (node.isNumber() && Double.isFinite(node.doubleValue())) {
         values.put(id, node.doubleValue());
       } else if (node.isArray()) {
         List<String> elements = new ArrayList<>();
         node.forEach(e -> elements.add(e.asText()));
         values.put(id, elements.toArray(String[]::new));
       } else {
-        throw new Refused(List.of("'" + entry.getKey() + "' in " + file() + " is neither a text, a number, true, false nor a list."));
+        throw new Refused(List.of("'" + entry.getKey() + "' in " + file() + (node.isNumber() ? " is a number that is too large."
+            : " is neither a text, a number, true, false nor a list.")));
       }
     }
     return values;

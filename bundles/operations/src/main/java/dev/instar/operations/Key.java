@@ -167,7 +167,11 @@ record Key(String id, Type type, boolean list, Optional<BigDecimal> min, Optiona
         || !options.isEmpty() && !options.contains(shown)) {
       throw new Unfit("is " + shown + "; give " + expected());
     }
-    return type.box(number);
+    Object value = type.box(number);
+    if (value instanceof Float f && f.isInfinite() || value instanceof Double d && d.isInfinite()) {
+      throw new Unfit("is " + shown + ", which is too large; give " + expected());
+    }
+    return value;
   }
 
   private Object checked(String text) throws Unfit {

@@ -107,6 +107,13 @@ class ConfigurationFileTest {
   }
 
   @Test
+  void whatItShowsOfAFileIsFitForATerminal() throws Exception {
+    assertEquals("dev.instar.some.cfg.json has the key 'a?[2J?', which dev.instar.some does not know; its keys are size, mode, names.",
+        refused(some, "{\"a\\u001b[2J\\u202e\": 1}").getFirst());
+    assertTrue(refused(some, "{\"size\": az\u0016Q}").getFirst().contains("the word 'az?Q' is no value"));
+  }
+
+  @Test
   void refusesAFileThatEverybodyMayChange() throws Exception {
     ConfigurationFile file = file("dev.instar.some.cfg.json", "{}");
     Files.setPosixFilePermissions(file.path(), PosixFilePermissions.fromString("rw-rw-rw-"));

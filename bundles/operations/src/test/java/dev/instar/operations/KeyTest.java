@@ -63,6 +63,8 @@ class KeyTest {
   void refusesWhatDoesNotFitIntoTheTypeThoughThereIsNoRange() {
     assertTrue(unfit(key(Type.INTEGER, null, null), "2147483648").startsWith("is 2147483648;"));
     assertTrue(unfit(key(Type.LONG, null, null), "9223372036854775808").startsWith("is 9223372036854775808;"));
+    assertEquals("is 1E+39, which is too large; give a number", unfit(key(Type.FLOAT, null, null), "1e39"));
+    assertEquals("is 1E+400, which is too large; give a number", unfit(key(Type.DOUBLE, null, null), "1e400"));
     assertTrue(unfit(key(Type.BOOLEAN, null, null), "\"true\"").endsWith("give true or false"));
   }
 

@@ -30,9 +30,10 @@ class CommandsTest {
   private static final String ECHO = """
       {"user":"demo","function":"echo","active":2,"previous":1,"versions":[
        {"number":1,"created":"2026-01-01T00:00:00Z","variants":[{"digest":"sha256:aa","kind":"wasm","backend":null}],
-        "limits":{"memory":268435456,"timeout":30000,"input":67108864,"output":67108864,"log":262144,"concurrency":64},"environment":{},"labels":{}},
+        "limits":{"memory":268435456,"tables":1000000,"stack":4194304,"timeout":30000,"runTime":30000,"input":67108864,"output":67108864,"log":262144,
+          "openFiles":128,"fileBytes":67108864,"madeFiles":2048,"concurrency":64},"environment":{},"labels":{}},
        {"number":2,"created":"2026-01-02T00:00:00Z","variants":[{"digest":"sha256:bb","kind":"wasm","backend":"wasm"}],
-        "limits":{"memory":65536,"timeout":500,"input":1,"output":2,"log":3,"concurrency":4},"environment":{"K":"V"},"labels":{"team":"a"}}],
+        "limits":{"memory":65536,"tables":7,"stack":1048576,"timeout":500,"runTime":400,"input":1,"output":2,"log":3,"openFiles":4,"fileBytes":5,"madeFiles":6,"concurrency":4},"environment":{"K":"V"},"labels":{"team":"a"}}],
        "runs":{"backend":"wasm","reset":"after every call"}}""";
 
   private record Answer(int status, String type, String body) {}
@@ -125,8 +126,9 @@ class CommandsTest {
     assertEquals(0, instar("describe", "demo/echo"), err);
     assertTrue(out.contains("active              version 2, before it version 1\n"), out);
     assertTrue(out.contains("wasm sha256:bb, on backend wasm\n"), out);
-    assertTrue(out.contains("memory 256 MiB, timeout 30s, input 64 MiB, output 64 MiB, log 256 KiB, concurrency 64\n"), out);
-    assertTrue(out.contains("memory 64 KiB, timeout 500ms, input 1 B,"), out);
+    assertTrue(out.contains("memory 256 MiB, tables 1000000, stack 4 MiB, timeout 30s, run time 30s, input 64 MiB, output 64 MiB, log 256 KiB, open files 128, file bytes 64 MiB,"
+        + " made files 2048, concurrency 64\n"), out);
+    assertTrue(out.contains("memory 64 KiB, tables 7, stack 1 MiB, timeout 500ms, run time 400ms, input 1 B,"), out);
     assertTrue(out.contains("runs: reset         after every call\n"), out);
     assertTrue(out.contains("environment       K=V\n"), out);
   }

@@ -206,6 +206,7 @@ class RefusedModulesTest {
 
   @Test
   void hugeLengthsWithinSectionsAllocateNothing() {
+    refused(Binary.module().section(0, new Binary().u32(0x7fffffff).done()).done(), "custom");
     refused(Binary.module().section(1, new Binary().bytes(1, 0x60).u32(0x7fffffff).done()).done(), "type");
     refused(Binary.module().section(5, new Binary().bytes(1, 0).done()).section(11, new Binary().bytes(1, 1).u32(0x7fffffff).done()).done());
     refused(Binary.module().section(11, new Binary().bytes(1, 1).u32(0xfffffff0L).done()).done(), "data");
