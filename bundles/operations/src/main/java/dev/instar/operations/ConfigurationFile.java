@@ -179,6 +179,9 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
     } catch (JsonProcessingException e) {
       String where = e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr();
       throw new Refused(List.of("The file " + file() + " is no valid JSON" + where + ": " + reason(e) + "."));
+    } catch (NumberFormatException e) {
+      // What Jackson says of an exponent of too many digits; it is no IOException.
+      throw new Refused(List.of("The file " + file() + " is no valid JSON: a number in it is too large."));
     } catch (NoSuchFileException e) {
       throw new Refused(List.of("The file " + file() + " has gone."));
     } catch (IOException e) {

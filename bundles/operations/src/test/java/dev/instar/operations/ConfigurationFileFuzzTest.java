@@ -56,9 +56,8 @@ class ConfigurationFileFuzzTest {
   private static void shown(List<String> problems) {
     assertFalse(problems.isEmpty());
     for (String problem : problems) {
-      assertFalse(problem.contains("everybody on this machine"), problem);
+      assertFalse(problem.startsWith("The file dev.instar.some.cfg.json is not used"), problem);
       assertTrue(problem.codePoints().noneMatch(Character::isISOControl), () -> "fit for a terminal: " + problem);
-      assertFalse(problem.contains("Exception") || problem.contains("com.fasterxml"), problem);
     }
   }
 

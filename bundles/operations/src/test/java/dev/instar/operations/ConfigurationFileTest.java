@@ -103,6 +103,7 @@ class ConfigurationFileTest {
     assertTrue(refused(some, "{\"size\": 4, \"size\": 5}").getFirst().endsWith(": the key 'size' is there twice."));
     assertTrue(refused(some, "").getFirst().contains("no JSON object"));
     assertTrue(refused(some, "[1]").getFirst().contains("no JSON object"));
+    assertTrue(refused(some, "{\"size\": 1e99999999999999999}").getFirst().endsWith(": a number in it is too large."));
     assertTrue(refused(some, "[".repeat(100_000)).getFirst().endsWith("too deeply, or a name or value in it is too long."));
   }
 
