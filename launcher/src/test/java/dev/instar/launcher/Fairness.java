@@ -27,7 +27,8 @@ import java.util.concurrent.locks.LockSupport;
  * open loop: each call has a moment at which it should begin, its latency counts from there, and its answer is compared byte for byte. Quiet and
  * attacked rounds take turns.
  *
- * <p>For longer runs it is a program: {@code java Fairness.java URL SECONDS ROUNDS [ATTACK...]}, with a node that runs already.
+ * <p>For longer runs it is a program: {@code java Fairness.java URL SECONDS ROUNDS [ATTACK...]}, with a node that runs already
+ * and gives up a compilation after few seconds ({@code compile-seconds}), as {@code FairnessIT} has it.
  */
 final class Fairness {
   /** How many of the neighbour's calls can be under way; as many connections. */
@@ -66,7 +67,7 @@ final class Fairness {
    *
    * @param expected the status and code of each answer, as in {@code "504 timed-out"}
    */
-  record Attack(int parallel, String method, String path, byte[] body, List<String> expected) {}
+  record Attack(int parallel, String method, String path, byte[] body, String expected) {}
 
   /**
    * What the neighbour saw in one round.
@@ -83,23 +84,26 @@ final class Fairness {
    */
   record Told(Map<String, Integer> answers, long longestMillis) {}
 
-  /** @param echo the module of the echo example */
-  Fairness(URI node, Path echo) {
+  /**
+   * @param echo the module of the echo example
+   * @param part divides how many attack at once
+   */
+  Fairness(URI node, Path echo, int part) {
     this.node = node;
     this.echo = echo;
-    attacks.put("burst", new Attack(1000, "POST", "/f/burst/work", new byte[0], List.of("200 ", "504 timed-out")));
-    attacks.put("spin", new Attack(64, "POST", "/f/spin/spin", new byte[0], List.of("504 timed-out")));
-    // What runs in the background may come to its time-out first.
-    // Refused growth may be told as what the guest made of it, or as its reason.
-    attacks.put("grow", new Attack(16, "POST", "/f/grow/grow", new byte[0], List.of("502 function-trapped", "502 out-of-memory", "504 timed-out")));
-    attacks.put("recurse", new Attack(16, "POST", "/f/recurse/recurse", new byte[0], List.of("502 function-trapped", "504 timed-out")));
-    attacks.put("write", new Attack(16, "POST", "/f/write/write", new byte[0], List.of("502 output-too-large", "504 timed-out")));
-    attacks.put("log", new Attack(16, "POST", "/f/log/log", new byte[0], List.of("504 timed-out")));
-    attacks.put("sleep", new Attack(128, "POST", "/f/sleep/sleep", new byte[0], List.of("504 timed-out")));
-    // A compiler that gives up says that it took too long, or that it was too much.
-    attacks.put("bomb", new Attack(2, "PUT", "/f/bomb/bomb", bomb(), List.of("504 timed-out", "422 module-refused", "429 function-busy", "503 node-busy")));
-    // Beside compile bombs it may wait for a place to be looked at until its time is up.
-    attacks.put("damaged", new Attack(4, "PUT", "/f/damaged/damaged", damaged(), List.of("422 module-refused", "504 timed-out")));
+    attack("burst", 1000 / part, "200 ");
+    attack("spin", 64 / part, "504 timed-out");
+    attack("grow", 16 / part, "502 out-of-memory");
+    attack("recurse", 16 / part, "502 stack-overflow");
+    attack("write", 16 / part, "502 output-too-large");
+    attack("log", 16 / part, "504 timed-out");
+    attack("sleep", 128 / part, "504 timed-out");
+    attacks.put("bomb", new Attack(2, "PUT", "/f/bomb/bomb", bomb(), "422 compile-limit"));
+    attacks.put("damaged", new Attack(Math.max(1, 4 / part), "PUT", "/f/damaged/damaged", damaged(), "422 module-refused"));
+  }
+
+  private void attack(String name, int parallel, String expected) {
+    attacks.put(name, new Attack(parallel, "POST", "/f/" + name + "/" + name, new byte[0], expected));
   }
 
   Map<String, Attack> attacks() {
@@ -110,14 +114,16 @@ final class Fairness {
   void deploy() throws IOException {
     try (Line line = new Line()) {
       check(line.send("PUT", "/f/neighbour/echo", Files.readAllBytes(echo)));
-      String limits = "{\"timeout\":\"2s\",\"memory\":\"64Mi\",\"output\":\"32Ki\"}";
-      publish(line, "spin", SPIN, limits);
+      String endless = "{\"timeout\":\"2s\"}";
+      publish(line, "spin", SPIN, endless);
+      publish(line, "log", LOG, endless);
+      publish(line, "sleep", SLEEP, endless);
+      // What runs in the background of a node that others keep busy takes its time until it meets its limit.
+      String limits = "{\"timeout\":\"50s\",\"memory\":\"64Mi\",\"output\":\"32Ki\"}";
       publish(line, "grow", GROW, limits);
       publish(line, "recurse", RECURSE, limits);
       publish(line, "write", WRITE, limits);
-      publish(line, "log", LOG, limits);
-      publish(line, "sleep", SLEEP, limits);
-      check(line.send("PUT", "/f/burst/work", WORK));
+      check(line.send("PUT", "/f/burst/burst", WORK));
     }
   }
 
@@ -403,7 +409,7 @@ final class Fairness {
   }
 
   public static void main(String... arguments) throws Exception {
-    Fairness fairness = new Fairness(URI.create(arguments[0]), Path.of("examples/echo/function.wasm"));
+    Fairness fairness = new Fairness(URI.create(arguments[0]), Path.of("examples/echo/function.wasm"), 1);
     double seconds = Double.parseDouble(arguments[1]);
     int rounds = Integer.parseInt(arguments[2]);
     List<List<String>> trials = new ArrayList<>();

@@ -20,11 +20,14 @@ import org.slf4j.LoggerFactory;
  * second it looks at which call each thread is in and how much time the thread has had since, so that calls themselves count nothing.
  * <ul>
  *   <li>A call that has had {@link #LONG_NANOS}, or has held its permit for {@link #HELD_NANOS} with less, goes on in the background.
- *   <li>Where calls are in each other's way, a user whose calls take more than those of users do on average is heavy: its calls run in the
+ *   <li>Where calls are in each other's way, a user whose calls take more than {@link #HEAVY_NANOS} on average is heavy: its calls run in the
  *       background from their beginning. What counts is the last second or so, the latest most.
  * </ul>
  * In the background means on threads that run where a processor would else be idle, so on a node that has time for everybody nobody is the
  * slower for it.
+ *
+ * <p>A user is judged by how long the calls are and not by how much they take together: where several attack at once, each of them has less than the
+ * one whose many short calls they delay.
  */
 final class Overseer implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Overseer.class);
@@ -37,10 +40,13 @@ final class Overseer implements AutoCloseable {
   private static final double MEMORY_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
   /** A user counts among users from this part of all processors on. */
   private static final double PRESENT = 0.002;
-  /** For so long after all common permits were taken calls are said to be in each other's way. */
+  /** For so long after all common permits were taken, or a call was in the background, calls are said to be in each other's way. */
   private static final long CONTENDED_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
-  /** A user becomes heavy with more than the average of all, and stays so until it has this part of it. */
-  private static final double STILL_HEAVY = 0.7;
+  /** Fewer calls than this are none. */
+  private static final double FORGOTTEN = 0.01;
+  private static final double HEAVY_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
+  /** A heavy user stays so above this: in the background calls come to little. */
+  private static final double STILL_HEAVY_NANOS = HEAVY_NANOS / 8;
 
   private final Permits permits;
   private final LinuxThreads host;
@@ -51,7 +57,9 @@ final class Overseer implements AutoCloseable {
   private volatile boolean closed;
 
   // Of its own thread alone.
+  /** What the calls of each user have had, and how many began. */
   private final Map<String, Double> shares = new HashMap<>();
+  private final Map<String, Double> begun = new HashMap<>();
   private Set<String> heavy = Set.of();
   private long looked = Clock.now();
   private long contendedUntil;
@@ -169,22 +177,25 @@ final class Overseer implements AutoCloseable {
     double processors = Runtime.getRuntime().availableProcessors();
     shares.replaceAll((user, share) -> share * fading);
     shares.values().removeIf(share -> share < PRESENT * processors);
-    double all = shares.values().stream().mapToDouble(Double::doubleValue).sum();
-    Set<String> judged = new HashSet<>();
+    begun.replaceAll((user, calls) -> calls * fading);
+    permits.begun().forEach((user, calls) -> begun.merge(user, (double) calls, Double::sum));
+    begun.values().removeIf(calls -> calls < FORGOTTEN);
     // Not by how busy the processors are: others on this machine may have most of them.
-    if (permits.free() <= 0) {
+    if (permits.free() <= 0 || permits.inBackground() > 0) {
       contendedUntil = now + CONTENDED_NANOS;
     }
+    Set<String> judged = new HashSet<>();
     if (shares.size() > 1 && now < contendedUntil) {
-      double average = all / shares.size();
       shares.forEach((user, share) -> {
-        if (share > (heavy.contains(user) ? STILL_HEAVY : 1) * average) {
+        // Calls that go on for longer than is remembered count as one.
+        double average = share * MEMORY_NANOS / Math.max(1, begun.getOrDefault(user, 0.0));
+        if (average > (heavy.contains(user) ? STILL_HEAVY_NANOS : HEAVY_NANOS)) {
           judged.add(user);
         }
       });
     }
     heavy = Set.copyOf(judged);
-    permits.judge(Map.copyOf(shares), heavy);
+    permits.judge(heavy);
   }
 
   @Override

@@ -15,11 +15,10 @@ import java.util.function.BooleanSupplier;
  * The right to run an in-process call, shared out between users so that none can shut the others out for as long as its calls may last.
  *
  * <p>There are {@code size} common permits. Where they are all taken, a user who holds none may have one of as many that are in reserve. No user
- * holds more than {@code size} permits of any kind. Among those that wait goes first who has had least of the processors lately ({@link #judge}), so
- * that short calls do not wait for as many long ones; who has had equally much takes turns. The calls of one user go in the order in which they came.
+ * holds more than {@code size} permits of any kind. Users who wait take turns; the calls of one go in the order in which they came.
  *
- * <p>What runs in the background (on threads that have only what others leave) takes no common permit: the calls of users that take more than
- * others ({@link #judge}), and calls that have run for long ({@link #demote}). There is room for {@link #BACKGROUND} times {@code size} of them, and
+ * <p>What runs in the background (on threads that have only what others leave) takes no common permit: the calls of users whose calls
+ * are long ({@link #judge}), and calls that have run for long ({@link #demote}). There is room for {@link #BACKGROUND} times {@code size} of them, and
  * as much in reserve for users without a running call: threads and memory, rather than processors, are what this bounds. So a user whose calls
  * never end holds common permits for some milliseconds only.
  *
@@ -29,8 +28,6 @@ import java.util.function.BooleanSupplier;
  */
 final class Permits {
   static final int BACKGROUND = 16;
-  /** So many users, the first in turn, are compared at most, so that a crowd of them costs nobody time. */
-  private static final int COMPARED = 64;
   /** How long a kill may stay unseen by a call that waits. */
   private static final long SLICE_NANOS = 50_000_000;
 
@@ -69,12 +66,21 @@ final class Permits {
     }
   }
 
-  private final Map<String, Integer> held = new HashMap<>();
+  /** What one user has. */
+  private static final class User {
+    private int held;
+    /** Permits that were taken since the last count. */
+    private int begun;
+  }
+
+  /** Who holds permits, or has held some since the last count. */
+  private final Map<String, User> users = new HashMap<>();
   /** By user, in the order of their next turns. */
   private final LinkedHashMap<String, ArrayDeque<Waiter>> waiting = new LinkedHashMap<>();
   private final Map<String, Integer> parkedBy = new HashMap<>();
   private Set<String> heavy = Set.of();
-  private Map<String, Double> shares = Map.of();
+  /** Whether anybody counts. */
+  private boolean counted;
   private int size;
   /** Common permits, and those of the reserve. */
   private int taken;
@@ -94,21 +100,30 @@ final class Permits {
     granted.forEach(Waiter::tell);
   }
 
-  /**
-   * Who has had how much, and whose calls run in the background from now on; calls that run already are not changed.
-   *
-   * @param shares of processor time, by user; not changed afterwards
-   */
-  void judge(Map<String, Double> shares, Set<String> heavy) {
+  /** Whose calls run in the background from now on; calls that run already are not changed. */
+  void judge(Set<String> heavy) {
     List<Waiter> granted = List.of();
     synchronized (this) {
-      this.shares = shares;
       if (!this.heavy.equals(heavy)) {
         this.heavy = heavy;
         granted = grant();
       }
     }
     granted.forEach(Waiter::tell);
+  }
+
+  /** How many permits were taken since the last time, by user. */
+  synchronized Map<String, Integer> begun() {
+    counted = true;
+    Map<String, Integer> counts = new HashMap<>();
+    users.forEach((user, has) -> {
+      if (has.begun > 0) {
+        counts.put(user, has.begun);
+        has.begun = 0;
+      }
+    });
+    users.keySet().removeIf(user -> !counts.containsKey(user) && users.get(user).held == 0);
+    return counts;
   }
 
   synchronized Set<String> heavy() {
@@ -211,7 +226,9 @@ final class Permits {
     }
     permit.held = false;
     permit.background = false;
-    held.computeIfPresent(permit.user, (u, count) -> count == 1 ? null : count - 1);
+    if (--users.get(permit.user).held == 0 && !counted) {
+      users.remove(permit.user);
+    }
     return grant();
   }
 
@@ -262,7 +279,8 @@ final class Permits {
   }
 
   private boolean may(String user) {
-    int own = held.getOrDefault(user, 0);
+    User has = users.get(user);
+    int own = has == null ? 0 : has.held;
     int all = heavy.contains(user) ? background : taken;
     int room = heavy.contains(user) ? BACKGROUND * size : size;
     return own < size && all < room || own == 0 && all < 2 * room;
@@ -276,7 +294,9 @@ final class Permits {
     } else {
       taken++;
     }
-    held.merge(permit.user, 1, Integer::sum);
+    User user = users.computeIfAbsent(permit.user, u -> new User());
+    user.held++;
+    user.begun++;
   }
 
   /** Gives what there is to who waits; with the lock. They are told without it. */
@@ -301,23 +321,13 @@ final class Permits {
     return granted;
   }
 
-  /** Of those of these users who wait and need not, the one that has had least; null when there is none. */
-  private String first(Set<String> users) {
-    String least = null;
-    double had = Double.MAX_VALUE;
-    int compared = 0;
-    for (String user : users) {
+  /** Of these users the first who waits and need not; null when there is none. */
+  private String first(Set<String> some) {
+    for (String user : some) {
       if (waiting.containsKey(user) && may(user)) {
-        double share = shares.getOrDefault(user, 0.0);
-        if (share < had) {
-          least = user;
-          had = share;
-        }
-        if (++compared == COMPARED) {
-          break;
-        }
+        return user;
       }
     }
-    return least;
+    return null;
   }
 }

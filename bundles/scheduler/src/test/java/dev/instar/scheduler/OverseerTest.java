@@ -24,6 +24,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -118,6 +119,8 @@ class OverseerTest {
   void theBurstOfAUserRunsInTheBackgroundWhileOthersHaveCalls() throws Exception {
     needsBackground();
     Set<Integer> policies = ConcurrentHashMap.newKeySet();
+    AtomicInteger ordinary = new AtomicInteger();
+    AtomicInteger low = new AtomicInteger();
     // Short calls, none of which is long in itself.
     backend.script("burst", (sandbox, call) -> {
       policies.add(policy());
@@ -126,6 +129,7 @@ class OverseerTest {
       }
     });
     backend.script("quick", (sandbox, call) -> {
+      (policy() == SCHED_OTHER ? ordinary : low).incrementAndGet();
       for (long end = System.nanoTime() + 200_000; System.nanoTime() < end;) {
         Thread.onSpinWait();
       }
@@ -152,6 +156,7 @@ class OverseerTest {
         caller.get();
       }
       assertTrue(policies.contains(SCHED_IDLE), policies::toString);
+      assertTrue(ordinary.get() > low.get(), () -> "of the short calls " + low + " in the background, and " + ordinary + " not");
       eventually("nobody is heavy for long", () -> node.scheduler.threads().heavy().isEmpty());
     }
   }

@@ -145,7 +145,7 @@ class PermitsTest {
 
   @Test
   void heavyUsersHaveThePermitsOfTheBackgroundAndTakeTurns() throws Exception {
-    permits.judge(Map.of(), Set.of("burst", "flood"));
+    permits.judge(Set.of("burst", "flood"));
     assertTrue(tryTake("burst") && tryTake("burst") && !tryTake("burst"));
     assertEquals(2, permits.free());
     assertEquals(2, permits.inBackground());
@@ -156,34 +156,25 @@ class PermitsTest {
     give("burst");
     assertEquals("burst", order.poll(10, TimeUnit.SECONDS), "although nothing common is free");
     waiter.join();
-    permits.judge(Map.of(), Set.of());
+    permits.judge(Set.of());
     give("burst");
     assertFalse(tryTake("burst"), "it is a user like others again");
     assertEquals(2, permits.inBackground());
   }
 
   @Test
-  void whoHasHadLeastGoesFirst() throws Exception {
-    List<Thread> threads = new ArrayList<>();
-    assertTrue(tryTake("a") && tryTake("a") && tryTake("b") && tryTake("c"));
-    permits.judge(Map.of("slow", 0.4, "a", 0.3, "b", 0.2, "c", 0.2), Set.of());
-    threads.add(waits("slow", "slow"));
-    threads.add(waits("a", "a3"));
-    threads.add(waits("quick", "q1"));
-    threads.add(waits("quick", "q2"));
-    give("c");
-    assertEquals("q1", order.poll(10, TimeUnit.SECONDS));
-    give("quick");
-    assertEquals("q2", order.poll(10, TimeUnit.SECONDS));
-    give("quick");
-    assertEquals("slow", order.poll(10, TimeUnit.SECONDS), "the reserve is for whom nothing runs");
-    give("slow");
+  void itTellsHowManyBeganSinceTheLastTime() {
+    assertTrue(tryTake("a") && tryTake("a") && tryTake("b"));
     give("b");
+    assertEquals(Map.of("a", 2), permits.begun(), "nobody had counted, so who holds none was forgotten");
+    assertEquals(Map.of(), permits.begun());
     give("a");
-    assertEquals("a3", order.poll(10, TimeUnit.SECONDS));
-    for (Thread thread : threads) {
-      thread.join();
-    }
+    assertTrue(tryTake("b"));
+    give("b");
+    assertEquals(Map.of("b", 1), permits.begun());
+    give("a");
+    assertEquals(Map.of(), permits.begun());
+    assertTrue(tryTake("a") && tryTake("a") && !tryTake("a"));
   }
 
   @Test
