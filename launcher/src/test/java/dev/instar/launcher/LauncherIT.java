@@ -120,9 +120,11 @@ class LauncherIT {
 
     // Ctrl-C.
     Set<String> children = new TreeSet<>();
-    node.process().descendants().forEach(c -> children.add(c.info().commandLine().orElse("?")));
+    List<ProcessHandle> processes = node.process().descendants().toList();
+    processes.forEach(c -> children.add(c.info().commandLine().orElse("?")));
     assertEquals(130, node.stop("INT"));
-    assertEquals(Set.of(), children, "a node with WebAssembly alone has no child processes");
+    assertTrue(children.stream().allMatch(c -> c.endsWith("/compiler.jar")), () -> "a node with WebAssembly alone has no children but compilers: " + children);
+    assertTrue(processes.stream().noneMatch(ProcessHandle::isAlive), "and they end with it");
     assertThrows(ConnectException.class, () -> post(node.url(), "/f/demo/echo", new byte[0]));
     Result unreachable = shell.instar("list");
     assertEquals(3, unreachable.code());

@@ -278,5 +278,6 @@ public final class Compilers implements AutoCloseable {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
+    launch.close();
   }
 }

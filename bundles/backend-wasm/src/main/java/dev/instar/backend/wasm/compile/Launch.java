@@ -91,6 +91,15 @@ public class Launch {
     return builder;
   }
 
+  /** Removes what was written out. No process is started afterwards. */
+  synchronized void close() {
+    try {
+      Files.deleteIfExists(directory.resolve("compiler.jar"));
+    } catch (IOException e) {
+      // The directory is emptied at the next start of the node.
+    }
+  }
+
   private synchronized List<String> classPath() throws IOException {
     if (classPath.isEmpty()) {
       Bundle bundle = FrameworkUtil.getBundle(Launch.class);
