@@ -24,12 +24,16 @@ final class Child {
   /** A busy machine gives it a part of a processor only. One that does nothing at all ends so, too. */
   private static final int PATIENCE = 4;
   private static final long LOOK_MILLIS = 100;
+  /** Of a processor: two or three times what the largest of the examples takes. One that needs more gets what calls leave. */
+  private static final Duration SHORT = Duration.ofMillis(700);
   private static final int MOST_WORDS = 500;
 
   private final Process process;
   private final int heapMib;
   private long number;
   private boolean ready;
+  private boolean low;
+  private boolean tookLong;
   private volatile boolean killed;
 
   private Child(Process process, int heapMib) {
@@ -107,6 +111,10 @@ final class Child {
       } catch (TimeoutException e) {
         long now = System.nanoTime();
         Begun since = begun.getNow(null);
+        if (since != null && !tookLong && processor().minus(since.processor()).compareTo(SHORT) > 0) {
+          tookLong = true;
+          lower();
+        }
         if (since == null) {
           if (now - start > TO_START.toNanos()) {
             throw new Broken("it did not begin to answer within " + TO_START.toSeconds() + " s");
@@ -163,6 +171,24 @@ final class Child {
     } catch (IOException e) {
       return "";
     }
+  }
+
+  /** From now on it gets what calls leave of the processors. */
+  void lower() {
+    if (!low) {
+      low = true;
+      Background.lower(process.pid());
+    }
+  }
+
+  /** Whether its module needed so much of a processor that it was lowered. */
+  boolean tookLong() {
+    return tookLong;
+  }
+
+  /** Whether it has been lowered, which cannot be undone. */
+  boolean low() {
+    return low;
   }
 
   boolean alive() {

@@ -3,8 +3,10 @@ package dev.instar.backend.wasm.compile;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.RejectedExecutionException;
@@ -21,6 +23,8 @@ import org.slf4j.LoggerFactory;
  * module never meets a process that has worked for somebody else. A new spare is started soon after one was taken. A process that breaks a bound is killed,
  * with nothing left of it; one that dies or talks nonsense is replaced, once for each module.
  *
+ * <p>A module that takes long goes on where a processor would else be idle, and so do its user's next ones from their beginning, for a minute.
+ *
  * <p>Nothing is started with the node itself: the first spare comes some seconds later, unless a module comes before.
  */
 public final class Compilers implements AutoCloseable {
@@ -30,6 +34,7 @@ public final class Compilers implements AutoCloseable {
   private static final Duration FIRST_SPARE = Duration.ofSeconds(5);
   private static final Duration NEXT_SPARE = Duration.ofSeconds(1);
   private static final Duration KEPT = Duration.ofSeconds(10);
+  private static final Duration REMEMBERED = Duration.ofSeconds(60);
 
   private final Launch launch;
   private final Turns turns;
@@ -40,6 +45,8 @@ public final class Compilers implements AutoCloseable {
   private final Set<Child> alive = new HashSet<>();
   private final Set<Child> busy = new HashSet<>();
   private final List<Kept> kept = new ArrayList<>();
+  /** When a module of this user last took long ({@link System#nanoTime}). */
+  private final Map<String, Long> slow = new HashMap<>();
   private Optional<Child> spare = Optional.empty();
   private boolean spareWanted;
   private boolean closed;
@@ -123,6 +130,7 @@ public final class Compilers implements AutoCloseable {
             throw new CompilerFailed(e.getMessage(), e);
           }
         } finally {
+          note(user, child);
           if (good) {
             giveBack(user, child);
           } else {
@@ -162,9 +170,21 @@ public final class Compilers implements AutoCloseable {
     }
     synchronized (this) {
       busy.add(child);
+      if (slow.containsKey(user)) {
+        child.lower();
+      }
     }
     wantSpare(NEXT_SPARE);
     return child;
+  }
+
+  /** Remembers whose modules take long. */
+  private synchronized void note(String user, Child child) {
+    long now = System.nanoTime();
+    slow.values().removeIf(since -> now - since > REMEMBERED.toNanos());
+    if (child.tookLong()) {
+      slow.put(user, now);
+    }
   }
 
   private Child start() throws CompilerFailed, InterruptedException {
@@ -186,7 +206,7 @@ public final class Compilers implements AutoCloseable {
 
   private synchronized void giveBack(String user, Child child) {
     busy.remove(child);
-    if (closed || child.served() >= MODULES) {
+    if (closed || child.low() || child.served() >= MODULES) {
       end(child);
       return;
     }

@@ -11,6 +11,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -207,6 +208,39 @@ class CompilersTest {
     assertEquals(3, e.value());
     eventually("its process has gone", () -> ProcessHandle.of(doomed).filter(ProcessHandle::isAlive).isEmpty());
     sample(compilers, "a");
+  }
+
+  @Test
+  void whatTakesLongGoesToTheBackgroundAndSoDoesItsUser() throws Exception {
+    Compilers compilers = compilers(Duration.ofSeconds(4), 256);
+    CompletableFuture<Code> slow = async(() -> compile(compilers, "mallory", bomb(100), 100, MUCH, LONG));
+    eventually("it begins", () -> !compilers.busy().isEmpty());
+    long process = compilers.busy().getFirst();
+    assertTrue(policies(process).stream().allMatch(policy -> policy == 0), "everybody begins in the foreground");
+    eventually("in the background", () -> Set.copyOf(policies(process)).equals(Set.of(5)));
+    assertThrows(ExecutionException.class, slow::get);
+
+    // What does not take long tells nothing of its process, for it is over too soon: so another that does.
+    CompletableFuture<Code> next = async(() -> compile(compilers, "mallory", bomb(100), 100, MUCH, LONG));
+    eventually("his next begins there", () -> compilers.busy().stream().anyMatch(pid -> Set.copyOf(policies(pid)).equals(Set.of(5))));
+    CompletableFuture<Code> other = async(() -> compile(compilers, "alice", bomb(100), 100, MUCH, Duration.ofMillis(500)));
+    eventually("another's begins in the foreground", () -> compilers.busy().stream().anyMatch(pid -> policies(pid).contains(0)));
+    assertThrows(ExecutionException.class, other::get);
+    assertThrows(ExecutionException.class, next::get);
+  }
+
+  /** How the kernel schedules the threads of a process: 0 is the ordinary policy, 5 is SCHED_IDLE (proc(5), the 41st field of stat). */
+  private static List<Integer> policies(long process) {
+    List<Integer> policies = new ArrayList<>();
+    try (Stream<Path> threads = Files.list(Path.of("/proc", Long.toString(process), "task"))) {
+      for (Path thread : threads.toList()) {
+        String stat = Files.readString(thread.resolve("stat"));
+        policies.add(Integer.valueOf(stat.substring(stat.lastIndexOf(')') + 2).split(" ")[38]));
+      }
+    } catch (IOException | UncheckedIOException e) {
+      // A thread, or the process, has ended meanwhile.
+    }
+    return policies;
   }
 
   @Test
