@@ -18,7 +18,7 @@ import org.slf4j.LoggerFactory;
  * The caller sleeps once, from the beginning to the outcome; nobody wakes it on the way.
  *
  * <pre>
- *   WAITING ──thread begins──▶ RUNNING ──▶ outcome, then reset
+ *   WAITING ──thread begins──▶ RUNNING ──▶ ENDED: outcome, then reset
  *      └──too long, caller interrupted, pool retired──▶ WITHDRAWN ──▶ outcome
  * </pre>
  * Who takes it out of WAITING owns the slot that it may have been given: the thread that runs it uses it, whoever withdraws it gives it back.
@@ -28,7 +28,7 @@ final class InProcessCall implements Parking, Waits {
   /** By contract a killed call ends within a second. Who does not is left behind after this, so that its caller isn't. */
   private static final long GRACE_NANOS = TimeUnit.SECONDS.toNanos(3);
 
-  private enum Phase { WAITING, RUNNING, WITHDRAWN }
+  private enum Phase { WAITING, RUNNING, ENDED, WITHDRAWN }
 
   /** What has come of it; {@code outcome} null: what it had chosen is gone, choose again. */
   private record Result(Outcome outcome) {}
@@ -64,6 +64,7 @@ final class InProcessCall implements Parking, Waits {
   private final InProcessThreads.Work work;
   private final Run run;
   private final Thread caller = Thread.currentThread();
+  /** Its monitor is held over a kill by the caller, who else might hit the call that has the slot next. */
   private final AtomicReference<Phase> phase = new AtomicReference<>(Phase.WAITING);
   private final AtomicReference<Result> result = new AtomicReference<>();
   /** Until when it waits, and what ends the wait then; set where it could not begin at once. */
@@ -189,14 +190,24 @@ final class InProcessCall implements Parking, Waits {
     while (result.get() == null) {
       LockSupport.park(this);
       if (Thread.interrupted()) {
-        if (!withdraw() && phase.get() == Phase.RUNNING) {
-          slot.kill(Slot.Cause.INTERRUPTED);
+        if (!withdraw() && killRunning()) {
           awaitSettled();
         }
         throw new InterruptedException();
       }
     }
     return result.get().outcome();
+  }
+
+  /** Kills its slot while that is its own; false when it has none, or another call may have it by now. */
+  private boolean killRunning() {
+    synchronized (phase) {
+      boolean mine = phase.get() == Phase.RUNNING;
+      if (mine) {
+        slot.kill(Slot.Cause.INTERRUPTED);
+      }
+      return mine;
+    }
   }
 
   private void awaitSettled() {
@@ -237,8 +248,11 @@ final class InProcessCall implements Parking, Waits {
   }
 
   private void end() {
-    if (phase.get() != Phase.RUNNING) {
-      return;
+    synchronized (phase) {
+      // Before another call may have the slot: a caller who is interrupted from here on has nothing to kill.
+      if (!phase.compareAndSet(Phase.RUNNING, Phase.ENDED)) {
+        return;
+      }
     }
     try {
       if (ended != null) {

@@ -161,8 +161,9 @@ final class Overseer implements AutoCloseable {
         // It waits, and so takes nothing from anybody.
         guest.heldSince = looked;
       }
-      boolean isLong = guest.callCpu >= LONG_NANOS || looked - guest.heldSince >= HELD_NANOS;
-      if (!guest.low() && (permit.background() || isLong && permits.demote(permit))) {
+      // A call that was lowered and then waited has come back with a common permit, for which its thread is too slow.
+      boolean isLong = guest.low() || guest.callCpu >= LONG_NANOS || looked - guest.heldSince >= HELD_NANOS;
+      if ((permit.background() || isLong && permits.demote(permit)) && !guest.low()) {
         guest.lower(permit, host);
       }
     }

@@ -116,6 +116,33 @@ class OverseerTest {
   }
 
   @Test
+  void aLoopThatHasSleptInBetweenIsInTheBackgroundAgain() throws Exception {
+    needsBackground();
+    CountDownLatch slept = new CountDownLatch(1);
+    CountDownLatch goesOn = new CountDownLatch(1);
+    backend.script("loop", (sandbox, call) -> {
+      while (policy() == SCHED_OTHER && sandbox.killed.getCount() > 0) {
+        Thread.onSpinWait();
+      }
+      call.waits().during(() -> sandbox.await(slept));
+      goesOn.countDown();
+      spin(sandbox, go);
+    });
+    try (Node node = new Node(settings("inProcessThreads", 1), backend)) {
+      node.deploy("evil/loop", limits(4));
+      CompletableFuture<Outcome> loop = node.start("evil/loop");
+      eventually("asleep", () -> node.scheduler.threads().parkedCount() == 1);
+      assertEquals(0, node.scheduler.threads().inBackground());
+      slept.countDown();
+      goesOn.await();
+      eventually("in the background again", () -> node.scheduler.threads().inBackground() == 1);
+      assertEquals(1, node.scheduler.threads().free(), "its common permit is back");
+      go.countDown();
+      completed(loop.get());
+    }
+  }
+
+  @Test
   void theBurstOfAUserRunsInTheBackgroundWhileOthersHaveCalls() throws Exception {
     needsBackground();
     Set<Integer> policies = ConcurrentHashMap.newKeySet();

@@ -41,6 +41,7 @@ import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -579,6 +580,51 @@ class SchedulerTest {
       eventually("runs", () -> backend.running.get() == 1);
       caller.interrupt();
       assertEquals(0, openAfter.get());
+    }
+  }
+
+  @Test
+  void anInterruptThatComesAsTheCallHasEndedDoesNotHitTheNextOne() throws Exception {
+    ScriptedBackend backend = ScriptedBackend.inProcess();
+    CountDownLatch first = new CountDownLatch(1);
+    CountDownLatch second = new CountDownLatch(1);
+    backend.script("f", (sandbox, call) -> sandbox.await(sandbox.calls.get() == 1 ? first : second));
+    try (Node node = new Node(backend)) {
+      node.deploy("demo/f", limits(1));
+      Thread caller = Thread.ofVirtual().start(() -> {
+        try {
+          node.invoke("demo/f");
+        } catch (InterruptedException e) {
+          // As it was meant.
+        }
+      });
+      eventually("runs", () -> backend.running.get() == 1);
+      // The caller is told of its end, but finds no carrier to run on.
+      CountDownLatch carriers = new CountDownLatch(1);
+      AtomicInteger taken = new AtomicInteger();
+      int count = Integer.getInteger("jdk.virtualThreadScheduler.parallelism", Runtime.getRuntime().availableProcessors());
+      for (int i = 0; i < count; i++) {
+        Thread.ofVirtual().start(() -> {
+          taken.incrementAndGet();
+          while (carriers.getCount() > 0) {
+            Thread.onSpinWait();
+          }
+        });
+      }
+      FutureTask<Outcome> next = new FutureTask<>(() -> node.invoke("demo/f"));
+      try {
+        eventually("no carrier is free", () -> taken.get() == count);
+        first.countDown();
+        eventually("ended", () -> node.scheduler.desk().idle() == 1);
+        Thread.ofPlatform().start(next);
+        eventually("the next one has the sandbox", () -> backend.running.get() == 1);
+        caller.interrupt();
+      } finally {
+        carriers.countDown();
+      }
+      caller.join();
+      second.countDown();
+      completed(next.get());
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.instar.backend.wasm.memory;
 
+import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import com.dylibso.chicory.runtime.ConstantEvaluators;
 import com.dylibso.chicory.runtime.Instance;
 import com.dylibso.chicory.runtime.Memory;
@@ -53,6 +54,8 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
   private static final ByteBuffer CLOSED = ByteBuffer.allocateDirect(0);
   private static final DataSegment[] NO_SEGMENTS = {};
   private static final byte[] NONE = {};
+  /** What is filled or copied in one go. Meanwhile no kill is seen, and every safepoint of the node, so every collection, waits. */
+  private static final int CHUNK = 1 << 20;
   private static final byte[][] NO_BYTES = {};
 
   private final MemoryImage image;
@@ -525,7 +528,10 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
   public void fill(byte value, int from, int to) {
     int size = to - from;
     checkBounds(from, size);
-    SPACE.asSlice(base + from, size).fill(value);
+    for (int done = 0, n; done < size; done += n) {
+      n = chunk(done, size);
+      SPACE.asSlice(base + from + done, n).fill(value);
+    }
   }
 
   /** The ranges may overlap. */
@@ -533,7 +539,19 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
   public void copy(int to, int from, int size) {
     checkBounds(to, size);
     checkBounds(from, size);
-    MemorySegment.copy(SPACE, base + from, SPACE, base + to, size);
+    for (int done = 0, n; done < size; done += n) {
+      n = chunk(done, size);
+      int at = to <= from ? done : size - done - n;
+      MemorySegment.copy(SPACE, base + from + at, SPACE, base + to + at, n);
+    }
+  }
+
+  /** How much of a bulk operation comes next. @throws ChicoryInterruptedException when the call is to end */
+  private static int chunk(int done, int size) {
+    if (done > 0 && Thread.currentThread().isInterrupted()) {
+      throw new ChicoryInterruptedException("interrupted in a bulk operation");
+    }
+    return Math.min(CHUNK, size - done);
   }
 
   @Override

@@ -3,9 +3,11 @@ package dev.instar.backend.wasm.memory;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import com.dylibso.chicory.runtime.ByteArrayMemory;
+import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.runtime.WasmRuntimeException;
 import com.dylibso.chicory.wasm.ChicoryException;
@@ -398,6 +400,37 @@ class CowMemoryTest {
       assertEquals(0, memory.atomicNotify(0, 1));
       assertThrows(InvalidException.class, () -> memory.atomicAddInt(2, 1));
       assertThrows(InvalidException.class, () -> memory.atomicReadShort(1));
+    }
+  }
+
+  @Test
+  void longCopiesMayOverlap() {
+    int pages = 50;
+    byte[] expected = randomImage(pages, 11);
+    int length = expected.length - 1_000_003;
+    try (CowMemory memory = open(Host.OF_PROCESS, pages, pages)) {
+      memory.write(0, expected, 0, expected.length);
+      memory.copy(1_000_003, 0, length);
+      System.arraycopy(expected, 0, expected, 1_000_003, length);
+      assertArrayEquals(expected, memory.readBytes(0, expected.length));
+      memory.copy(3, 70_000, length);
+      System.arraycopy(expected, 70_000, expected, 3, length);
+      assertArrayEquals(expected, memory.readBytes(0, expected.length));
+      memory.fill((byte) 7, 5, expected.length - 5);
+      Arrays.fill(expected, 5, expected.length - 5, (byte) 7);
+      assertArrayEquals(expected, memory.readBytes(0, expected.length));
+    }
+  }
+
+  @Test
+  void longCopiesAndFillsCanBeInterrupted() {
+    try (CowMemory memory = open(Host.OF_PROCESS, 50, 50)) {
+      Thread.currentThread().interrupt();
+      assertThrows(ChicoryInterruptedException.class, () -> memory.fill((byte) 1, 0, 3_000_000));
+      assertEquals(0, memory.readBytes(2_999_999, 1)[0], "it did not go on");
+      assertThrows(ChicoryInterruptedException.class, () -> memory.copy(0, 100, 3_000_000));
+    } finally {
+      assertTrue(Thread.interrupted());
     }
   }
 
