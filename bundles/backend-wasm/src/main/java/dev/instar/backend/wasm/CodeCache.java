@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -70,6 +71,12 @@ final class CodeCache {
   /** What was stored for a module, if it is there and whole. */
   Optional<Code> find(Digest module) {
     Path file = file(module);
+    if (Files.exists(file, LinkOption.NOFOLLOW_LINKS) && !Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+      // Nobody knows what a link leads to, and to open a FIFO waits for ever.
+      LOG.warn("In the place of the cached code {} there is no file; what is there is deleted, and the module compiled anew.", file);
+      discard(file);
+      return Optional.empty();
+    }
     byte[] bytes;
     try {
       bytes = Files.readAllBytes(file);

@@ -104,6 +104,21 @@ class CodeCacheTest {
   }
 
   @Test
+  void whatIsNoFileIsDeletedAndNotRead() throws IOException {
+    CodeCache cache = cache(1 << 20);
+    cache.store(MODULE, code(20));
+    Path file = files().getFirst();
+    Path elsewhere = Files.move(file, root.resolve("elsewhere"));
+    Files.createSymbolicLink(file, elsewhere);
+    assertEquals(Optional.empty(), cache.find(MODULE));
+    assertEquals(List.of(), files());
+    assertTrue(Files.exists(elsewhere), "the link is deleted, not what it leads to");
+    Files.createDirectory(file);
+    assertEquals(Optional.empty(), cache.find(MODULE));
+    assertEquals(List.of(), files());
+  }
+
+  @Test
   void whatWasUsedLeastRecentlyGoesFirst() throws IOException {
     CodeCache cache = cache(4500);
     Digest[] modules = new Digest[4];

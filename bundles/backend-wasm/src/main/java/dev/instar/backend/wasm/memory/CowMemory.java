@@ -54,7 +54,7 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
   private static final ByteBuffer CLOSED = ByteBuffer.allocateDirect(0);
   private static final DataSegment[] NO_SEGMENTS = {};
   private static final byte[] NONE = {};
-  /** What is filled or copied in one go. Meanwhile no kill is seen, and every safepoint of the node, so every collection, waits. */
+  /** What is filled or copied in one go. Meanwhile no kill is seen. */
   private static final int CHUNK = 1 << 20;
   private static final byte[][] NO_BYTES = {};
 
@@ -530,7 +530,11 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
     checkBounds(from, size);
     for (int done = 0, n; done < size; done += n) {
       n = chunk(done, size);
-      SPACE.asSlice(base + from + done, n).fill(value);
+      if (n < LibC.PAGE_SIZE) {
+        SPACE.asSlice(base + from + done, n).fill(value);
+      } else {
+        LibC.fill(base + from + done, value, n);
+      }
     }
   }
 
@@ -542,7 +546,11 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
     for (int done = 0, n; done < size; done += n) {
       n = chunk(done, size);
       int at = to <= from ? done : size - done - n;
-      MemorySegment.copy(SPACE, base + from + at, SPACE, base + to + at, n);
+      if (n < LibC.PAGE_SIZE) {
+        MemorySegment.copy(SPACE, base + from + at, SPACE, base + to + at, n);
+      } else {
+        LibC.move(base + to + at, base + from + at, n);
+      }
     }
   }
 

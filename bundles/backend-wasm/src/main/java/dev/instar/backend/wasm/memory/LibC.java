@@ -56,6 +56,8 @@ final class LibC {
   private static final MethodHandle MUNMAP = link("munmap", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG), ERRNO);
   private static final MethodHandle MPROTECT = link("mprotect", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT), ERRNO);
   private static final MethodHandle MADVISE = link("madvise", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT), ERRNO);
+  private static final MethodHandle MEMSET = link("memset", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_LONG));
+  private static final MethodHandle MEMMOVE = link("memmove", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG));
   private static final MethodHandle FTRUNCATE = link("ftruncate", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG), ERRNO);
   private static final MethodHandle CLOSE = link("close", FunctionDescriptor.of(JAVA_INT, JAVA_INT), ERRNO);
   private static final MethodHandle UNLINK = link("unlink", FunctionDescriptor.of(JAVA_INT, ADDRESS), ERRNO);
@@ -113,6 +115,27 @@ final class LibC {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       check((int) MPROTECT.invokeExact(state, address, length, protection), "mprotect of " + length + " bytes", state);
+    } catch (Throwable t) {
+      throw unchecked(t);
+    }
+  }
+
+  /**
+   * Fills. Other than the JDK's own, which keeps the JVM from a safepoint until it has ended: where each page must be made first, on a thread that has
+   * a processor only when nobody else wants it, all threads of the node would wait for that.
+   */
+  static void fill(long address, byte value, long length) {
+    try {
+      long ignored = (long) MEMSET.invokeExact(address, (int) value, length);
+    } catch (Throwable t) {
+      throw unchecked(t);
+    }
+  }
+
+  /** Copies, as {@link #fill} fills; the ranges may overlap. */
+  static void move(long to, long from, long length) {
+    try {
+      long ignored = (long) MEMMOVE.invokeExact(to, from, length);
     } catch (Throwable t) {
       throw unchecked(t);
     }
