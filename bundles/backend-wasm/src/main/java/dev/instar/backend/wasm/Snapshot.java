@@ -27,10 +27,14 @@ import dev.instar.backend.wasm.memory.MemoryPool;
 import dev.instar.backend.wasm.wasi.Wasi;
 import dev.instar.backend.wasm.wasi.WasiSettings;
 import dev.instar.backend.wasm.wasi.WasiState;
+import dev.instar.backend.wasm.writeback.ModuleState;
+import dev.instar.backend.wasm.writeback.Outcome;
+import dev.instar.backend.wasm.writeback.Writeback;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Function;
 
 /**
@@ -209,6 +213,20 @@ final class Snapshot {
       image.close();
       throw e;
     }
+  }
+
+  /**
+   * The state of a guest that does not run, as a module of its own. To be asked before {@link #of}, which makes room for calls in the memory.
+   *
+   * @param module the bytes that the guest's module was read from
+   * @param ran exported functions that have initialised it
+   */
+  static Outcome writeBack(byte[] module, Guest guest, Set<String> ran, Bounds bounds) {
+    if (!guest.wasi().isPristine()) {
+      return new Outcome.Inexpressible(Outcome.Reason.FILES, "its initialisation has opened or written files, which no module can hold");
+    }
+    return Writeback.write(module, ModuleState.of(guest.instance()), ran,
+        new Writeback.Bounds(bounds.moduleBytes(), Bounds.SEGMENTS, Bounds.ELEMENT_ITEMS));
   }
 
   /** A new guest in this state. */

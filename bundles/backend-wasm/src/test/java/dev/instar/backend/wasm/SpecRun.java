@@ -27,16 +27,19 @@ import dev.instar.backend.wasm.memory.MemoryPool;
 import dev.instar.backend.wasm.wasi.Clocks;
 import dev.instar.backend.wasm.wasi.FileQuota;
 import dev.instar.backend.wasm.wasi.WasiSettings;
+import dev.instar.backend.wasm.writeback.Outcome;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 
@@ -45,7 +48,7 @@ import java.util.stream.IntStream;
  * bounded tables.
  *
  * <p>A module that a node would take is run as it is instantiated; and, after a reset, from its snapshot, after a {@linkplain SpecState#soil canary}
- * and a reset, and once more, command by command, after all of that and another reset. Modules that a node refuses, because they share something
+ * and a reset, and once more, command by command, after all of that and another reset; and from the module that its state was written back to. Modules that a node refuses, because they share something
  * but functions of the host or have several memories, have our memory and tables but no snapshot.
  */
 final class SpecRun implements AutoCloseable {
@@ -63,7 +66,7 @@ final class SpecRun implements AutoCloseable {
   }
 
   private final SpecScript script;
-  private final boolean afterReset;
+  private final Way way;
   private final ModuleCompiler compiler;
   private final Bounds bounds;
   private final WasiSettings wasi;
@@ -79,6 +82,14 @@ final class SpecRun implements AutoCloseable {
   private int text;
   private int replayed;
   private int reset;
+  private int written;
+
+  /** What a module's commands are run on. */
+  enum Way {
+    AT_FIRST,
+    AFTER_RESET,
+    WRITTEN_BACK
+  }
 
   /** An instance, and of those that a node would make what is needed to make it again. */
   private static final class Made {
@@ -89,9 +100,9 @@ final class SpecRun implements AutoCloseable {
     private final List<SpecScript.Command> commands = new ArrayList<>();
   }
 
-  SpecRun(SpecScript script, boolean afterReset, ModuleCompiler compiler, Bounds bounds, Path scratch) {
+  SpecRun(SpecScript script, Way way, ModuleCompiler compiler, Bounds bounds, Path scratch) {
     this.script = script;
-    this.afterReset = afterReset;
+    this.way = way;
     this.compiler = compiler;
     this.bounds = bounds;
     wasi = new WasiSettings(List.of(), Map.of(), Optional.empty(), scratch, FileQuota.DEFAULT, heap, Clocks.system(), new SecureRandom());
@@ -113,17 +124,18 @@ final class SpecRun implements AutoCloseable {
    * @param text how many are about the text format only and did not
    * @param replayed how many ran again after a reset
    * @param reset modules that ran from a snapshot and after a reset
+   * @param written modules that ran after they were written back
    */
-  record Figures(int commands, int text, int replayed, int reset) {
-    static final Figures NONE = new Figures(0, 0, 0, 0);
+  record Figures(int commands, int text, int replayed, int reset, int written) {
+    static final Figures NONE = new Figures(0, 0, 0, 0, 0);
 
     Figures plus(Figures more) {
-      return new Figures(commands + more.commands, text + more.text, replayed + more.replayed, reset + more.reset);
+      return new Figures(commands + more.commands, text + more.text, replayed + more.replayed, reset + more.reset, written + more.written);
     }
   }
 
   Figures figures() {
-    return new Figures(commands, text, replayed, reset);
+    return new Figures(commands, text, replayed, reset, written);
   }
 
   /** By line. */
@@ -161,7 +173,7 @@ final class SpecRun implements AutoCloseable {
         fail(command.line(), e);
       }
     }
-    if (afterReset) {
+    if (way == Way.AFTER_RESET) {
       made.stream().filter(m -> m.snapshot.isPresent()).forEach(this::replay);
     }
   }
@@ -321,7 +333,7 @@ final class SpecRun implements AutoCloseable {
       linked(compiled, target);
       return;
     }
-    alone(compiled, prints.get(), target);
+    alone(bytes, compiled, prints.get(), target);
   }
 
   /** The imports of a module that imports nothing but what prints, each once. */
@@ -347,14 +359,18 @@ final class SpecRun implements AutoCloseable {
         .build();
   }
 
-  private void alone(ModuleCompiler.Compiled compiled, HostFunctions prints, Made target) {
+  private void alone(byte[] bytes, ModuleCompiler.Compiled compiled, HostFunctions prints, Made target) throws InterruptedException {
     WasmModule module = compiled.module();
     var settings = new Snapshot.Settings(wasi, new Guest.Allowance(Long.MAX_VALUE, false, bounds.tableElements()), compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     MemoryLimits limits = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
     Guest first = Snapshot.instantiate(compiled, prints, zeros(limits), settings);
     target.fresh = Optional.of(SpecState.of(first));
-    if (!afterReset) {
+    if (way == Way.AT_FIRST) {
       take(target, first);
+      return;
+    }
+    if (way == Way.WRITTEN_BACK) {
+      writtenBack(bytes, first, prints, target, settings);
       return;
     }
     List<Export> exports = IntStream.range(0, module.exportSection().exportCount()).mapToObj(module.exportSection()::getExport).toList();
@@ -381,6 +397,37 @@ final class SpecRun implements AutoCloseable {
     take(target, snapshot.restart(guest, StartContext.Room.NONE));
     compare("after a reset", target, target.guest.get());
     reset++;
+  }
+
+  private void writtenBack(byte[] bytes, Guest first, HostFunctions prints, Made target, Snapshot.Settings settings) throws InterruptedException {
+    byte[] module;
+    try {
+      module = writeBack(bytes, first);
+    } finally {
+      first.release();
+    }
+    ModuleCompiler.Compiled compiled = accept(module);
+    if (compiled.module().startSection().isPresent()) {
+      throw new AssertionError("the module that was written back has a start section");
+    }
+    MemoryLimits limits = compiled.module().memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
+    Guest guest = Snapshot.instantiate(compiled, prints, zeros(limits), settings);
+    take(target, guest);
+    SpecState fresh = target.fresh.orElseThrow();
+    SpecState.of(guest).withSegmentsOf(fresh).difference(fresh).ifPresent(difference -> {
+      throw new AssertionError("written back " + difference);
+    });
+    if (!Arrays.equals(module, writeBack(module, guest))) {
+      throw new AssertionError("what was written back is written back differently");
+    }
+    written++;
+  }
+
+  private byte[] writeBack(byte[] bytes, Guest guest) {
+    return switch (Snapshot.writeBack(bytes, guest, Set.of(), bounds)) {
+      case Outcome.Written w -> w.module();
+      case Outcome.Inexpressible i -> throw new AssertionError(i.toString());
+    };
   }
 
   private static void take(Made target, Guest guest) {

@@ -77,6 +77,11 @@ record SpecState(byte[] memory, List<Long> globals, List<List<Integer>> tables, 
     }
   }
 
+  /** Without the segments that are not in another. */
+  SpecState withSegmentsOf(SpecState other) {
+    return new SpecState(memory, globals, tables, data.subList(0, other.data.size()), elements.subList(0, other.elements.size()));
+  }
+
   /** What is not as in another, in words. */
   Optional<String> difference(SpecState expected) {
     if (memory.length != expected.memory.length) {

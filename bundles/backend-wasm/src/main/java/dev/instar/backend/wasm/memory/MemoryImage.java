@@ -2,12 +2,14 @@ package dev.instar.backend.wasm.memory;
 
 import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
+import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.util.BitSet;
 import java.util.OptionalInt;
 
@@ -111,6 +113,28 @@ public final class MemoryImage implements AutoCloseable {
   }
 
   /**
+   * What its contents are known by on every host: the digest of the bytes up to the last that isn't zero.
+   *
+   * @throws IllegalStateException when the image is closed
+   */
+  public Digest digest() {
+    if (!uses.acquire()) {
+      throw closedImage();
+    }
+    try {
+      long end = stored.byteSize();
+      while (end > 0 && stored.get(ValueLayout.JAVA_BYTE, end - 1) == 0) {
+        end--;
+      }
+      MessageDigest sha256 = Digest.sha256();
+      sha256.update(stored.asSlice(0, end).asByteBuffer());
+      return Digest.of(sha256);
+    } finally {
+      leave();
+    }
+  }
+
+  /**
    * A memory of its own, which starts with this image. The caller closes it.
    *
    * @throws InstarException NODE_BUSY when the process has mapped as many memories as it may, or the host gives no memory
@@ -122,7 +146,7 @@ public final class MemoryImage implements AutoCloseable {
 
   Region region(MappingBudget budget) {
     if (!uses.acquire()) {
-      throw new IllegalStateException("The memory image is closed");
+      throw closedImage();
     }
     try {
       if (host == Host.COPYING) {
@@ -139,6 +163,10 @@ public final class MemoryImage implements AutoCloseable {
       leave();
       throw e;
     }
+  }
+
+  private static IllegalStateException closedImage() {
+    return new IllegalStateException("The memory image is closed");
   }
 
   private void leave() {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
+import dev.instar.api.Digest;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -40,6 +41,21 @@ class MemoryImageTest {
     }
     try (var left = Files.list(scratch)) {
       assertEquals(0, left.count(), "a file with a name was left behind");
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Host.class)
+  void isKnownByWhatItHoldsUpToTheLastByte(Host host) {
+    try (var zeros = MemoryImage.zeros(new MemoryLimits(3, 3), host); CowMemory memory = zeros.open()) {
+      assertEquals(Digest.of(new byte[0]), zeros.digest());
+      memory.writeByte(70_000, (byte) 5);
+      MemoryImage image = MemoryImage.capture(memory, scratch, host);
+      byte[] held = new byte[70_001];
+      held[70_000] = 5;
+      assertEquals(Digest.of(held), image.digest());
+      image.close();
+      assertThrows(IllegalStateException.class, image::digest);
     }
   }
 

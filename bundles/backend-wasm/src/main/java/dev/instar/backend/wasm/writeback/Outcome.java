@@ -1,0 +1,46 @@
+package dev.instar.backend.wasm.writeback;
+
+import dev.instar.api.Digest;
+
+/** What became of writing a state back. */
+public sealed interface Outcome {
+  /**
+   * A module that begins in the state.
+   *
+   * @param module its bytes, which the caller must not change
+   */
+  record Written(byte[] module) implements Outcome {
+    /** What it is known by. */
+    public Digest digest() {
+      return Digest.of(module);
+    }
+  }
+
+  /**
+   * No module can begin in the state: its function is to be initialised anew each time a node starts.
+   *
+   * @param reason for programs
+   * @param detail for people: a sentence without its end, in printable ASCII
+   */
+  record Inexpressible(Reason reason, String detail) implements Outcome {}
+
+  /** Why a state has no module. */
+  enum Reason {
+    /** A memory, table, global or tag is imported: what it holds is somebody else's. */
+    IMPORTED_STATE,
+    /** More than one memory, or one that is shared or has 64-bit addresses. */
+    MEMORY_KIND,
+    /** A table with 64-bit addresses or of a type that is not known. */
+    TABLE_KIND,
+    /** A global or table holds a reference to something of the host, to an exception, or to a function of another instance. */
+    HOST_REFERENCE,
+    /** Files were written or opened. */
+    FILES,
+    /** Each exported function constructs all static objects before it runs, so that those of the state would be constructed again. */
+    CONSTRUCTING_EXPORTS,
+    /** The module would have more bytes, segments or elements than a module may have. */
+    TOO_LARGE,
+    /** The module has a form that is not understood. */
+    UNREADABLE
+  }
+}

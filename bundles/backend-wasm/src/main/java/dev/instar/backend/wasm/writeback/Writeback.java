@@ -1,0 +1,435 @@
+package dev.instar.backend.wasm.writeback;
+
+import static dev.instar.backend.wasm.writeback.ModuleBytes.CUSTOM;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.DATA;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.DATA_COUNT;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.ELEMENT;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.EXPORT;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.FUNCREF;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.GLOBAL;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.MEMORY;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.ORDER;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.START;
+import static dev.instar.backend.wasm.writeback.ModuleBytes.TABLE;
+
+import com.dylibso.chicory.runtime.Memory;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.BitSet;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * Writes a state into its module. What changes:
+ *
+ * <ul>
+ * <li>the memory begins with the size that it has, and active segments write what is not zero in it;
+ * <li>the module's own globals begin with constants; tables with the size they have, and active segments write their references;
+ * <li>the start section is left out, and of the exports those that initialise, so that nobody can initialise twice. Their bodies stay, since the
+ * module may call them by itself: to make them do nothing would change what it does;
+ * <li>segments that the instance has not dropped are as they were, at their indices. The indices of the dropped ones are taken by the new active
+ * segments, which are dropped by the instantiation, too; what is left of the indices gets empty segments. Functions that only a segment, a
+ * global or an export named are named by a segment that does nothing, because bodies may refer to no others.
+ * </ul>
+ *
+ * <p>All other sections are copied byte for byte. So are custom sections, at their places, but for those that are about the parts that have changed
+ * or about places in the file: {@code linking}, {@code reloc.*}, {@code dylink*}, {@code sourceMappingURL}. Names and debugging information count
+ * functions, segments and bytes of the code section, which stay.
+ */
+public final class Writeback {
+  /** An active segment has about so many bytes beside its contents: zeros up to here are cheaper than another one. */
+  private static final int GAP = 12;
+  private static final int NULLS = 4;
+  private static final int CHUNK = Memory.PAGE_SIZE;
+  private static final byte[] ZEROS = new byte[CHUNK];
+
+  private final byte[] original;
+  private final ModuleBytes module;
+  private final ModuleState state;
+  private final Set<String> initialisers;
+  private final Bounds bounds;
+  private int segments;
+
+  /**
+   * What the module may have.
+   *
+   * @param bytes of the module
+   * @param segments of a kind
+   * @param elements of all element segments together
+   */
+  public record Bounds(long bytes, int segments, int elements) {}
+
+  private Writeback(byte[] original, ModuleBytes module, ModuleState state, Set<String> initialisers, Bounds bounds) {
+    this.original = original;
+    this.module = module;
+    this.state = state;
+    this.initialisers = initialisers;
+    this.bounds = bounds;
+  }
+
+  /**
+   * @param module what the instance is of; it is valid
+   * @param state that of the instance
+   * @param initialisers exported functions that have made the state, and are not to be called again
+   * @throws IllegalArgumentException when the state is not one of the module
+   */
+  public static Outcome write(byte[] module, ModuleState state, Set<String> initialisers, Bounds bounds) {
+    try {
+      return new Outcome.Written(new Writeback(module, ModuleBytes.read(module), state, initialisers, bounds).module());
+    } catch (ModuleBytes.Refused e) {
+      return e.why();
+    }
+  }
+
+  private byte[] module() {
+    demand(module.memory.isPresent() == state.memory().isPresent(), "memories");
+    demand(module.globals.size() == state.globals().size(), "globals");
+    demand(module.tables.size() == state.tables().size(), "tables");
+    demand(module.elements.size() >= state.leftElements().length() && module.data.size() >= state.leftData().length(), "segments");
+    if (module.constructingExports && module.exports.stream().anyMatch(this::initialises)) {
+      throw new ModuleBytes.Refused(Outcome.Reason.CONSTRUCTING_EXPORTS, "each of its exported functions constructs all static objects first; "
+          + "link it with -mexec-model=reactor, so that only _initialize does");
+    }
+    Map<Integer, Encoded> changed = new HashMap<>();
+    changed.put(TABLE, tables());
+    changed.put(MEMORY, memory());
+    changed.put(GLOBAL, globals());
+    changed.put(EXPORT, exports());
+    changed.put(START, new Encoded());
+    changed.put(ELEMENT, elements());
+    changed.put(DATA, data());
+    if (module.dataCount) {
+      changed.put(DATA_COUNT, new Encoded().u32(segments));
+    }
+    return assemble(changed);
+  }
+
+  private static void demand(boolean holds, String what) {
+    if (!holds) {
+      throw new IllegalArgumentException("The state has other " + what + " than the module");
+    }
+  }
+
+  /** New sections come to their places, after those custom sections that follow the one before. */
+  private byte[] assemble(Map<Integer, Encoded> changed) {
+    Encoded out = new Encoded();
+    out.write(original, 0, 8);
+    int next = 0;
+    for (ModuleBytes.Section section : module.sections) {
+      if (section.id() == CUSTOM) {
+        if (!stale(section.name())) {
+          out.copy(original, section.whole());
+        }
+        continue;
+      }
+      for (; ORDER.get(next) != section.id(); next++) {
+        put(out, ORDER.get(next), changed);
+      }
+      next++;
+      if (changed.containsKey(section.id())) {
+        put(out, section.id(), changed);
+      } else {
+        out.copy(original, section.whole());
+      }
+    }
+    for (; next < ORDER.size(); next++) {
+      put(out, ORDER.get(next), changed);
+    }
+    fits(out.size(), bounds.bytes(), "bytes");
+    return out.toByteArray();
+  }
+
+  private static void put(Encoded out, int id, Map<Integer, Encoded> changed) {
+    Encoded content = changed.getOrDefault(id, new Encoded());
+    if (content.size() > 0) {
+      out.section(id, content);
+    }
+  }
+
+  private static boolean stale(String custom) {
+    return custom.equals("linking") || custom.startsWith("reloc.") || custom.startsWith("dylink") || custom.equals("sourceMappingURL");
+  }
+
+  private static void fits(long number, long most, String what) {
+    if (number > most) {
+      throw new ModuleBytes.Refused(Outcome.Reason.TOO_LARGE, "with its state it would have " + number + " " + what + "; " + most + " are allowed");
+    }
+  }
+
+  private static void limits(Encoded out, long minimum, OptionalLong maximum) {
+    out.u8(maximum.isPresent() ? 1 : 0).u32(minimum);
+    maximum.ifPresent(out::u32);
+  }
+
+  private Encoded memory() {
+    Encoded out = new Encoded();
+    module.memory.ifPresent(type -> limits(out.u32(1), state.memory().orElseThrow().pages(), type.maximum()));
+    return out;
+  }
+
+  private Encoded globals() {
+    Encoded out = new Encoded();
+    if (module.globals.isEmpty()) {
+      return out;
+    }
+    out.u32(module.globals.size());
+    for (int i = 0; i < module.globals.size(); i++) {
+      int type = module.globals.get(i).type();
+      ModuleState.Bits bits = state.globals().get(i);
+      out.u8(type, module.globals.get(i).mutable() ? 1 : 0);
+      switch (type) {
+        case ModuleBytes.I32 -> out.u8(0x41).signed((int) bits.low()).u8(0x0b);
+        case ModuleBytes.I64 -> out.u8(0x42).signed(bits.low()).u8(0x0b);
+        case ModuleBytes.F32 -> out.u8(0x43).little(bits.low(), 4).u8(0x0b);
+        case ModuleBytes.F64 -> out.u8(0x44).little(bits.low(), 8).u8(0x0b);
+        case ModuleBytes.V128 -> out.u8(0xfd, 12).little(bits.low(), 8).little(bits.high(), 8).u8(0x0b);
+        default -> {
+          // Chicory has references in the lower half of a word, and is not of one mind about the upper.
+          int reference = (int) bits.low();
+          expressible(type, reference, "global " + i);
+          out.reference(type, reference);
+        }
+      }
+    }
+    return out;
+  }
+
+  private void expressible(int type, int reference, String where) {
+    if (reference == ModuleState.NULL) {
+      return;
+    }
+    if (type != FUNCREF || reference == ModuleState.FOREIGN) {
+      throw new ModuleBytes.Refused(Outcome.Reason.HOST_REFERENCE, where + " holds a reference to something outside of the instance");
+    }
+    demand(reference >= 0 && reference < module.functions, "functions");
+  }
+
+  private Encoded tables() {
+    Encoded out = new Encoded();
+    if (module.tables.isEmpty()) {
+      return out;
+    }
+    out.u32(module.tables.size());
+    for (int i = 0; i < module.tables.size(); i++) {
+      ModuleBytes.TableType type = module.tables.get(i);
+      limits(out.u8(type.type()), state.tables().get(i).length, type.maximum());
+    }
+    return out;
+  }
+
+  private boolean initialises(ModuleBytes.Export export) {
+    return export.kind() == 0 && initialisers.contains(export.name());
+  }
+
+  private Encoded exports() {
+    List<ModuleBytes.Export> kept = module.exports.stream().filter(e -> !initialises(e)).toList();
+    Encoded out = new Encoded();
+    if (!kept.isEmpty()) {
+      out.u32(kept.size());
+      kept.forEach(e -> out.copy(original, e.whole()));
+    }
+    return out;
+  }
+
+  // ---- element segments ----
+
+  private Encoded elements() {
+    Deque<Encoded> active = new ArrayDeque<>();
+    Set<Integer> named = new HashSet<>();
+    long items = 0;
+    for (int i = 0; i < module.tables.size(); i++) {
+      items += references(i, active);
+      Arrays.stream(state.tables().get(i)).forEach(named::add);
+    }
+    for (int i = 0; i < module.globals.size(); i++) {
+      if (module.globals.get(i).type() == FUNCREF) {
+        named.add((int) state.globals().get(i).low());
+      }
+    }
+    items += declare(named, active);
+    List<Encoded> all = new ArrayList<>();
+    for (int i = 0; i < module.elements.size(); i++) {
+      ModuleBytes.Elements segment = module.elements.get(i);
+      if (segment.passive() && state.leftElements().get(i)) {
+        all.add(new Encoded().copy(original, segment.whole()));
+      } else if (segment.type() == FUNCREF && !active.isEmpty()) {
+        all.add(active.poll());
+      } else {
+        // Passive and empty, as a dropped one is.
+        all.add(new Encoded().u8(5, segment.type(), 0));
+      }
+    }
+    all.addAll(active);
+    fits(items, bounds.elements(), "elements in segments");
+    return listed(all, "element segments");
+  }
+
+  private Encoded listed(List<Encoded> all, String what) {
+    fits(all.size(), bounds.segments(), what);
+    Encoded out = new Encoded();
+    if (!all.isEmpty()) {
+      out.u32(all.size());
+      all.forEach(out::all);
+    }
+    return out;
+  }
+
+  /**
+   * Keeps functions known of which a body may take the reference.
+   *
+   * @param named those that the state names, which are known by that
+   * @return how many are named for nothing else
+   */
+  private int declare(Set<Integer> named, Deque<Encoded> active) {
+    Set<Integer> declared = new TreeSet<>(module.declared);
+    module.exports.stream().filter(this::initialises).forEach(e -> declared.add(e.index()));
+    declared.removeAll(named);
+    if (!declared.isEmpty()) {
+      Encoded segment = new Encoded().u8(3, 0).u32(declared.size());
+      declared.forEach(segment::u32);
+      active.addFirst(segment);
+    }
+    return declared.size();
+  }
+
+  /** The segments that write a table; few nulls between references are written with them. Returns how many elements they have. */
+  private long references(int table, Deque<Encoded> active) {
+    int[] references = state.tables().get(table);
+    long items = 0;
+    int at = 0;
+    while (at < references.length) {
+      if (references[at] == ModuleState.NULL) {
+        at++;
+        continue;
+      }
+      int from = at;
+      int to = at;
+      boolean nulls = false;
+      for (int nullsHere = 0; at < references.length && nullsHere <= NULLS; at++) {
+        expressible(module.tables.get(table).type(), references[at], "table " + table);
+        if (references[at] == ModuleState.NULL) {
+          nullsHere++;
+        } else {
+          nulls |= nullsHere > 0;
+          nullsHere = 0;
+          to = at + 1;
+        }
+      }
+      active.add(segment(table, from, to, nulls));
+      items += to - from;
+    }
+    return items;
+  }
+
+  private Encoded segment(int table, int from, int to, boolean nulls) {
+    int[] references = state.tables().get(table);
+    Encoded out = new Encoded().u8(nulls ? 6 : 2).u32(table).u8(0x41).signed(from).u8(0x0b, nulls ? FUNCREF : 0).u32(to - from);
+    for (int i = from; i < to; i++) {
+      if (nulls) {
+        out.reference(FUNCREF, references[i]);
+      } else {
+        out.u32(references[i]);
+      }
+    }
+    return out;
+  }
+
+  // ---- data segments ----
+
+  private Encoded data() {
+    BitSet left = new BitSet();
+    for (int i = 0; i < module.data.size(); i++) {
+      left.set(i, module.data.get(i).passive() && state.leftData().get(i));
+    }
+    int kept = left.cardinality();
+    fits(kept, bounds.segments(), "data segments");
+    Deque<Run> runs = new ArrayDeque<>(state.memory().map(memory -> runs(memory, bounds.segments() - kept)).orElse(List.of()));
+    long bytes = runs.stream().mapToLong(run -> (long) run.to - run.from).sum();
+    fits(bytes, bounds.bytes(), "bytes");
+    List<Encoded> all = new ArrayList<>();
+    for (int i = 0; i < module.data.size(); i++) {
+      ModuleBytes.Data segment = module.data.get(i);
+      if (left.get(i)) {
+        all.add(new Encoded().copy(original, segment.whole()));
+      } else if (!runs.isEmpty()) {
+        all.add(segment(runs.poll()));
+      } else {
+        all.add(new Encoded().u8(1, 0));
+      }
+    }
+    runs.forEach(run -> all.add(segment(run)));
+    segments = all.size();
+    return listed(all, "data segments");
+  }
+
+  /** A part of the memory, up to {@code to} exclusively; memories of this engine end below 2 GiB. */
+  private record Run(int from, int to) {}
+
+  private Encoded segment(Run run) {
+    Encoded out = new Encoded().u8(0, 0x41).signed(run.from).u8(0x0b).u32(run.to - run.from);
+    for (int at = run.from; at < run.to; at += CHUNK) {
+      out.writeBytes(state.memory().orElseThrow().readBytes(at, Math.min(CHUNK, run.to - at)));
+    }
+    return out;
+  }
+
+  /** What is not zero, in at most so many parts: where there would be more, larger gaps are bridged. */
+  private static List<Run> runs(Memory memory, int most) {
+    List<Run> runs = new ArrayList<>();
+    long gap = GAP;
+    int from = -1;
+    int to = -1;
+    for (int page = 0; page < memory.pages(); page++) {
+      byte[] content = memory.readBytes(page * CHUNK, CHUNK);
+      if (Arrays.equals(content, ZEROS)) {
+        continue;
+      }
+      for (int i = 0; i < CHUNK; i++) {
+        if (content[i] == 0) {
+          continue;
+        }
+        int at = page * CHUNK + i;
+        if (from >= 0 && at - to <= gap) {
+          to = at + 1;
+          continue;
+        }
+        if (from >= 0) {
+          runs.add(new Run(from, to));
+        }
+        from = at;
+        to = at + 1;
+        // The one that has just begun counts, too.
+        while (runs.size() >= most && most > 0 && gap < Integer.MAX_VALUE) {
+          gap *= 2;
+          runs = bridged(runs, gap);
+        }
+        if (!runs.isEmpty() && from - runs.getLast().to <= gap) {
+          from = runs.removeLast().from;
+        }
+      }
+    }
+    if (from >= 0) {
+      runs.add(new Run(from, to));
+    }
+    return runs;
+  }
+
+  private static List<Run> bridged(List<Run> runs, long gap) {
+    List<Run> fewer = new ArrayList<>();
+    for (Run run : runs) {
+      if (!fewer.isEmpty() && run.from - fewer.getLast().to <= gap) {
+        fewer.add(new Run(fewer.removeLast().from, run.to));
+      } else {
+        fewer.add(run);
+      }
+    }
+    return fewer;
+  }
+}
