@@ -119,7 +119,7 @@ class HostileNodeIT {
   }
 
   /** A file of a ustar archive (POSIX.1-1988). */
-  private static void entry(OutputStream tar, String name, byte[] content) throws IOException {
+  static void entry(OutputStream tar, String name, byte[] content) throws IOException {
     byte[] header = new byte[512];
     put(header, 0, name);
     put(header, 100, "0000644\0" + "0000000\0" + "0000000\0" + String.format("%011o\0", content.length) + "00000000000\0" + "        " + "0");

@@ -23,7 +23,8 @@ final class Refusal {
 
   static Problem functionQueueFull(FunctionVersion version, int queue) {
     return Problem.of(ErrorCode.FUNCTION_BUSY, version.label() + " has " + version.spec().limits().concurrency() + " sandboxes at most, and " + queue
-        + " of its calls, as many as may, wait already. Try again later, or raise its limit 'concurrency'.").retryAfter(SOON);
+        + " of its calls, as many as may, wait already. Try again later, or raise its limit 'concurrency' (--concurrency).", concurrency(version))
+        .retryAfter(SOON);
   }
 
   static Problem nodeQueueFull(int queue) {
@@ -43,7 +44,12 @@ final class Refusal {
 
   static Problem functionBusy(FunctionVersion version, Duration waited) {
     return Problem.of(ErrorCode.FUNCTION_BUSY, "No sandbox of " + version.label() + " (of " + version.spec().limits().concurrency()
-        + " at most) came free within " + shown(waited) + ". Try again later.").retryAfter(SOON);
+        + " at most) came free within " + shown(waited) + ". Try again later, or raise its limit 'concurrency' (--concurrency).", concurrency(version))
+        .retryAfter(SOON);
+  }
+
+  private static Map<String, Object> concurrency(FunctionVersion version) {
+    return Map.of("limit", "concurrency", "limitCount", version.spec().limits().concurrency());
   }
 
   static Problem nodeBusy(FunctionVersion version, Duration waited) {

@@ -36,6 +36,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
@@ -246,6 +247,7 @@ class SchedulerTest {
       var problem = failed(ErrorCode.FUNCTION_BUSY, node.invoke("demo/f"));
       assertTrue(problem.retryAfter().isPresent());
       assertTrue(problem.detail().contains("demo/f@1"), problem.detail());
+      assertEquals(Map.of("limit", "concurrency", "limitCount", 1), problem.members());
       completed(node.invoke("demo/g"));
       go.countDown();
       for (CompletableFuture<Outcome> call : calls) {
@@ -328,7 +330,9 @@ class SchedulerTest {
       CompletableFuture<Outcome> one = node.start("demo/f");
       CompletableFuture<Outcome> two = node.start("other/f");
       eventually("run", () -> backend.running.get() == 2);
-      assertTrue(failed(ErrorCode.FUNCTION_BUSY, node.invoke("demo/f")).retryAfter().isPresent());
+      var busy = failed(ErrorCode.FUNCTION_BUSY, node.invoke("demo/f"));
+      assertTrue(busy.retryAfter().isPresent());
+      assertEquals(Map.of("limit", "concurrency", "limitCount", 1), busy.members());
       assertTrue(failed(ErrorCode.NODE_BUSY, node.invoke("other/f")).retryAfter().isPresent());
       var problem = failed(ErrorCode.TIMED_OUT, node.invoke("demo/f", Duration.ofMillis(10)));
       assertEquals(10L, problem.members().get("limitMillis"));
