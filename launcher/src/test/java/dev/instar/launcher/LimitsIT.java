@@ -299,4 +299,21 @@ class LimitsIT {
     good("needy/huge");
     good("needy/needy");
   }
+
+  @Test
+  void describeEchoesEveryLimit() throws Exception {
+    publish("defaults", "", "{}");
+    assertEquals(JSON.readTree("""
+        {"memory":268435456,"tables":1000000,"stack":4194304,"timeout":30000,"runTime":30000,"input":67108864,"output":67108864,"log":262144,
+         "openFiles":128,"fileBytes":67108864,"madeFiles":2048,"concurrency":64}"""), limits("defaults"));
+    String given = """
+        {"memory":131072,"tables":17,"stack":2097152,"timeout":4000,"runTime":3000,"input":5,"output":6,"log":8,"openFiles":9,"fileBytes":10,
+         "madeFiles":11,"concurrency":12}""";
+    publish("given", "", given);
+    assertEquals(JSON.readTree(given), limits("given"));
+  }
+
+  private static JsonNode limits(String name) throws IOException, InterruptedException {
+    return JSON.readTree(send("GET", "/v1/functions/" + name(name), "").body()).at("/versions/0/limits");
+  }
 }
