@@ -64,7 +64,7 @@ final class Failures {
   private static InstarException problem(Throwable thrown) {
     Optional<String> trap = trap(thrown);
     if (trap.isPresent()) {
-      return new InstarException(Problem.of(trap.get().equals(STACK) ? ErrorCode.STACK_OVERFLOW : ErrorCode.FUNCTION_TRAPPED,
+      return new InstarException(Problem.of(code(trap.get()),
           "The function trapped: " + trap.get() + where(thrown) + ".",
           Map.of("trap", trap.get())), thrown);
     }
@@ -75,6 +75,11 @@ final class Failures {
     }
     LOG.error("A fault of the engine ended a function", thrown);
     return new InstarException(Problem.of(ErrorCode.INTERNAL, "The WebAssembly engine of this node failed; its log says more."), thrown);
+  }
+
+  /** What a call that ends with this trap is told. */
+  static ErrorCode code(String trap) {
+    return trap.equals(STACK) ? ErrorCode.STACK_OVERFLOW : ErrorCode.FUNCTION_TRAPPED;
   }
 
   /** What a guest did, where it was the guest. */

@@ -76,9 +76,13 @@ final class Snapshot {
     this.settings = settings;
   }
 
-  /** An instance of a module as it was compiled: its segments are copied and its start function is run. */
-  static Guest instantiate(ModuleCompiler.Compiled compiled, HostFunctions imports, CowMemory memory, Settings settings) {
-    Guest guest = guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings, Room.NONE);
+  /** A guest for {@link #instantiate}. */
+  static Guest blank(ModuleCompiler.Compiled compiled, CowMemory memory, Settings settings) {
+    return guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings, Room.NONE);
+  }
+
+  /** Makes it an instance of a module as it was compiled: its segments are copied and its start function is run. Where that fails it is released. */
+  static Guest instantiate(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Settings settings) {
     try {
       guest.enter();
       try {

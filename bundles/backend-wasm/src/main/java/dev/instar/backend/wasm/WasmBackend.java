@@ -281,10 +281,12 @@ public final class WasmBackend implements SandboxBackend {
   /** An instance after its initialisation. What the module does wrong here is a fault of the module. */
   private Guest initialise(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory first, Snapshot.Settings settings,
       List<String> ran) throws InterruptedException {
-    Guest guest = null;
+    Guest guest = Snapshot.blank(compiled, first, settings);
     String running = "start section";
+    boolean instantiated = false;
     try {
-      guest = Snapshot.instantiate(compiled, imports, first, settings);
+      Snapshot.instantiate(guest, compiled, imports, settings);
+      instantiated = true;
       if (compiled.module().startSection().isPresent()) {
         ran.add("the start function");
       }
@@ -309,14 +311,14 @@ public final class WasmBackend implements SandboxBackend {
       }
       return guest;
     } catch (Throwable e) {
-      if (guest != null) {
+      if (instantiated) {
         guest.release();
       }
       if (Thread.interrupted() || e instanceof ChicoryInterruptedException
           || e instanceof CallStopped && e.getCause() instanceof InterruptedException) {
         throw new InterruptedException();
       }
-      throw initialisation(e, running, guest == null);
+      throw initialisation(e, running, !instantiated, guest);
     }
   }
 
@@ -329,17 +331,26 @@ public final class WasmBackend implements SandboxBackend {
     }
   }
 
-  private static RuntimeException initialisation(Throwable e, String running, boolean instantiating) {
+  private static RuntimeException initialisation(Throwable e, String running, boolean instantiating, Guest guest) {
     return switch (e) {
       case InstarException i -> i;
-      case ProcExit exit -> Refusal.of("module", "The initialisation (" + running + ") ended with the status " + exit.code() + ".");
+      case ProcExit exit -> ended(ErrorCode.FUNCTION_FAILED, "The initialisation (" + running + ") ended with the status " + exit.code() + ".", "", guest);
       // Where the start function does it, this has a cause.
       case UninstantiableException u when u.getCause() == null && String.valueOf(u.getMessage()).startsWith("out of bounds memory access") ->
           Refusal.of("data", "a segment does not fit into the memory that the module begins with.");
       case ChicoryException c when instantiating && String.valueOf(c.getMessage()).contains("out of bounds table") ->
           Refusal.of("element", "a segment does not fit into its table.");
-      default -> Failures.trap(e).<RuntimeException>map(trap -> Refusal.of("module", "The initialisation (" + running + ") trapped: " + trap + "."))
-          .orElseGet(() -> Failures.of(e));
+      default -> Failures.trap(e).<RuntimeException>map(trap -> ended(Failures.code(trap), "The initialisation (" + running + ") trapped: " + trap + ".", trap,
+          guest)).orElseGet(() -> Failures.of(e));
+    };
+  }
+
+  /** The limit that it died of, as a call tells it; else the fault is the module's. */
+  private static InstarException ended(ErrorCode code, String detail, String trap, Guest guest) {
+    InstarException told = Breaches.of(new InstarException(code, detail, Map.of("trap", trap)), guest);
+    return switch (told.code()) {
+      case FUNCTION_FAILED, FUNCTION_TRAPPED -> Refusal.of("module", detail);
+      default -> told;
     };
   }
 }

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
@@ -313,9 +314,27 @@ class RefusedModulesTest {
     InstarException e = assertThrows(InstarException.class, () -> node.prepare(node.image(module), Limits.DEFAULT, Map.of(), Duration.ofMillis(700)));
     if (text.contains("$r")) {
       // Endless recursion ends by itself.
-      assertEquals(ErrorCode.MODULE_REFUSED, e.code(), e.problem().detail());
+      assertEquals(ErrorCode.STACK_OVERFLOW, e.code(), e.problem().detail());
     } else {
       assertEquals(ErrorCode.TIMED_OUT, e.code(), e.problem().detail());
+    }
+    TestNode.once(node.prepare(Wat.file("command/echo")), "x").good();
+  }
+
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', value = {
+      "OUT_OF_MEMORY | memory | (i32.eq (memory.grow (i32.const 60000)) (i32.const -1))",
+      "OUT_OF_TABLES | tables | (i32.eq (table.grow 0 (ref.null func) (i32.const 2000000)) (i32.const -1))"})
+  void theLimitThatAnInitialiserDiedOfIsTold(ErrorCode code, String limit, String refused) {
+    for (String initialiser : List.of("(export \"_initialize\")", "$start")) {
+      byte[] module = wat("(module (memory 1) (table 1 funcref)"
+          + " (func " + initialiser + " (if " + refused + " (then unreachable)))" + (initialiser.equals("$start") ? " (start $start)" : "")
+          + " (func (export \"exec\") (param i32) (result i32) (i32.const 0)))");
+      InstarException e = assertThrows(InstarException.class, () -> node.prepare(node.image(module), Limits.DEFAULT, Map.of(), Duration.ofSeconds(20)));
+      assertEquals(code, e.code(), e.problem().detail());
+      assertEquals(limit, e.problem().members().get("limit"));
+      assertTrue(e.problem().detail().startsWith("The initialisation (" + (initialiser.equals("$start") ? "start section" : "_initialize") + ") trapped"),
+          e.problem().detail());
     }
     TestNode.once(node.prepare(Wat.file("command/echo")), "x").good();
   }

@@ -363,7 +363,7 @@ final class SpecRun implements AutoCloseable {
     WasmModule module = compiled.module();
     var settings = new Snapshot.Settings(wasi, new Guest.Allowance(Long.MAX_VALUE, false, bounds.tableElements()), compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     MemoryLimits limits = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
-    Guest first = Snapshot.instantiate(compiled, prints, zeros(limits), settings);
+    Guest first = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings), compiled, prints, settings);
     target.fresh = Optional.of(SpecState.of(first));
     if (way == Way.AT_FIRST) {
       take(target, first);
@@ -411,7 +411,7 @@ final class SpecRun implements AutoCloseable {
       throw new AssertionError("the module that was written back has a start section");
     }
     MemoryLimits limits = compiled.module().memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
-    Guest guest = Snapshot.instantiate(compiled, prints, zeros(limits), settings);
+    Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings), compiled, prints, settings);
     take(target, guest);
     SpecState fresh = target.fresh.orElseThrow();
     SpecState.of(guest).withSegmentsOf(fresh).difference(fresh).ifPresent(difference -> {

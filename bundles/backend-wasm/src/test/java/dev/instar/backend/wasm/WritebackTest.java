@@ -324,7 +324,7 @@ class WritebackTest {
     var settings = new Snapshot.Settings(wasi, new Guest.Allowance(1 << 20, false, 10), false, new Guest.Budgets(budget, MemoryBudget.ofMachine(1L << 30)));
     Bounds bounds = new Bounds(1 << 20, 1 << 20, 100, 1 << 20, 100);
     try (MemoryImage zeros = MemoryImage.zeros(new MemoryLimits(1, 1))) {
-      Guest guest = Snapshot.instantiate(compiled, HostFunctions.of(module), zeros.open(), settings);
+      Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros.open(), settings), compiled, HostFunctions.of(module), settings);
       try {
         assertTrue(Snapshot.writeBack(bytes, guest, Set.of(), bounds) instanceof Outcome.Written);
         guest.enter();
