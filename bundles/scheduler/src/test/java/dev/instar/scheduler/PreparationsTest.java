@@ -105,6 +105,7 @@ class PreparationsTest {
       release("a/f1");
       eventually("the first in line is next", () -> begun.size() == 3);
       release("b/f1");
+      eventually("the next in line has the reserve", () -> begun.size() == 4);
       release("a/f2");
       eventually("all had their turn", () -> begun.size() == 5);
       assertEquals(List.of("a/f1", "b/f1", "a/f2", "c/f1", "a/f3"), begun);
