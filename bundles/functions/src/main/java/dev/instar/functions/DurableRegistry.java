@@ -69,6 +69,8 @@ public final class DurableRegistry implements FunctionRegistry {
   /** How long a stop waits for changes that are being made, which may be compiling. */
   private static final Duration DRAIN = Duration.ofSeconds(10);
   private static final Duration AFTER_START = Duration.ofMinutes(1);
+  /** A removal lists all images: not while everything else of the node starts. */
+  private static final Duration WHILE_STARTING = Duration.ofSeconds(15);
   private static final Duration COLLECT_EVERY = Duration.ofMinutes(10);
 
   private final FunctionStore store;
@@ -126,8 +128,8 @@ public final class DurableRegistry implements FunctionRegistry {
     LOG.info("{} functions, read in {} ms", functions.size(), TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin));
     // After a swap, calls may still run that read images of versions which our predecessor removed; after a start of the node there are none.
     boolean nodeStarts = ProcessHandle.current().info().startInstant().map(t -> t.isAfter(Instant.now().minus(AFTER_START))).orElse(false);
-    collector.scheduleWithFixedDelay(this::collect, nodeStarts ? 0 : settings.imageGrace().toMillis(), COLLECT_EVERY.toMillis(),
-        TimeUnit.MILLISECONDS);
+    collector.scheduleWithFixedDelay(this::collect, (nodeStarts ? WHILE_STARTING : settings.imageGrace()).toMillis(),
+        COLLECT_EVERY.toMillis(), TimeUnit.MILLISECONDS);
   }
 
   private void takeOver(Path area) {

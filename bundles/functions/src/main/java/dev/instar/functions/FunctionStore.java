@@ -22,8 +22,8 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -44,8 +44,7 @@ final class FunctionStore {
   private static final Logger LOG = LoggerFactory.getLogger(FunctionStore.class);
   private static final String SUFFIX = ".json";
   private static final Pattern DIGEST = Pattern.compile("sha256:[0-9a-f]{64}");
-  /** Bounds open files, not threads. */
-  private static final int PARALLEL_READS = 64;
+  private static final int READERS = Math.clamp(Runtime.getRuntime().availableProcessors(), 1, 4);
 
   private final Path area;
   private final Path damaged;
@@ -62,9 +61,8 @@ final class FunctionStore {
   /** Reads everything; sweeps away what writers that died have left. */
   Map<FunctionName, Entry> load() throws IOException {
     DurableFiles.createDirectories(damaged);
-    Map<FunctionName, Entry> entries = new ConcurrentHashMap<>();
-    Semaphore slots = new Semaphore(PARALLEL_READS);
-    try (var threads = Executors.newVirtualThreadPerTaskExecutor(); DirectoryStream<Path> users = Files.newDirectoryStream(area)) {
+    List<Path> files = new ArrayList<>();
+    try (DirectoryStream<Path> users = Files.newDirectoryStream(area)) {
       for (Path user : users) {
         if (user.equals(damaged)) {
           continue;
@@ -73,16 +71,19 @@ final class FunctionStore {
           LOG.warn("{} is no directory of ours and is left alone", user);
           continue;
         }
-        for (Path file : list(user)) {
-          slots.acquireUninterruptibly();
-          threads.execute(() -> {
-            try {
-              load(file, entries);
-            } finally {
-              slots.release();
-            }
-          });
-        }
+        files.addAll(list(user));
+      }
+    }
+    Map<FunctionName, Entry> entries = new ConcurrentHashMap<>();
+    // Few threads that go on, and not one for each file: ten thousand virtual ones cost more processor time than the reading.
+    AtomicInteger next = new AtomicInteger();
+    try (var readers = Executors.newFixedThreadPool(READERS, Thread.ofPlatform().daemon().name("instar-functions-read-", 0).factory())) {
+      for (int i = 0; i < Math.min(READERS, files.size()); i++) {
+        readers.execute(() -> {
+          for (int n; (n = next.getAndIncrement()) < files.size();) {
+            load(files.get(n), entries);
+          }
+        });
       }
     }
     return entries;
@@ -148,7 +149,8 @@ final class FunctionStore {
       entries.put(name, entry);
     } catch (ChecksummedDocument.DamagedException | FunctionDocument.InvalidException e) {
       setAside(file, e);
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | Error e) {
+      // An Error too (a file of gigabytes is an OutOfMemoryError): it would end the reader and take other functions with it.
       unread.set(true);
       LOG.error("The function in {} cannot be read and is not available: {}", file, e.toString());
     }

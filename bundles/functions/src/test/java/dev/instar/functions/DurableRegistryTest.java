@@ -22,6 +22,7 @@ import dev.instar.api.function.Variant;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.data.LockedDataDirectory;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -321,6 +322,22 @@ class DurableRegistryTest {
     assertEquals(List.of(NAME), registry.list().stream().map(Function::name).toList());
     assertFalse(Files.exists(leftover));
     assertEquals("untouched", Files.readString(elsewhere));
+  }
+
+  @Test
+  void documentsThatAreTooLargeToReadTakeNobodyWithThem() throws Exception {
+    registry.publish(NAME, spec(images.image("a")), true);
+    registry.stop();
+    for (int i = 0; i < 8; i++) {
+      // More than an array can hold; without content, so it takes no room.
+      try (RandomAccessFile large = new RandomAccessFile(document().resolveSibling("a" + i + ".json").toFile(), "rw")) {
+        large.setLength(3L << 30);
+      }
+    }
+    FunctionStore store = new FunctionStore(data.area("functions"));
+    assertEquals(Set.of(NAME), store.load().keySet());
+    assertTrue(store.hasUnread());
+    registry = registry(QUICK);
   }
 
   @Test

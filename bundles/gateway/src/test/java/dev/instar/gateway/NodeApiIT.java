@@ -23,10 +23,13 @@ import dev.instar.tck.http.RawHttp.Answer;
 import java.io.EOFException;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -135,6 +138,24 @@ class NodeApiIT {
     assertProblem(404, "function-not-found", node.call("POST", F + "/rollback", ""));
     assertProblem(404, "function-not-found", node.call("POST", F + "/invoke", "x"));
     assertProblem(404, "function-not-found", node.get(F + "/logs"));
+  }
+
+  @Test
+  void listsMoreFunctionsThanAreHeldBack() throws Exception {
+    Set<String> names = new TreeSet<>();
+    for (int i = 0; i < 400; i++) {
+      node.function("demo/f" + i, Limits.DEFAULT);
+      names.add("f" + i);
+    }
+    Answer answer = node.get("/v1/functions");
+    assertTrue(answer.body().length > 100_000);
+    assertEquals("application/json", answer.headers().get("content-type"));
+    List<String> listed = new ArrayList<>();
+    json(answer).get("functions").forEach(f -> listed.add(f.get("function").textValue()));
+    assertEquals(400, listed.size());
+    assertEquals(names, new TreeSet<>(listed));
+    assertEquals(400, json(node.get("/v1/functions?user=demo")).get("functions").size());
+    assertEquals("{\"functions\":[]}", node.get("/v1/functions?user=other").text());
   }
 
   @Test

@@ -35,6 +35,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.regex.Pattern;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Modified;
@@ -67,6 +68,7 @@ public final class ContentStore implements ImageStore {
   static final String PID = "dev.instar.images";
   private static final Logger LOG = LoggerFactory.getLogger(ContentStore.class);
   private static final int BUFFER_BYTES = 64 << 10;
+  private static final Pattern NAME = Pattern.compile("[0-9a-f]{64}");
 
   private final Path blobs;
   private final Path damaged;
@@ -368,7 +370,7 @@ public final class ContentStore implements ImageStore {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
           for (Path file : files) {
             String name = file.getFileName().toString();
-            if (name.matches("[0-9a-f]{64}") && !keep.contains(new Digest("sha256:" + name)) && collect(new Digest("sha256:" + name), grace)) {
+            if (NAME.matcher(name).matches() && !keep.contains(new Digest("sha256:" + name)) && collect(new Digest("sha256:" + name), grace)) {
               gone++;
             }
           }
