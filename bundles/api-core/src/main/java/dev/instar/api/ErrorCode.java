@@ -22,10 +22,14 @@ public enum ErrorCode {
   VERSION_NOT_FOUND("version-not-found", 404, "The version does not exist"),
   /** The content store has no such digest. */
   IMAGE_NOT_FOUND("image-not-found", 404, "The image does not exist"),
+  /** The snapshot store has no such layer, or the layer no such file; the member {@code layer} gives the layer. */
+  SNAPSHOT_NOT_FOUND("snapshot-not-found", 404, "The snapshot does not exist"),
   /** The path is known but not for this method; the Allow header names those that it takes. */
   METHOD_NOT_ALLOWED("method-not-allowed", 405, "The method is not allowed here"),
   /** The state of the resource does not allow this now. */
   CONFLICT("conflict", 409, "The state does not allow this"),
+  /** The snapshot was made for another backend, version, machine or image than the one that asks for it. */
+  SNAPSHOT_MISMATCH("snapshot-mismatch", 409, "The snapshot does not fit"),
   /** The request line, headers or body came more slowly than the listener takes them. */
   TOO_SLOW("too-slow", 408, "The request came too slowly"),
   /** A body or name is over its limit; the member {@code limitBytes} gives it. */

@@ -1,0 +1,329 @@
+package dev.instar.snapshots;
+
+import dev.instar.api.Digest;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.data.DurableFiles;
+import dev.instar.api.snapshot.Blob;
+import dev.instar.api.snapshot.Extent;
+import dev.instar.api.snapshot.SnapshotBuilder;
+import dev.instar.api.snapshot.SnapshotKey;
+import dev.instar.api.snapshot.SnapshotLayer;
+import java.io.BufferedOutputStream;
+import java.io.DataOutputStream;
+import java.io.EOFException;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.MessageDigest;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.function.UnaryOperator;
+
+/** Writes a layer into a directory that nobody looks at, and gives it away when it is whole and synced. */
+final class LayerWriter implements SnapshotBuilder {
+  /** Gives a whole layer its place; the directory is the store's from then on. */
+  interface Place {
+    SnapshotLayer put(Path directory, SnapshotLayer layer);
+  }
+
+  private final Path directory;
+  private final Optional<Digest> parent;
+  private final SnapshotKey key;
+  private final String creator;
+  private final Place place;
+  private final Runnable closed;
+  private final RandomAccessFile memory;
+  private final List<Extent> extents = new ArrayList<>();
+  private final SortedMap<String, Blob> blobs = new TreeMap<>();
+  private boolean open = true;
+
+  /** @param closed runs once, at the end */
+  LayerWriter(Path directory, Optional<Digest> parent, SnapshotKey key, String creator, Place place, Runnable closed) throws IOException {
+    this.directory = directory;
+    this.parent = parent;
+    this.key = key;
+    this.creator = creator;
+    this.place = place;
+    this.closed = closed;
+    DurableFiles.createDirectories(directory);
+    memory = new RandomAccessFile(directory.resolve(StoredLayer.MEMORY).toFile(), "rw");
+  }
+
+  @Override
+  public void memory(long guestAddress, ByteBuffer bytes) {
+    checkOpen();
+    int length = bytes.remaining();
+    Extent extent = add(guestAddress, length);
+    byte[] page = new byte[PAGE_BYTES];
+    try {
+      for (long at = extent.offset(); bytes.hasRemaining(); at += PAGE_BYTES) {
+        int n = Math.min(PAGE_BYTES, bytes.remaining());
+        bytes.get(page, 0, n);
+        if (!Chunks.isZero(page, 0, n)) {
+          memory.seek(at);
+          memory.write(page, 0, n);
+        }
+      }
+    } catch (IOException e) {
+      throw Failures.failed("The snapshot's memory cannot be stored", e);
+    }
+  }
+
+  @Override
+  public void memory(long guestAddress, FileChannel source, long position, long length) throws IOException {
+    checkOpen();
+    if (position < 0 || length > source.size() - position) {
+      throw new EOFException("The source of a snapshot's memory ends before " + length + " bytes from " + position + " on.");
+    }
+    Extent extent = add(guestAddress, length);
+    ByteBuffer buffer = ByteBuffer.allocate(Chunks.SIZE);
+    // A run of chunks that are not zero goes over in one call, which shares the blocks where it can.
+    long run = 0;
+    for (long done = 0; done < length;) {
+      int n = (int) Math.min(Chunks.SIZE, length - done);
+      buffer.clear().limit(n);
+      while (buffer.hasRemaining()) {
+        if (source.read(buffer, position + done + buffer.position()) < 0) {
+          throw new EOFException("The source of a snapshot's memory was cut off while it was read.");
+        }
+      }
+      if (Chunks.isZero(buffer.array(), 0, n)) {
+        copy(source, position + run, extent.offset() + run, done - run);
+        run = done + n;
+      }
+      done += n;
+    }
+    copy(source, position + run, extent.offset() + run, length - run);
+  }
+
+  private void copy(FileChannel source, long from, long to, long length) throws IOException {
+    FileChannel target = memory.getChannel();
+    target.position(to);
+    for (long done = 0; done < length;) {
+      long n = source.transferTo(from + done, length - done, target);
+      if (n <= 0) {
+        throw new EOFException("The source of a snapshot's memory was cut off while it was copied.");
+      }
+      done += n;
+    }
+  }
+
+  /** Takes a place in the file and in the guest; returns that of the new memory alone. */
+  private Extent add(long guestAddress, long length) {
+    Extent last = extents.isEmpty() ? null : extents.getLast();
+    long end = end();
+    long offset = (end + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    Extent added;
+    try {
+      added = new Extent(offset, length, guestAddress);
+    } catch (IllegalArgumentException e) {
+      throw Failures.badRequest("A snapshot cannot have " + e.getMessage() + ".");
+    }
+    if (offset + length > Manifest.MAX_MEMORY || extents.size() == Manifest.MAX_EXTENTS) {
+      throw Failures.badRequest("A snapshot's memory has up to " + Manifest.MAX_MEMORY + " bytes in " + Manifest.MAX_EXTENTS + " extents.");
+    }
+    if (last != null && end == offset && last.guestAddress() + last.length() == guestAddress) {
+      extents.set(extents.size() - 1, new Extent(last.offset(), last.length() + length, last.guestAddress()));
+    } else {
+      extents.add(added);
+    }
+    return added;
+  }
+
+  private long end() {
+    return extents.isEmpty() ? 0 : extents.getLast().offset() + extents.getLast().length();
+  }
+
+  @Override
+  public void blob(String name, InputStream content) throws IOException {
+    checkOpen();
+    if (!Manifest.isBlobName(name) || blobs.containsKey(name) || blobs.size() == Manifest.MAX_BLOBS) {
+      throw Failures.badRequest("A snapshot has up to " + Manifest.MAX_BLOBS
+          + " files, each once, named with 1 to 64 lower-case letters, digits and hyphens.");
+    }
+    MessageDigest sha256 = Digest.sha256();
+    long bytes = 0;
+    try (FileOutputStream out = create(StoredLayer.BLOB_PREFIX + name)) {
+      byte[] buffer = new byte[Chunks.SIZE];
+      for (int n = content.read(buffer); n >= 0; n = content.read(buffer)) {
+        sha256.update(buffer, 0, n);
+        write(out, buffer, n);
+        bytes += n;
+      }
+      out.getFD().sync();
+    }
+    blobs.put(name, new Blob(Digest.of(sha256), bytes));
+  }
+
+  private FileOutputStream create(String name) {
+    try {
+      return new FileOutputStream(directory.resolve(name).toFile());
+    } catch (IOException e) {
+      throw Failures.failed("The snapshot cannot be stored", e);
+    }
+  }
+
+  /** Tells a full disk of ours from a source that fails. */
+  private static void write(FileOutputStream out, byte[] bytes, int length) {
+    try {
+      out.write(bytes, 0, length);
+    } catch (IOException e) {
+      throw Failures.failed("The snapshot cannot be stored", e);
+    }
+  }
+
+  @Override
+  public SnapshotLayer publish() {
+    // To the microsecond: what a manifest says is what it reads.
+    return publish(Instant.now().truncatedTo(ChronoUnit.MICROS), UnaryOperator.identity());
+  }
+
+  /** The memory of a layer that comes with its manifest; the bytes follow by {@link #chunk}. */
+  void expect(SnapshotLayer layer) {
+    extents.addAll(layer.extents());
+  }
+
+  /** Writes a chunk of the memory file. */
+  void chunk(int index, byte[] bytes, int length) throws IOException {
+    memory.seek((long) index * Chunks.SIZE);
+    memory.write(bytes, 0, length);
+  }
+
+  /** Reads a chunk that was written before. */
+  void read(int index, byte[] into, int length) throws IOException {
+    memory.seek((long) index * Chunks.SIZE);
+    memory.readFully(into, 0, length);
+  }
+
+  /** @param check sees the layer before it is published, and may refuse it */
+  SnapshotLayer publish(Instant created, UnaryOperator<SnapshotLayer> check) {
+    checkOpen();
+    if (Manifest.overlaps(extents)) {
+      throw Failures.badRequest("A snapshot cannot have the same memory twice.");
+    }
+    try {
+      memory.setLength(end());
+      Digest sums = parent.isEmpty() ? sums() : pack();
+      memory.getFD().sync();
+      memory.close();
+      if (parent.isPresent()) {
+        Files.delete(directory.resolve(StoredLayer.MEMORY));
+      }
+      SnapshotLayer named = new SnapshotLayer(sums, parent, key, created, creator, sums, end(), extents, blobs);
+      byte[] manifest = Manifest.write(named);
+      if (manifest.length > Manifest.MAX_BYTES) {
+        throw Failures.badRequest("The manifest of the snapshot would be over " + Manifest.MAX_BYTES + " bytes; give larger runs of memory.");
+      }
+      SnapshotLayer layer = check.apply(new SnapshotLayer(Digest.of(manifest), parent, key, created, creator, sums, end(), extents, blobs));
+      try (FileOutputStream out = create(StoredLayer.MANIFEST)) {
+        out.write(manifest);
+        out.getFD().sync();
+      }
+      try (var files = Files.newDirectoryStream(directory)) {
+        for (Path file : files) {
+          Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("r--------"));
+        }
+      }
+      DurableFiles.sync(directory);
+      return place.put(directory, layer);
+    } catch (IOException e) {
+      throw Failures.failed("The snapshot cannot be stored", e);
+    } finally {
+      close();
+    }
+  }
+
+  private Digest sums() throws IOException {
+    MessageDigest all = Digest.sha256();
+    try (FileOutputStream file = create(StoredLayer.SUMS); BufferedOutputStream out = new BufferedOutputStream(file)) {
+      byte[] chunk = new byte[Chunks.SIZE];
+      for (int i = 0; i < Chunks.count(end()); i++) {
+        byte[] sum = sum(i, chunk);
+        all.update(sum);
+        out.write(sum);
+      }
+      out.flush();
+      file.getFD().sync();
+    }
+    return Digest.of(all);
+  }
+
+  private byte[] sum(int index, byte[] chunk) throws IOException {
+    int length = Chunks.length(end(), index);
+    read(index, chunk, length);
+    return Chunks.isZero(chunk, 0, length) ? Chunks.HOLE : Chunks.sum(chunk, length);
+  }
+
+  private Digest pack() throws IOException {
+    MessageDigest all = Digest.sha256();
+    int count = Chunks.count(end());
+    ByteBuffer places = ByteBuffer.allocate(count * StoredLayer.PLACE_BYTES);
+    Map<ByteBuffer, Integer> first = new HashMap<>();
+    try (RandomAccessFile pack = new RandomAccessFile(directory.resolve(StoredLayer.PACK).toFile(), "rw");
+        FileOutputStream sumsFile = create(StoredLayer.SUMS); DataOutputStream sums = new DataOutputStream(new BufferedOutputStream(sumsFile))) {
+      long at = places.capacity();
+      byte[] chunk = new byte[Chunks.SIZE];
+      for (int i = 0; i < count; i++) {
+        byte[] sum = sum(i, chunk);
+        all.update(sum);
+        sums.write(sum);
+        if (sum == Chunks.HOLE) {
+          places.putLong(0).putInt(0);
+          continue;
+        }
+        Integer same = first.putIfAbsent(ByteBuffer.wrap(sum), i);
+        if (same != null) {
+          places.putLong(places.getLong(same * StoredLayer.PLACE_BYTES)).putInt(places.getInt(same * StoredLayer.PLACE_BYTES + Long.BYTES));
+          continue;
+        }
+        byte[] packed = Chunks.deflate(chunk, Chunks.length(end(), i));
+        pack.seek(at);
+        pack.write(packed);
+        places.putLong(at).putInt(packed.length);
+        at += packed.length;
+      }
+      pack.seek(0);
+      pack.write(places.array());
+      pack.getFD().sync();
+      sums.flush();
+      sumsFile.getFD().sync();
+    }
+    return Digest.of(all);
+  }
+
+  private void checkOpen() {
+    if (!open) {
+      throw new InstarException(ErrorCode.CONFLICT, "This snapshot has been published or thrown away already.");
+    }
+  }
+
+  @Override
+  public void close() {
+    if (!open) {
+      return;
+    }
+    open = false;
+    try {
+      memory.close();
+      DurableFiles.deleteTree(directory);
+    } catch (IOException e) {
+      throw Failures.failed("The half-made snapshot in " + directory + " cannot be removed", e);
+    } finally {
+      closed.run();
+    }
+  }
+}
