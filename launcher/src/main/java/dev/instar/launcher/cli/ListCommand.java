@@ -25,18 +25,13 @@ public final class ListCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     try (NodeClient client = node.connect()) {
-      JsonNode answer = client.get("/v1/functions" + user.map(u -> "?user=" + Arguments.encoded(u)).orElse(""));
+      String path = "/v1/functions" + user.map(u -> "?user=" + Arguments.encoded(u)).orElse("");
       if (output.json()) {
-        Output.print(answer);
+        Output.print(client.get(path));
         return ExitCode.OK;
       }
       List<List<String>> rows = new ArrayList<>();
-      for (JsonNode function : answer.path("functions")) {
-        JsonNode active = FunctionView.activeVersion(function);
-        Set<String> kinds = new LinkedHashSet<>();
-        active.path("variants").forEach(v -> kinds.add(v.path("kind").asText()));
-        rows.add(List.of(FunctionView.name(function), function.path("active").asText(), Integer.toString(function.path("versions").size()), String.join(",", kinds), active.path("created").asText()));
-      }
+      client.each(path, "functions", function -> rows.add(row(function)));
       if (rows.isEmpty()) {
         System.out.println("There are no functions" + user.map(u -> " of user " + u).orElse("") + "; see 'instar deploy --help'.");
       } else {
@@ -44,5 +39,12 @@ public final class ListCommand implements Callable<Integer> {
       }
       return ExitCode.OK;
     }
+  }
+
+  private static List<String> row(JsonNode function) {
+    JsonNode active = FunctionView.activeVersion(function);
+    Set<String> kinds = new LinkedHashSet<>();
+    active.path("variants").forEach(v -> kinds.add(v.path("kind").asText()));
+    return List.of(FunctionView.name(function), function.path("active").asText(), Integer.toString(function.path("versions").size()), String.join(",", kinds), active.path("created").asText());
   }
 }

@@ -1,6 +1,8 @@
 package dev.instar.launcher.cli;
 
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import dev.instar.launcher.Distribution;
@@ -20,6 +22,7 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.channels.UnresolvedAddressException;
 import java.time.Duration;
 import java.util.concurrent.Executors;
+import java.util.function.Consumer;
 
 /** Talks to a node over its API; a failure is a {@link Failure} with the words of the node. */
 final class NodeClient implements AutoCloseable {
@@ -62,10 +65,40 @@ final class NodeClient implements AutoCloseable {
       byte[] bytes = answer.readAllBytes();
       return bytes.length == 0 ? MissingNode.getInstance() : Output.JSON.readTree(bytes);
     } catch (JsonProcessingException e) {
-      throw new Failure(ExitCode.FAILED, "What answers at " + node + " is no Instar node: its answer to " + path + " is not JSON.", e);
+      throw notJson(path, e);
     } catch (IOException e) {
       throw failure(e);
     }
+  }
+
+  /**
+   * The elements of an array in the answer, as they arrive: one at a time is kept, however many there are.
+   *
+   * @param field the array's name in the answer's object
+   */
+  void each(String path, String field, Consumer<JsonNode> action) throws Failure, InterruptedException {
+    try (InputStream answer = stream("GET", path, BodyPublishers.noBody(), ""); JsonParser json = Output.JSON.createParser(answer)) {
+      if (json.nextToken() != JsonToken.START_OBJECT) {
+        return;
+      }
+      for (String name; (name = json.nextFieldName()) != null;) {
+        if (json.nextToken() == JsonToken.START_ARRAY && name.equals(field)) {
+          while (json.nextToken() != JsonToken.END_ARRAY) {
+            action.accept(json.readValueAsTree());
+          }
+        } else {
+          json.skipChildren();
+        }
+      }
+    } catch (JsonProcessingException e) {
+      throw notJson(path, e);
+    } catch (IOException e) {
+      throw failure(e);
+    }
+  }
+
+  private Failure notJson(String path, JsonProcessingException e) {
+    return new Failure(ExitCode.FAILED, "What answers at " + node + " is no Instar node: its answer to " + path + " is not JSON.", e);
   }
 
   /** The body of a successful answer, as it arrives. */

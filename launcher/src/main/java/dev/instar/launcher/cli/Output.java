@@ -50,13 +50,17 @@ final class Output {
         widths[i] = Math.max(widths[i], row.get(i).length());
       }
     }
+    StringBuilder table = new StringBuilder();
     for (List<String> row : all) {
       StringBuilder line = new StringBuilder();
       for (int i = 0; i < row.size(); i++) {
         line.append(row.get(i)).repeat(' ', widths[i] - row.get(i).length() + 2);
       }
-      System.out.println(line.toString().stripTrailing());
+      table.append(line.toString().stripTrailing()).append(System.lineSeparator());
     }
+    // At once: each print is a write to the terminal.
+    System.out.print(table);
+    System.out.flush();
   }
 
   /** Text that others wrote, without what steers a terminal: a function's log must not retitle windows or hide lines. */

@@ -31,6 +31,7 @@ public final class StartCacheCommand implements Callable<Integer> {
         }
       }
       client.get("/v1/functions");
+      client.each("/v1/functions", "functions", function -> {});
       client.get("/v1/backends");
     }
     return ExitCode.OK;

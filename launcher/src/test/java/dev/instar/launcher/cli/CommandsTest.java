@@ -230,6 +230,20 @@ class CommandsTest {
     answers.put("GET /v1/functions", new Answer(200, "text/html", "<html>hello</html>"));
     assertEquals(1, instar("list"));
     assertTrue(err.contains("is no Instar node"), err);
+    json("GET /v1/functions", "{\"functions\":[" + ECHO + ",");
+    assertEquals(1, instar("list"));
+    assertTrue(err.contains("is no Instar node"), err);
+    assertEquals("", out);
+  }
+
+  @Test
+  void listPassesOverWhatItDoesNotKnow() {
+    json("GET /v1/functions", "{\"next\":{\"functions\":[1,[2]]},\"more\":[{\"user\":\"x\"}],\"functions\":[" + ECHO + "],\"count\":1}");
+    assertEquals(0, instar("list"), err);
+    assertEquals("""
+        NAME       ACTIVE  VERSIONS  KIND  DEPLOYED
+        demo/echo  2       2         wasm  2026-01-02T00:00:00Z
+        """, out);
   }
 
   @Test
