@@ -322,8 +322,9 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
         Map<String, String> facts = Backends.describe(pool.generation(), pool.variant());
         facts.putAll(pool.prepared().describe());
         Limits limits = version.spec().limits();
-        facts.put("memoryBytes", Long.toString(limits.memoryBytes()));
-        facts.put("tableElements", Integer.toString(limits.tableElements()));
+        // A backend may give less than the limit, and then says what.
+        facts.putIfAbsent("memoryBytes", Long.toString(limits.memoryBytes()));
+        facts.putIfAbsent("tableElements", Integer.toString(limits.tableElements()));
         facts.put("stackBytes", Long.toString((long) InProcessThreads.stackMib(desk.settings(), limits.stackBytes()) << 20));
         facts.put("timeoutMillis", Long.toString(Visit.shorter(limits.timeout(), desk.settings().maxCall()).toMillis()));
         facts.put("runTimeMillis", Long.toString(limits.runTime().toMillis()));
@@ -331,7 +332,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
         facts.put("outputBytes", Long.toString(limits.outputBytes()));
         facts.put("logBytes", Long.toString(limits.logBytes()));
         facts.put("openFiles", Integer.toString(limits.openFiles()));
-        facts.put("fileBytes", Long.toString(limits.fileBytes()));
+        facts.putIfAbsent("fileBytes", Long.toString(limits.fileBytes()));
         facts.put("madeFiles", Integer.toString(limits.madeFiles()));
         facts.put("concurrency", Integer.toString(limits.concurrency()));
         String backend = facts.remove("limits");

@@ -17,6 +17,8 @@ import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Variant;
 import dev.instar.api.image.ImageStore;
+import dev.instar.api.invocation.BackendDirectory;
+import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.invocation.CallInput;
 import dev.instar.api.invocation.Invocation;
 import dev.instar.api.invocation.Invoker;
@@ -128,6 +130,10 @@ class SchedulerIT {
     return framework.getBundleContext().getService(reference);
   }
 
+  private BackendDirectory directory() {
+    return framework.getBundleContext().getService(framework.getBundleContext().getServiceReference(BackendDirectory.class));
+  }
+
   private Outcome invoke(String function) throws InterruptedException {
     return invoker().invoke(new Invocation("call-" + ids.incrementAndGet(), new FunctionName("demo", function), OptionalInt.empty(),
         CallInput.of(new byte[0]),
@@ -148,6 +154,8 @@ class SchedulerIT {
       openAtReturn.set(old.open.get() + old.openPrepared.get());
       return null;
     });
+    // Before that a call still goes to the old one.
+    eventually("drains", () -> directory().backends().stream().anyMatch(status -> status.state() == BackendStatus.State.DRAINING));
     CompletableFuture<Outcome> waiting = Node.async(() -> invoke("f"));
     // It arrives while the old one drains: its binding must not wait for that.
     ScriptedBackend fresh = backend();

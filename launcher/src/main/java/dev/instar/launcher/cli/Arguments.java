@@ -14,7 +14,7 @@ import picocli.CommandLine.TypeConversionException;
 
 /** The forms of values on the command line. What a node alone can judge (whether a name exists, a limit's range) is left to it. */
 final class Arguments {
-  private static final Pattern SIZE = Pattern.compile("([0-9]{1,18})(Ki|Mi|Gi)?");
+  private static final Pattern SIZE = Pattern.compile("([0-9]{1,18})(Ki|Mi|Gi|Ti)?");
   private static final Pattern TIME = Pattern.compile("([0-9]{1,15})(ms|s|m|h)");
 
   private Arguments() {}
@@ -38,7 +38,7 @@ final class Arguments {
     return URLEncoder.encode(segment, StandardCharsets.UTF_8).replace("+", "%20");
   }
 
-  /** Bytes, or with the unit Ki, Mi or Gi. */
+  /** Bytes, or with the unit Ki, Mi, Gi or Ti. */
   static final class SizeConverter implements ITypeConverter<Size> {
     @Override
     public Size convert(String text) {
@@ -47,7 +47,8 @@ final class Arguments {
         int shift = form.group(2) == null ? 0 : switch (form.group(2)) {
           case "Ki" -> 10;
           case "Mi" -> 20;
-          default -> 30;
+          case "Gi" -> 30;
+          default -> 40;
         };
         long number = Long.parseLong(form.group(1));
         if (number <= Long.MAX_VALUE >> shift) {

@@ -60,7 +60,7 @@ public final class InvocationExchange {
         .orElseThrow(() -> new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function " + name + "; upload it first."));
     FunctionVersion version = number.isEmpty() ? function.activeVersion() : function.version(number.getAsInt())
         .orElseThrow(() -> new InstarException(ErrorCode.VERSION_NOT_FOUND, "The function " + name + " has no version " + number.getAsInt() + "."));
-    CallInput body = exchange.body(version.spec().limits().inputBytes());
+    CallInput body = body(version.spec().limits().inputBytes());
     boolean small = body.length().isPresent() && body.length().getAsLong() <= HOLD;
     CallInput input = small ? CallInput.of(exchange.bodyBytes(HOLD)) : body;
     HttpExchange.Streamed answer = exchange.stream(200, HEADERS, HOLD);
@@ -85,6 +85,15 @@ public final class InvocationExchange {
         answer.finish();
       }
       case Outcome.Failed failed -> throw new InstarException(failed.problem());
+    }
+  }
+
+  private CallInput body(long limit) {
+    try {
+      return exchange.body(limit);
+    } catch (InstarException e) {
+      throw e.code() != ErrorCode.TOO_LARGE ? e : new InstarException(Problem.of(ErrorCode.TOO_LARGE, "The input is larger than the " + limit
+          + " bytes that the function takes; raise its limit 'input' (--input) if it must take more.", Map.of("limit", "input", "limitBytes", limit)));
     }
   }
 

@@ -61,7 +61,7 @@ final class Breaches {
         case DESCRIPTORS -> of(ErrorCode.OUT_OF_FILES, before + "it was refused a descriptor beyond its limit of " + quota.descriptors() + " open at once",
             "openFiles", "--open-files", "limitCount", quota.descriptors());
         case BYTES, SIZE -> of(ErrorCode.FILES_FULL, before + "it was refused room in its files beyond its limit of " + quota.bytes() + " bytes",
-            "fileBytes", "--file-bytes", "limitBytes", quota.bytes());
+            "fileBytes", "--file-bytes, up to the node's file-bytes", "limitBytes", quota.bytes());
         case INODES -> of(ErrorCode.TOO_MANY_FILES, before + "it was refused a new file beyond its limit of " + quota.inodes(),
             "madeFiles", "--made-files", "limitCount", quota.inodes());
         case NODE -> Problem.of(ErrorCode.NODE_BUSY,
@@ -72,7 +72,7 @@ final class Breaches {
   }
 
   static Problem tables(int elements, String before) {
-    return of(ErrorCode.OUT_OF_TABLES, before + "the limit is " + elements + " in all", "tables", "--tables", "limitCount", elements);
+    return of(ErrorCode.OUT_OF_TABLES, before + "the limit is " + elements + " in all", "tables", "--tables, up to the node's table-elements", "limitCount", elements);
   }
 
   private static Problem of(ErrorCode code, String detail, String limit, String option, String unit, Number value) {

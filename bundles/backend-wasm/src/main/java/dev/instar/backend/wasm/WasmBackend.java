@@ -219,8 +219,9 @@ public final class WasmBackend implements SandboxBackend {
     Entry entry = Entry.of(module);
     MemoryLimits declared = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
     Limits limits = request.version().spec().limits();
-    long limit = limits.memoryBytes();
-    int allowed = (int) Math.min(limit / Memory.PAGE_SIZE, Memory.RUNTIME_MAX_PAGES);
+    // An address is an int here.
+    long limit = Math.min(limits.memoryBytes(), (long) Memory.RUNTIME_MAX_PAGES * Memory.PAGE_SIZE);
+    int allowed = (int) (limit / Memory.PAGE_SIZE);
     if (declared.initialPages() > allowed) {
       throw Refusal.of("memory", "the memory begins with " + (long) declared.initialPages() * Memory.PAGE_SIZE + " bytes; the function's limit is "
           + limit + ". Raise the limit or build the module with less.");
@@ -229,7 +230,8 @@ public final class WasmBackend implements SandboxBackend {
     long fileBytes = Math.min(config.file$_$bytes(), limits.fileBytes());
     var wasi = new WasiSettings(List.of(request.version().name().function()), new TreeMap<>(request.version().spec().environment()), files, scratch,
         new FileQuota(limits.openFiles(), limits.madeFiles(), fileBytes, Math.min(fileBytes, FILE_BYTES_ON_HEAP)), heap, Clocks.system(), random);
-    var allowance = new Guest.Allowance(limit, declared.maximumPages() > allowed, Math.min(bounds.tableElements(), limits.tableElements()));
+    int tableElements = Math.min(bounds.tableElements(), limits.tableElements());
+    var allowance = new Guest.Allowance(limit, declared.maximumPages() > allowed, tableElements);
     var settings = new Snapshot.Settings(wasi, allowance, compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     List<String> ran = new ArrayList<>();
     Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros(declared.initialPages(), maximum), settings, ran),
@@ -246,6 +248,9 @@ public final class WasmBackend implements SandboxBackend {
         "each call has an instance of its own, made from the state after initialisation: memory, globals, tables, descriptors, files");
     description.put("initialised", ran.isEmpty() ? "nothing to run" : "once, by " + String.join(", ", ran));
     description.put("memory", snapshot.end() + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
+    description.put("memoryBytes", Long.toString(limit));
+    description.put("tableElements", Integer.toString(tableElements));
+    description.put("fileBytes", Long.toString(fileBytes));
     description.put("limits", "memory, tables, openFiles, fileBytes, madeFiles");
     description.put("imports", imports.names());
     description.put("code", compiled.compiled() + " functions compiled, " + compiled.interpreted() + " interpreted"
