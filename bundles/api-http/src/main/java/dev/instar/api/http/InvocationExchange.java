@@ -60,7 +60,7 @@ public final class InvocationExchange {
         .orElseThrow(() -> new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function " + name + "; upload it first."));
     FunctionVersion version = number.isEmpty() ? function.activeVersion() : function.version(number.getAsInt())
         .orElseThrow(() -> new InstarException(ErrorCode.VERSION_NOT_FOUND, "The function " + name + " has no version " + number.getAsInt() + "."));
-    CallInput body = body(version.spec().limits().inputBytes());
+    CallInput body = body(exchange, version.spec().limits().inputBytes());
     boolean small = body.length().isPresent() && body.length().getAsLong() <= HOLD;
     CallInput input = small ? CallInput.of(exchange.bodyBytes(HOLD)) : body;
     HttpExchange.Streamed answer = exchange.stream(200, HEADERS, HOLD);
@@ -88,7 +88,7 @@ public final class InvocationExchange {
     }
   }
 
-  private CallInput body(long limit) {
+  private static CallInput body(HttpExchange exchange, long limit) {
     try {
       return exchange.body(limit);
     } catch (InstarException e) {
