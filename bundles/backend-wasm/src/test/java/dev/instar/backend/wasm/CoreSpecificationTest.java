@@ -20,8 +20,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * The core specification tests of src/test/wast, each file once as its modules are instantiated, once from snapshots and after resets, and once from
- * modules that these were written back to (see {@link SpecRun}). What does not come out as the specification says is listed in known-differences.txt, with the reason; what comes out otherwise
- * than that list says is a failure, in either direction.
+ * modules that these were written back to (see {@link SpecRun}). What does not come out as the specification says is listed in known-differences.txt,
+ * with the reason; what comes out otherwise than that list says is a failure, in either direction.
  */
 @RequiresCapability("wabt")
 class CoreSpecificationTest {

@@ -26,7 +26,7 @@ import java.util.function.Supplier;
  * and contents, which get the header and sizes that a fuzzer finds hard to get right.
  */
 class ModuleFuzzTest {
-  private static final Bounds BOUNDS = new Bounds(1 << 20, 1 << 16, 200, 1 << 14, 10_000);
+  static final Bounds BOUNDS = new Bounds(1 << 20, 1 << 16, 200, 1 << 14, 10_000);
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
   private static final byte[] HEADER = {0, 'a', 's', 'm', 1, 0, 0, 0};
   /** The arrays of one constant expression, which takes at least one byte. */
@@ -101,7 +101,8 @@ class ModuleFuzzTest {
     throw new AssertionError("the " + what + " allocated " + allocated + " bytes");
   }
 
-  private static byte[] sections(byte[] plan) {
+  /** A module of a fuzzer's plan: sections of a number, two bytes of length and contents. */
+  static byte[] sections(byte[] plan) {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
     out.writeBytes(HEADER);
     for (int at = 0; at + 3 <= plan.length;) {

@@ -48,8 +48,9 @@ import java.util.stream.IntStream;
  * bounded tables.
  *
  * <p>A module that a node would take is run as it is instantiated; and, after a reset, from its snapshot, after a {@linkplain SpecState#soil canary}
- * and a reset, and once more, command by command, after all of that and another reset; and from the module that its state was written back to. Modules that a node refuses, because they share something
- * but functions of the host or have several memories, have our memory and tables but no snapshot.
+ * and a reset, and once more, command by command, after all of that and another reset; and from the module that its state was
+ * written back to. Modules that a node refuses, because they share something but functions of the host or have several memories, have our memory and
+ * tables but no snapshot.
  */
 final class SpecRun implements AutoCloseable {
   /** Why a node refuses a module that is valid. Anything else is a failure. */

@@ -16,7 +16,11 @@ public enum Capability {
   EXAMPLES_TOOLCHAIN("run ./launcher/instar test as root on Debian 12, which installs the packages of examples/apt-packages.txt", "sh", "-c",
       "d=$PWD; while [ ! -x \"$d/examples/build.sh\" ] && [ \"$d\" != / ]; do d=$(dirname \"$d\"); done; exec \"$d/examples/build.sh\" --check-toolchain"),
   /** wat2wasm and wast2json. */
-  WABT("apt-get install wabt", "wat2wasm", "--version");
+  WABT("apt-get install wabt", "wat2wasm", "--version"),
+  /** Wizer of the Bytecode Alliance, as {@code target/wizer/node_modules/.bin/wizer}: fetched with npm the first time that a test asks for it. */
+  WIZER("apt-get install npm, and let npm reach its registry once", "sh", "-c",
+      "w=target/wizer/node_modules/.bin/wizer; [ -x $w ] || npm install --prefix target/wizer --no-save --no-package-lock --ignore-scripts --no-audit --no-fund "
+          + "--fetch-retries 0 --fetch-timeout 60000 @bytecodealliance/wizer@11.0.3 >&2 && exec $w --help");
 
   private final String remedy;
   private final List<String> probe;

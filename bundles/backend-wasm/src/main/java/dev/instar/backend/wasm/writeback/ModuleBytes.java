@@ -14,6 +14,7 @@ import java.util.TreeSet;
  */
 final class ModuleBytes {
   static final int CUSTOM = 0;
+  static final int TYPE = 1;
   static final int IMPORT = 2;
   static final int FUNCTION = 3;
   static final int TABLE = 4;
@@ -27,7 +28,7 @@ final class ModuleBytes {
   static final int DATA_COUNT = 12;
   static final int TAG = 13;
   /** As they must follow each other, which is not the order of their numbers. */
-  static final List<Integer> ORDER = List.of(1, IMPORT, FUNCTION, TABLE, MEMORY, TAG, GLOBAL, EXPORT, START, ELEMENT, DATA_COUNT, CODE, DATA);
+  static final List<Integer> ORDER = List.of(TYPE, IMPORT, FUNCTION, TABLE, MEMORY, TAG, GLOBAL, EXPORT, START, ELEMENT, DATA_COUNT, CODE, DATA);
 
   static final int I32 = 0x7f;
   static final int I64 = 0x7e;
@@ -63,6 +64,9 @@ final class ModuleBytes {
   private final byte[] bytes;
   private int at;
   private int end;
+  private int types;
+  private int imported;
+  private int bodies;
 
   final List<Section> sections = new ArrayList<>();
   final List<TableType> tables = new ArrayList<>();
@@ -142,16 +146,30 @@ final class ModuleBytes {
       }
       at = content.to;
     }
+    // Chicory overlooks these in some places, but not in what is written.
+    if (functions != imported + bodies) {
+      throw unreadable("it has " + functions + " functions and " + bodies + " bodies");
+    }
+    int highest = Math.max(declared.isEmpty() ? -1 : declared.last(),
+        exports.stream().filter(export -> export.kind() == 0).mapToInt(Export::index).max().orElse(-1));
+    if (highest >= functions) {
+      throw unreadable("it names the function " + highest + " and has " + functions);
+    }
   }
 
   /** Whether the section was read up to its end. */
   private boolean read(int id) {
     switch (id) {
+      case TYPE -> {
+        types = number();
+        return false;
+      }
+      case CODE -> {
+        bodies = number();
+        return false;
+      }
       case IMPORT -> each(this::importOf);
-      case FUNCTION -> each(() -> {
-        number();
-        functions++;
-      });
+      case FUNCTION -> each(this::function);
       case TABLE -> each(this::table);
       case MEMORY -> each(this::memory);
       case GLOBAL -> each(() -> {
@@ -198,7 +216,15 @@ final class ModuleBytes {
     if (kind != 0) {
       throw new Refused(Outcome.Reason.IMPORTED_STATE, "it imports something that is no function, and what that holds is not its own");
     }
-    number();
+    function();
+    imported++;
+  }
+
+  private void function() {
+    int type = number();
+    if (type >= types) {
+      throw unreadable("it names the type " + type + " and has " + types);
+    }
     functions++;
   }
 

@@ -246,7 +246,9 @@ public final class Writeback {
     long items = 0;
     for (int i = 0; i < module.tables.size(); i++) {
       items += references(i, active);
-      Arrays.stream(state.tables().get(i)).forEach(named::add);
+      if (module.tables.get(i).type() == FUNCREF) {
+        Arrays.stream(state.tables().get(i)).forEach(named::add);
+      }
     }
     for (int i = 0; i < module.globals.size(); i++) {
       if (module.globals.get(i).type() == FUNCREF) {
@@ -282,15 +284,17 @@ public final class Writeback {
   }
 
   /**
-   * Keeps functions known of which a body may take the reference.
+   * Keeps functions known of which a body may take the reference. Those of tables and globals are known by that, but Chicory believes only a
+   * segment that declares; and with them the segment stays as it is when it is written back again.
    *
-   * @param named those that the state names, which are known by that
-   * @return how many are named for nothing else
+   * @param named those of tables and globals
+   * @return how many there are
    */
   private int declare(Set<Integer> named, Deque<Encoded> active) {
     Set<Integer> declared = new TreeSet<>(module.declared);
     module.exports.stream().filter(this::initialises).forEach(e -> declared.add(e.index()));
-    declared.removeAll(named);
+    declared.addAll(named);
+    declared.remove(ModuleState.NULL);
     if (!declared.isEmpty()) {
       Encoded segment = new Encoded().u8(3, 0).u32(declared.size());
       declared.forEach(segment::u32);
