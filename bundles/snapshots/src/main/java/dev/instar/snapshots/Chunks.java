@@ -18,6 +18,8 @@ final class Chunks {
   /** In place of a SHA-256, which nobody can find content for. */
   static final byte[] HOLE = new byte[SUM_BYTES];
 
+  private static final byte[] ZEROS = new byte[SIZE];
+
   private Chunks() {}
 
   static int count(long bytes) {
@@ -28,13 +30,9 @@ final class Chunks {
     return (int) Math.min(SIZE, bytes - (long) chunk * SIZE);
   }
 
+  /** Of up to {@link #SIZE} bytes. */
   static boolean isZero(byte[] bytes, int from, int to) {
-    for (int i = from; i < to; i++) {
-      if (bytes[i] != 0) {
-        return false;
-      }
-    }
-    return true;
+    return Arrays.equals(bytes, from, to, ZEROS, 0, to - from);
   }
 
   static byte[] sum(byte[] chunk, int length) {

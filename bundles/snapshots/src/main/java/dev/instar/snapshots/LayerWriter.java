@@ -68,18 +68,31 @@ final class LayerWriter implements SnapshotBuilder {
     checkOpen();
     int length = bytes.remaining();
     Extent extent = add(guestAddress, length);
-    byte[] page = new byte[PAGE_BYTES];
+    byte[] chunk = new byte[Chunks.SIZE];
     try {
-      for (long at = extent.offset(); bytes.hasRemaining(); at += PAGE_BYTES) {
-        int n = Math.min(PAGE_BYTES, bytes.remaining());
-        bytes.get(page, 0, n);
-        if (!Chunks.isZero(page, 0, n)) {
-          memory.seek(at);
-          memory.write(page, 0, n);
-        }
+      for (long at = extent.offset(); bytes.hasRemaining(); at += Chunks.SIZE) {
+        int n = Math.min(Chunks.SIZE, bytes.remaining());
+        bytes.get(chunk, 0, n);
+        writePages(at, chunk, n);
       }
     } catch (IOException e) {
       throw Failures.failed("The snapshot's memory cannot be stored", e);
+    }
+  }
+
+  /** Leaves out the pages of zeros. */
+  private void writePages(long at, byte[] chunk, int length) throws IOException {
+    int run = 0;
+    for (int page = 0; page < length; page += PAGE_BYTES) {
+      int end = Math.min(page + PAGE_BYTES, length);
+      boolean zero = Chunks.isZero(chunk, page, end);
+      if ((zero || end == length) && run < (zero ? page : end)) {
+        memory.seek(at + run);
+        memory.write(chunk, run, (zero ? page : end) - run);
+      }
+      if (zero) {
+        run = end;
+      }
     }
   }
 

@@ -34,8 +34,9 @@ import java.util.regex.Pattern;
 final class Manifest {
   /** Counts up with each change that older code cannot read. */
   static final int FORMAT = 1;
-  static final int MAX_BYTES = 16 << 20;
-  static final int MAX_EXTENTS = 1 << 18;
+  /** As a tree, hostile JSON takes some twenty-five times its bytes of heap. */
+  static final int MAX_BYTES = 4 << 20;
+  static final int MAX_EXTENTS = 1 << 16;
   static final int MAX_BLOBS = 64;
   /** 1 TiB: its sums fit into an array. */
   static final long MAX_MEMORY = 1L << 40;

@@ -1,6 +1,7 @@
 package dev.instar.snapshots;
 
 import dev.instar.api.Digest;
+import dev.instar.api.InstarException;
 import dev.instar.api.data.AreaLock;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.data.DurableFiles;
@@ -129,7 +130,12 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       }
       try (DirectoryStream<Path> found = Files.newDirectoryStream(layersDirectory)) {
         for (Path directory : found) {
-          load(directory).ifPresent(entry -> entries.put(entry.layer().id(), entry));
+          try {
+            load(directory).ifPresent(entry -> entries.put(entry.layer().id(), entry));
+          } catch (IOException | InstarException e) {
+            // One layer is no reason to be without a store.
+            LOG.warn("The snapshot layer {} is left alone, it cannot be read: {}", directory.getFileName(), e.getMessage());
+          }
         }
       }
     } catch (IOException e) {

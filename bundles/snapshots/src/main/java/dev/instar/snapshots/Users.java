@@ -1,7 +1,6 @@
 package dev.instar.snapshots;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.instar.api.Digest;
 import dev.instar.api.data.ChecksummedDocument;
@@ -9,6 +8,7 @@ import dev.instar.api.data.DurableFiles;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
@@ -37,7 +37,7 @@ final class Users {
       return Set.of();
     }
     try {
-      return Set.copyOf(JSON.readValue(ChecksummedDocument.read(file), new TypeReference<Set<String>>() {}));
+      return Set.copyOf(List.of(JSON.readValue(ChecksummedDocument.read(file), String[].class)));
     } catch (JsonProcessingException | ChecksummedDocument.DamagedException | NullPointerException e) {
       LOG.warn("Nobody knows any more who needs the snapshot layer {}: {}", layer, e.getMessage());
       delete(layer);

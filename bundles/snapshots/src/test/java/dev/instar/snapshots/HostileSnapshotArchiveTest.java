@@ -155,7 +155,8 @@ class HostileSnapshotArchiveTest {
     refused(with(8, 17), "has 17 layers");
     refused(with(8, -1), "layers");
     refused(with(12, Integer.MAX_VALUE), "manifest of 2147483647 bytes");
-    refused(with(12, 1 << 24), "is cut off");
+    refused(with(12, Manifest.MAX_BYTES + 1), "manifest of " + (Manifest.MAX_BYTES + 1));
+    refused(with(12, Manifest.MAX_BYTES), "is cut off");
   }
 
   @Test

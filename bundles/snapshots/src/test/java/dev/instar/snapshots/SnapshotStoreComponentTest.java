@@ -9,7 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
-import dev.instar.api.data.DurableFiles;
+import dev.instar.api.data.ChecksummedDocument;
 import dev.instar.api.snapshot.GcPolicy;
 import dev.instar.api.snapshot.SnapshotBuilder;
 import dev.instar.api.snapshot.SnapshotKey;
@@ -181,13 +181,33 @@ class SnapshotStoreComponentTest {
   @Test
   void usersThatCannotBeReadAreForgotten() throws Exception {
     SnapshotLayer layer = publish(store, 1, 5000);
-    store.hold(layer.id(), "user");
-    store.stop();
-    Files.writeString(area.resolve("users").resolve(layer.id().hex()), "{}");
-    store = store(1 << 20);
-    assertEquals(Set.of(), store.inspect(layer.id()).orElseThrow().users());
+    Path users = area.resolve("users").resolve(layer.id().hex());
+    for (String document : List.of("", "{}", "[null]", "null", "[\"user\"")) {
+      store.hold(layer.id(), "user");
+      store.stop();
+      if (document.isEmpty()) {
+        Files.writeString(users, "cut off");
+      } else {
+        ChecksummedDocument.write(users, document.getBytes(StandardCharsets.UTF_8));
+      }
+      store = store(1 << 20);
+      assertEquals(Set.of(), store.inspect(layer.id()).orElseThrow().users());
+    }
     assertThrows(InstarException.class, () -> store.hold(layer.id(), "line\nbreak"));
     store.release("user");
+  }
+
+  @Test
+  void aLayerThatCannotBeReadDoesNotKeepTheOthersAway() throws Exception {
+    SnapshotLayer bad = publish(store, 1, 5000);
+    SnapshotLayer good = publish(store, 2, 5000);
+    store.stop();
+    Files.createDirectory(area.resolve("users").resolve(bad.id().hex()));
+    store = store(1 << 20);
+    assertEquals(List.of(good), store.list().stream().map(i -> i.layer()).toList());
+    Files.delete(area.resolve("users").resolve(bad.id().hex()));
+    store.verify(bad.id());
+    assertEquals(2, store.list().size());
   }
 
   @Test
