@@ -16,6 +16,7 @@ import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Limits;
+import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
 import java.io.IOException;
 import java.time.DateTimeException;
@@ -85,6 +86,7 @@ final class FunctionDocument {
           .put("concurrency", l.concurrency());
       map(version.putObject("environment"), v.spec().environment());
       map(version.putObject("labels"), v.spec().labels());
+      version.put("snapshot", v.spec().snapshot().toString());
     }
     return JSON.writeValueAsBytes(root);
   }
@@ -134,7 +136,9 @@ final class FunctionDocument {
       variants.add(new Variant(new Digest(text(x, "digest")), text(x, "kind"), x.has("backend") ? Optional.of(text(x, "backend"))
           : Optional.empty()));
     }
-    return new FunctionSpec(variants, limits(v.required("limits")), map(v.required("environment")), map(v.required("labels")));
+    return new FunctionSpec(variants, limits(v.required("limits")), map(v.required("environment")), map(v.required("labels")),
+        // The first documents say nothing of it.
+        v.has("snapshot") ? SnapshotPolicy.parse(text(v, "snapshot")) : SnapshotPolicy.DEFAULT);
   }
 
   /** The first documents had six limits. */

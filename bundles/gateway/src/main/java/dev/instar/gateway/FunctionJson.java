@@ -10,6 +10,7 @@ import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
+import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
 import dev.instar.gateway.Json.JsonObject;
 import java.time.Duration;
@@ -48,6 +49,7 @@ final class FunctionJson {
     new TreeMap<>(version.spec().environment()).forEach(environment::put);
     ObjectNode labels = node.putObject("labels");
     new TreeMap<>(version.spec().labels()).forEach(labels::put);
+    node.put("snapshot", version.spec().snapshot().toString());
     return node;
   }
 
@@ -59,7 +61,7 @@ final class FunctionJson {
 
   /** @throws InstarException BAD_BODY, BAD_REQUEST for a value out of range, IMAGE_NOT_FOUND */
   static FunctionSpec spec(JsonObject body, Images images) throws InterruptedException {
-    body.onlyFields("variants", "limits", "environment", "labels", "activate");
+    body.onlyFields("variants", "limits", "environment", "labels", "snapshot", "activate");
     List<Variant> variants = new ArrayList<>();
     for (JsonObject variant : body.objects("variants")) {
       variant.onlyFields("digest", "kind", "backend");
@@ -69,7 +71,7 @@ final class FunctionJson {
       variants.add(new Variant(digest, kind, variant.has("backend") ? Optional.of(variant.string("backend")) : Optional.empty()));
     }
     return new FunctionSpec(variants, body.has("limits") ? limits(body.object("limits")) : Limits.DEFAULT, body.has("environment") ? body.object("environment").strings() : Map.of(),
-        body.has("labels") ? body.object("labels").strings() : Map.of());
+        body.has("labels") ? body.object("labels").strings() : Map.of(), body.has("snapshot") ? SnapshotPolicy.parse(body.string("snapshot")) : SnapshotPolicy.DEFAULT);
   }
 
   private static Limits limits(JsonObject limits) {

@@ -105,7 +105,7 @@ class NodeApiIT {
     String digest = upload(100);
     Answer made = node.call("POST", F + "/versions", """
         {"variants":[{"digest":"%s","backend":"wasm"}],"limits":{"memory":"64Mi","timeout":"2m","input":"10Ki","output":1048576,"log":"1Mi","concurrency":3},
-         "environment":{"B":"2","A":"1"},"labels":{"team":"x"}}""".formatted(digest));
+         "environment":{"B":"2","A":"1"},"labels":{"team":"x"},"snapshot":"calls:2"}""".formatted(digest));
     assertEquals(201, made.status(), made::toString);
     assertEquals(F + "/versions/1", made.headers().get("location"));
     JsonNode version = json(made);
@@ -113,6 +113,7 @@ class NodeApiIT {
     assertEquals("[{\"digest\":\"" + digest + "\",\"kind\":\"wasm\",\"backend\":\"wasm\"}]", version.get("variants").toString());
     assertEquals("{\"A\":\"1\",\"B\":\"2\"}", version.get("environment").toString());
     assertEquals("{\"team\":\"x\"}", version.get("labels").toString());
+    assertEquals("calls:2", version.get("snapshot").asText());
     assertEquals(version, json(node.get(F + "/versions/1")));
 
     assertEquals(201, node.call("POST", F + "/versions", "{\"variants\":[{\"digest\":\"" + digest + "\"}],\"activate\":false}").status());

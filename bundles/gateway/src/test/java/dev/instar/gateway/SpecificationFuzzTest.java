@@ -35,7 +35,7 @@ class SpecificationFuzzTest {
       return;
     }
     ObjectNode shown = FunctionJson.of(new FunctionVersion(new FunctionName("u", "f"), 1, "uid", Instant.EPOCH, spec));
-    ObjectNode asked = shown.retain("variants", "limits", "environment", "labels");
+    ObjectNode asked = shown.retain("variants", "limits", "environment", "labels", "snapshot");
     assertEquals(spec, spec(Json.bytes(asked)));
   }
 

@@ -81,6 +81,9 @@ public final class DeployCommand implements Callable<Integer> {
   private Map<String, String> environment = Map.of();
   @Option(names = "--label", paramLabel = "KEY=VALUE", description = "A label; may be repeated.")
   private Map<String, String> labels = Map.of();
+  @Option(names = "--snapshot", paramLabel = "WHEN",
+      description = "When the initialised state is stored for the next start of the node: deploy (the default), calls:N (after N calls), idle or never.")
+  private Optional<String> snapshot;
   @Option(names = "--backend", paramLabel = "NAME", description = "The backend that must run it (default: any that can).")
   private Optional<String> backend;
   @Option(names = "--no-activate", description = "Keep the version that answers calls now; see 'instar activate'.")
@@ -189,6 +192,7 @@ public final class DeployCommand implements Callable<Integer> {
     }
     map(body, "environment", environment);
     map(body, "labels", labels);
+    snapshot.ifPresent(s -> body.put("snapshot", s));
     body.put("activate", !inactive);
     try (Progress progress = Progress.of("Preparing " + name)) {
       return client.post(name.path() + "/versions", body);

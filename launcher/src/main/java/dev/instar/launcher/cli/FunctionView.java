@@ -35,6 +35,7 @@ final class FunctionView {
           + ", timeout " + Output.time(limits.path("timeout").asLong()) + ", run time " + Output.time(limits.path("runTime").asLong()) + ", input " + Output.size(limits.path("input").asLong())
           + ", output " + Output.size(limits.path("output").asLong()) + ", log " + Output.size(limits.path("log").asLong()) + ", open files " + limits.path("openFiles").asInt()
           + ", file bytes " + Output.size(limits.path("fileBytes").asLong()) + ", made files " + limits.path("madeFiles").asInt() + ", concurrency " + limits.path("concurrency").asInt());
+      line("  snapshot", version.path("snapshot").asText());
       map("  environment", version.path("environment"));
       map("  labels", version.path("labels"));
     }

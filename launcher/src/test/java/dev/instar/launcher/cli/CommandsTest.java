@@ -31,9 +31,9 @@ class CommandsTest {
       {"user":"demo","function":"echo","active":2,"previous":1,"versions":[
        {"number":1,"created":"2026-01-01T00:00:00Z","variants":[{"digest":"sha256:aa","kind":"wasm","backend":null}],
         "limits":{"memory":268435456,"tables":1000000,"stack":4194304,"timeout":30000,"runTime":30000,"input":67108864,"output":67108864,"log":262144,
-          "openFiles":128,"fileBytes":67108864,"madeFiles":2048,"concurrency":64},"environment":{},"labels":{}},
+          "openFiles":128,"fileBytes":67108864,"madeFiles":2048,"concurrency":64},"environment":{},"labels":{},"snapshot":"deploy"},
        {"number":2,"created":"2026-01-02T00:00:00Z","variants":[{"digest":"sha256:bb","kind":"wasm","backend":"wasm"}],
-        "limits":{"memory":65536,"tables":7,"stack":1048576,"timeout":500,"runTime":400,"input":1,"output":2,"log":3,"openFiles":4,"fileBytes":5,"madeFiles":6,"concurrency":4},"environment":{"K":"V"},"labels":{"team":"a"}}],
+        "limits":{"memory":65536,"tables":7,"stack":1048576,"timeout":500,"runTime":400,"input":1,"output":2,"log":3,"openFiles":4,"fileBytes":5,"madeFiles":6,"concurrency":4},"environment":{"K":"V"},"labels":{"team":"a"},"snapshot":"calls:2"}],
        "runs":{"backend":"wasm","reset":"after every call"}}""";
 
   private record Answer(int status, String type, String body) {}

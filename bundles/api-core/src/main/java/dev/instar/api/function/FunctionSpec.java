@@ -13,8 +13,9 @@ import java.util.Objects;
  * @param limits what it may use
  * @param environment variables that it sees; at most 64 KiB in all
  * @param labels free text for people and policies; at most 64 KiB in all
+ * @param snapshot when its initialised state is kept beyond this run of the node
  */
-public record FunctionSpec(List<Variant> variants, Limits limits, Map<String, String> environment, Map<String, String> labels) {
+public record FunctionSpec(List<Variant> variants, Limits limits, Map<String, String> environment, Map<String, String> labels, SnapshotPolicy snapshot) {
   private static final int MAP_CHARS = 64 << 10;
 
   /** @throws InstarException {@link ErrorCode#BAD_REQUEST} when there is no variant or a map is too large or malformed */
@@ -23,6 +24,7 @@ public record FunctionSpec(List<Variant> variants, Limits limits, Map<String, St
     environment = Map.copyOf(environment);
     labels = Map.copyOf(labels);
     Objects.requireNonNull(limits);
+    Objects.requireNonNull(snapshot);
     if (variants.isEmpty() || variants.size() > 16) {
       throw new InstarException(ErrorCode.BAD_REQUEST, "A function version has 1 to 16 variants; " + variants.size() + " were given.");
     }
@@ -33,6 +35,11 @@ public record FunctionSpec(List<Variant> variants, Limits limits, Map<String, St
         throw new InstarException(ErrorCode.BAD_REQUEST, "'" + key + "' cannot name an environment variable: it is empty or has a '='.");
       }
     }
+  }
+
+  /** With {@link SnapshotPolicy#DEFAULT}. */
+  public FunctionSpec(List<Variant> variants, Limits limits, Map<String, String> environment, Map<String, String> labels) {
+    this(variants, limits, environment, labels, SnapshotPolicy.DEFAULT);
   }
 
   private static void check(String what, Map<String, String> map) {
