@@ -46,16 +46,26 @@ final class Checkpoints implements AutoCloseable {
       }
       running = true;
     }
-    Thread.ofVirtual().name("instar-checkpoints").start(() -> {
-      try {
-        desk.pools().forEach(this::storeIfDue);
-      } finally {
-        synchronized (this) {
-          running = false;
-          notifyAll();
+    boolean started = false;
+    try {
+      Thread.ofVirtual().name("instar-checkpoints").start(() -> {
+        try {
+          desk.pools().forEach(this::storeIfDue);
+        } finally {
+          looked();
         }
+      });
+      started = true;
+    } finally {
+      if (!started) {
+        looked();
       }
-    });
+    }
+  }
+
+  private synchronized void looked() {
+    running = false;
+    notifyAll();
   }
 
   private void storeIfDue(Pool pool) {

@@ -14,7 +14,8 @@ import org.osgi.annotation.versioning.ConsumerType;
  * threads when it wakes one: it starts none, and holds no lock for long that calls need.
  *
  * <p><b>Its end.</b> The thread is interrupted when what was prepared is about to be closed, because the version was removed or its backend goes. A
- * drain waits for it, so it ends within a second or as soon as the disk lets it. A store that cannot be interrupted finishes what it is at.
+ * drain waits for it, so it ends within a second or as soon as the disk lets it: a store that cannot be interrupted finishes what it is at. Nothing is
+ * held in the store any more for a version once the thread is interrupted, because nobody might release it.
  */
 @ConsumerType
 public interface Checkpointable {
