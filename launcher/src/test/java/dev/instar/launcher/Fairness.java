@@ -467,13 +467,14 @@ final class Fairness {
     List<Double> ratios = new ArrayList<>();
     Map<String, Integer> told = new TreeMap<>();
     long longest = 0;
-    for (int i = 0; i < rounds; i++) {
-      quiet.add(round(rate, seconds));
+    // The first pair is not counted: the JIT compiler is at work on both sides.
+    for (int i = -1; i < rounds; i++) {
+      Round alone = round(rate, seconds);
       orders.println(String.join("+", trial));
       reports.readLine();
       // What ramps up (connections, the first time-outs) is no part of the round.
       Thread.sleep(1000);
-      attacked.add(round(rate, seconds));
+      Round beside = round(rate, seconds);
       orders.println("end");
       for (String report; !(report = reports.readLine()).equals("ended");) {
         String[] parts = report.split("\t");
@@ -481,7 +482,11 @@ final class Fairness {
         longest = Math.max(longest, Long.parseLong(parts[2]));
       }
       inFlight(5000);
-      ratios.add(attacked.getLast().p99Micros() / quiet.getLast().p99Micros());
+      if (i >= 0) {
+        quiet.add(alone);
+        attacked.add(beside);
+        ratios.add(beside.p99Micros() / alone.p99Micros());
+      }
     }
     long wrong = quiet.stream().mapToLong(Round::wrong).sum() + attacked.stream().mapToLong(Round::wrong).sum();
     return String.format("| %s | %s | %s | %.2f | %d | %s, the slowest after %.1f s |", trial.size() == 1 ? trial.getFirst() : "all at once", shown(quiet),
