@@ -71,7 +71,7 @@ import org.slf4j.LoggerFactory;
 public final class WasmBackend implements SandboxBackend {
   private static final Logger LOG = LoggerFactory.getLogger(WasmBackend.class);
   /** Goes up when what is compiled or cached changes its form. */
-  private static final int FORMAT = 2;
+  private static final int FORMAT = 3;
   private static final List<String> INITIALISERS = List.of("_initialize", "__wasm_call_ctors");
   private static final String ZYGOTE = "_faasm_zygote";
 
