@@ -634,6 +634,46 @@ class StoredStateTest {
     store.store().verify(only().layer().id());
   }
 
+  /** Of an image of 16 MiB; each has had a call that has written ten of its pages. */
+  @Test
+  void aThousandGuestsShareTheImage() throws IOException {
+    int count = 1000;
+    byte[] module = Wat.compile("""
+        (module (memory 256)
+          (func (export "_initialize") (memory.fill (i32.const 0) (i32.const 1) (i32.const 16777216)))
+          (func (export "exec") (param $m i32) (result i32) (local $i i32)
+            (loop $next
+              (i32.store (i32.mul (local.get $i) (i32.const 40960)) (i32.const 2))
+              (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 10))))
+            (i32.store offset=24 (local.get $m) (i32.const 0))
+            (i32.const 0)))""");
+    try (PreparedFunction first = node.prepare(module)) {
+      checkpoint(first);
+    }
+    assertEquals(16 << 20, only().layer().memoryBytes());
+    restart();
+    List<Sandbox> alive = new ArrayList<>();
+    try (PreparedFunction prepared = node.prepare(module)) {
+      assertEquals(NOT_RUN, prepared.describe().get("initialised"));
+      long before = pss();
+      for (int i = 0; i < count; i++) {
+        alive.add(TestNode.start(prepared));
+        TestNode.call(alive.getLast(), "").good();
+      }
+      long each = (pss() - before) / count;
+      System.out.println("PSS of each of " + count + " guests of an image of 16 MiB: " + each + " KiB");
+      assertTrue(each < 200, each + " KiB");
+      alive.forEach(Sandbox::close);
+    }
+  }
+
+  /** KiB. */
+  private static long pss() throws IOException {
+    try (var lines = Files.lines(Path.of("/proc/self/smaps_rollup"))) {
+      return Long.parseLong(lines.filter(l -> l.startsWith("Pss:")).findFirst().orElseThrow().replaceAll("[^0-9]", ""));
+    }
+  }
+
   @Test
   void aCheckpointDoesNotDisturbCalls() throws Exception {
     AtomicBoolean stored = new AtomicBoolean();
