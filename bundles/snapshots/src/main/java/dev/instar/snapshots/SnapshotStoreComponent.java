@@ -76,6 +76,8 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   private final Users users;
   private final ReentrantLock lock = new ReentrantLock();
   private final Map<Digest, Entry> entries = new HashMap<>();
+  /** The same entries by their keys: a node that starts looks for each of its functions. */
+  private final Map<Digest, List<Entry>> byKey = new HashMap<>();
   private volatile Limits limits;
   private Optional<AreaLock> owned;
 
@@ -131,7 +133,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       try (DirectoryStream<Path> found = Files.newDirectoryStream(layersDirectory)) {
         for (Path directory : found) {
           try {
-            load(directory).ifPresent(entry -> entries.put(entry.layer().id(), entry));
+            load(directory).ifPresent(this::enter);
           } catch (IOException | InstarException e) {
             // One layer is no reason to be without a store.
             LOG.warn("The snapshot layer {} is left alone, it cannot be read: {}", directory.getFileName(), e.getMessage());
@@ -176,6 +178,19 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     }
   }
 
+  private void enter(Entry entry) {
+    entries.put(entry.layer().id(), entry);
+    byKey.computeIfAbsent(entry.key, key -> new ArrayList<>(1)).add(entry);
+  }
+
+  private void forget(Entry entry) {
+    entries.remove(entry.layer().id());
+    byKey.computeIfPresent(entry.key, (key, same) -> {
+      same.remove(entry);
+      return same.isEmpty() ? null : same;
+    });
+  }
+
   /** The layer in a directory, or nothing, and then it has been set aside. */
   private Optional<Entry> load(Path directory) throws IOException {
     try {
@@ -194,7 +209,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     try {
       Entry entry = entries.get(stored.layer().id());
       if (entry != null && entry.stored == stored) {
-        entries.remove(stored.layer().id());
+        forget(entry);
         LOG.warn("The snapshot layer {} is damaged and set aside; its functions are initialised anew", stored.layer().id());
         setAside(stored.directory());
         users.delete(stored.layer().id());
@@ -273,7 +288,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       Path target = layersDirectory.resolve(layer.id().hex());
       Files.move(directory, target, StandardCopyOption.ATOMIC_MOVE);
       DurableFiles.sync(layersDirectory);
-      load(target).ifPresent(entry -> entries.put(layer.id(), entry));
+      load(target).ifPresent(this::enter);
       return lease(layer.id());
     } catch (IOException e) {
       throw Failures.failed("The snapshot cannot be stored", e);
@@ -291,7 +306,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     }
     try {
       Optional<Entry> loaded = load(directory);
-      loaded.ifPresent(e -> entries.put(id, e));
+      loaded.ifPresent(this::enter);
       return loaded;
     } catch (IOException e) {
       throw Failures.failed("The snapshot layer " + id + " cannot be read", e);
@@ -303,7 +318,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     Digest wanted = key.digest();
     lock.lock();
     try {
-      return entries.values().stream().filter(e -> e.key.equals(wanted) && isWhole(e)).map(Entry::layer)
+      return byKey.getOrDefault(wanted, List.of()).stream().filter(this::isWhole).map(Entry::layer)
           .max(Comparator.comparing(SnapshotLayer::created).thenComparing(layer -> layer.id().value()));
     } finally {
       lock.unlock();
@@ -490,7 +505,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     } catch (IOException e) {
       throw Failures.failed("The snapshot layer " + entry.layer().id() + " cannot be removed", e);
     }
-    entries.remove(entry.layer().id());
+    forget(entry);
     users.delete(entry.layer().id());
     return gone;
   }
