@@ -512,6 +512,11 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   }
 
   @Override
+  public GcPolicy policy() {
+    return limits.policy();
+  }
+
+  @Override
   public GcResult collect(GcPolicy policy) {
     List<Digest> removed = new ArrayList<>();
     List<Path> gone = new ArrayList<>();
