@@ -20,7 +20,6 @@ import java.io.OutputStream;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
@@ -167,15 +166,12 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   }
 
   private void sweep() throws IOException {
-    for (Path directory : List.of(building, area.resolve("users"))) {
-      try (DirectoryStream<Path> found = Files.newDirectoryStream(directory)) {
-        for (Path path : found) {
-          if (directory.equals(building) || DurableFiles.isTemporary(path)) {
-            DurableFiles.deleteTree(path);
-          }
-        }
+    try (DirectoryStream<Path> found = Files.newDirectoryStream(building)) {
+      for (Path path : found) {
+        DurableFiles.deleteTree(path);
       }
     }
+    DurableFiles.sweep(area.resolve("users"));
   }
 
   private void enter(Entry entry) {
@@ -223,8 +219,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
 
   private void setAside(Path directory) throws IOException {
     Path target = damagedDirectory.resolve(directory.getFileName() + "-" + System.currentTimeMillis() + "-" + UUID.randomUUID().toString().substring(0, 8));
-    Files.move(directory, target, StandardCopyOption.ATOMIC_MOVE);
-    DurableFiles.sync(layersDirectory);
+    DurableFiles.move(directory, target);
     List<Path> kept;
     try (Stream<Path> all = Files.list(damagedDirectory)) {
       kept = all.sorted(Comparator.comparing((Path p) -> p.getFileName().toString().replaceFirst("^[^-]*-", "")).reversed()).toList();
@@ -286,8 +281,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
         throw Failures.notFound(layer.parent().get());
       }
       Path target = layersDirectory.resolve(layer.id().hex());
-      Files.move(directory, target, StandardCopyOption.ATOMIC_MOVE);
-      DurableFiles.sync(layersDirectory);
+      DurableFiles.move(directory, target);
       load(target).ifPresent(this::enter);
       return lease(layer.id());
     } catch (IOException e) {
@@ -500,8 +494,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   private Path takeOut(Entry entry) {
     Path gone = building.resolve(UUID.randomUUID().toString());
     try {
-      Files.move(entry.stored.directory(), gone, StandardCopyOption.ATOMIC_MOVE);
-      DurableFiles.sync(layersDirectory);
+      DurableFiles.move(entry.stored.directory(), gone);
     } catch (IOException e) {
       throw Failures.failed("The snapshot layer " + entry.layer().id() + " cannot be removed", e);
     }
@@ -516,6 +509,11 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     } catch (IOException e) {
       LOG.warn("{} cannot be removed; the next start tries again", gone, e);
     }
+  }
+
+  @Override
+  public GcPolicy policy() {
+    return limits.policy();
   }
 
   @Override
