@@ -43,6 +43,9 @@ import java.util.function.Function;
  * the images kept apart so that they are shared.)
  */
 final class Snapshot {
+  private static final Outcome.Inexpressible DRAWN = new Outcome.Inexpressible(Outcome.Reason.DRAWN,
+      "its initialisation draws random numbers or reads a clock, which must not repeat, and the module exports no " + Initialiser.RESEED);
+
   private final WasmModule module;
   private final Function<Instance, Machine> machines;
   private final HostFunctions imports;
@@ -52,6 +55,7 @@ final class Snapshot {
   private final List<int[]> tables;
   private final Optional<WasiState> wasi;
   private final Settings settings;
+  private final List<Initialiser> first;
 
   /**
    * What is the same for all instances of a function.
@@ -74,6 +78,7 @@ final class Snapshot {
     this.tables = tables;
     this.wasi = wasi;
     this.settings = settings;
+    this.first = Initialiser.ofSnapshot(module);
   }
 
   /** A guest for {@link #instantiate}. */
@@ -83,10 +88,14 @@ final class Snapshot {
 
   /** Makes it an instance of a module as it was compiled: its segments are copied and its start function is run. Where that fails it is released. */
   static Guest instantiate(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Settings settings) {
+    return instantiate(guest, compiled.module(), compiled.machines(), imports, settings);
+  }
+
+  private static Guest instantiate(Guest guest, WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, Settings settings) {
     try {
       guest.enter();
       try {
-        guest.run(builder(compiled.module(), compiled.machines(), imports, guest, settings)
+        guest.run(builder(module, machines, imports, guest, settings)
             .withTableFactory((table, value) -> table(guest, table, (int) table.limits().min(), value))
             .build());
       } finally {
@@ -139,6 +148,41 @@ final class Snapshot {
       FaasmCall.makeRoom(guest.memory());
     }
     return of(guest, compiled, imports, Entry.needed(compiled.module(), entry).values(), end, pool, settings);
+  }
+
+  /**
+   * The state before anything of the module is run: its guests run all that initialises them, each for itself.
+   *
+   * @param memory as the module begins with it, without its segments
+   */
+  static Snapshot uninitialised(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory memory, MemoryPool pool, Settings settings) {
+    WasmModule module = compiled.module();
+    List<Export> exported = new ArrayList<>(Entry.needed(module, entry).values());
+    Initialiser.start(module).map(Initialiser::export).ifPresent(exported::add);
+    Initialiser.exported(module, entry).stream().map(Initialiser::export).forEach(exported::add);
+    Guest guest = instantiate(blank(compiled, memory, settings), withoutStart(module), compiled.machines(), imports, settings);
+    try {
+      // No room for calls: an initialiser that grows the memory expects it to go on where it ends.
+      return of(guest, compiled, imports, exported, (int) guest.memory().bytes(), pool, settings);
+    } finally {
+      guest.release();
+    }
+  }
+
+  private static WasmModule withoutStart(WasmModule module) {
+    WasmModule.Builder builder = WasmModule.builder().withValidation(false)
+        .setTypeSection(module.typeSection())
+        .setImportSection(module.importSection())
+        .setFunctionSection(module.functionSection())
+        .setTableSection(module.tableSection())
+        .setGlobalSection(module.globalSection())
+        .setExportSection(module.exportSection())
+        .setElementSection(module.elementSection())
+        .setCodeSection(module.codeSection())
+        .setDataSection(module.dataSection());
+    module.memorySection().ifPresent(builder::setMemorySection);
+    module.tagSection().ifPresent(builder::setTagSection);
+    return builder.build();
   }
 
   /**
@@ -226,11 +270,24 @@ final class Snapshot {
    * @param ran exported functions that have initialised it
    */
   static Outcome writeBack(byte[] module, Guest guest, Set<String> ran, Bounds bounds) {
+    if (guest.drew() && Initialiser.reseed(guest.instance().module()).isEmpty()) {
+      return DRAWN;
+    }
     if (!guest.wasi().isPristine()) {
       return new Outcome.Inexpressible(Outcome.Reason.FILES, "its initialisation has opened or written files, which no module can hold");
     }
     return Writeback.write(module, ModuleState.of(guest.instance()), ran,
         new Writeback.Bounds(bounds.moduleBytes(), Bounds.SEGMENTS, Bounds.ELEMENT_ITEMS));
+  }
+
+  /** Why it must not outlive the node, where each of its guests is initialised for itself. */
+  Optional<Outcome.Inexpressible> drawn() {
+    return first.stream().allMatch(one -> one.name().equals(Initialiser.RESEED)) ? Optional.empty() : Optional.of(DRAWN);
+  }
+
+  /** What is to be run in a guest before its call, in order. */
+  List<Initialiser> first() {
+    return first;
   }
 
   /** A new guest in this state. */

@@ -2,6 +2,7 @@ package dev.instar.backend.wasm;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -345,6 +346,40 @@ class WritebackTest {
         assertEquals(0, guest.call("init")[0]);
         guest.leave();
         assertEquals(Outcome.Reason.FILES, ((Outcome.Inexpressible) Snapshot.writeBack(bytes, guest, Set.of(), bounds)).reason());
+      } finally {
+        guest.release();
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void refusesWhatWasDrawnUnlessTheModuleReseeds(boolean reseeds) throws Exception {
+    byte[] bytes = Wat.compile("""
+        (module (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (func (export "init") (drop (call $random (i32.const 0) (i32.const 8))))""" + (reseeds ? "(func (export \"instar_reseed\"))" : "") + ")");
+    WasmModule module = Parser.parse(bytes);
+    var compiled = new ModuleCompiler.Compiled(module, MachineFactoryCompiler.compile(module), 1, 0, 0, false);
+    MemoryBudget budget = MemoryBudget.ofHeap(1L << 30);
+    var wasi = new WasiSettings(List.of(), Map.of(), Optional.empty(), directory, FileQuota.DEFAULT, budget, Clocks.system(), new SecureRandom());
+    var settings = new Snapshot.Settings(wasi, new Guest.Allowance(1 << 20, false, 10), false,
+        new Guest.Budgets(budget, MemoryBudget.ofMachine(1L << 30)));
+    Bounds bounds = new Bounds(1 << 20, 1 << 20, 100, 1 << 20, 100);
+    try (MemoryImage zeros = MemoryImage.zeros(new MemoryLimits(1, 1))) {
+      Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros.open(), settings), compiled, HostFunctions.of(module), settings);
+      try {
+        assertTrue(Snapshot.writeBack(bytes, guest, Set.of(), bounds) instanceof Outcome.Written);
+        guest.enter();
+        guest.call("init");
+        guest.leave();
+        switch (Snapshot.writeBack(bytes, guest, Set.of(), bounds)) {
+          case Outcome.Written _ -> assertTrue(reseeds);
+          case Outcome.Inexpressible never -> {
+            assertEquals(Outcome.Reason.DRAWN, never.reason());
+            assertFalse(reseeds);
+          }
+        }
       } finally {
         guest.release();
       }
