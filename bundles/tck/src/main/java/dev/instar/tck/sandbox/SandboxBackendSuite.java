@@ -40,6 +40,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -492,6 +493,27 @@ public abstract class SandboxBackendSuite {
     assertEquals("1", call(one, ""));
     call(one, "");
     assertEquals("1", call(start(prepared), ""));
+  }
+
+  /** Whatever a backend keeps of an initialised function to start others from. */
+  @Test
+  void whatWasDrawnAtFirstDoesNotRepeat() throws Exception {
+    PreparedFunction prepared = prepare(Fixture.DRAWN);
+    Sandbox one = start(prepared);
+    Sandbox other = start(prepared);
+    List<String> drawn = new ArrayList<>(List.of(drawn(one), drawn(other)));
+    if (description.resets()) {
+      drawn.add(drawn(one));
+      settle(other);
+      drawn.add(drawn(other));
+    }
+    assertEquals(drawn.size(), Set.copyOf(drawn).size(), () -> "Some were drawn twice: " + drawn);
+  }
+
+  private String drawn(Sandbox sandbox) throws InterruptedException {
+    byte[] answer = call(sandbox, NOTHING);
+    assertEquals(16, answer.length);
+    return HexFormat.of().formatHex(answer);
   }
 
   @Test

@@ -15,6 +15,8 @@ enum Flaw {
   PASSES_THE_NODES_ENVIRONMENT("theFunctionDoesNotSeeTheEnvironmentOfTheNode"),
   DOES_NOT_RESET("stateIsUndoneByAResetAndKeptWithoutOne"),
   SHARES_STATE("sandboxesOfOneFunctionShareNoState"),
+  REPEATS_WHAT_WAS_DRAWN("whatWasDrawnAtFirstDoesNotRepeat"),
+  REPEATS_WHAT_WAS_DRAWN_AFTER_A_RESET("whatWasDrawnAtFirstDoesNotRepeat"),
   FAILS_A_SECOND_RESET("resetCanComeTwiceAndBeforeTheFirstCall"),
   HIDES_THE_EXIT_CODE("anExitCodeIsReported"),
   LETS_A_TRAP_THROUGH("aTrapHurtsOnlyItsOwnCall"),

@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.security.SecureRandom;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Map;
@@ -30,6 +31,7 @@ final class ToyBackend implements SandboxBackend {
   private final Set<ToySandbox> all = new HashSet<>();
   private static int sharedCount;
   private static volatile byte[] lastRead = {};
+  private final SecureRandom random = new SecureRandom();
   private int described;
 
   ToyBackend(Flaw flaw) {
@@ -59,6 +61,7 @@ final class ToyBackend implements SandboxBackend {
   private final class Prepared implements PreparedFunction {
     private final PrepareRequest request;
     private final Fixture fixture;
+    private final byte[] seed = drawn();
     private boolean closed;
 
     Prepared(PrepareRequest request, Fixture fixture) {
@@ -96,7 +99,7 @@ final class ToyBackend implements SandboxBackend {
           throw new AssertionError(e);
         }
       }
-      ToySandbox sandbox = new ToySandbox(request, fixture);
+      ToySandbox sandbox = new ToySandbox(request, fixture, flaw == Flaw.REPEATS_WHAT_WAS_DRAWN ? seed : drawn());
       synchronized (all) {
         all.add(sandbox);
       }
@@ -107,6 +110,12 @@ final class ToyBackend implements SandboxBackend {
     public void close() {
       closed = true;
     }
+  }
+
+  private byte[] drawn() {
+    byte[] bytes = new byte[16];
+    random.nextBytes(bytes);
+    return bytes;
   }
 
   /** What ends a function of the toy from inside. */
@@ -126,12 +135,14 @@ final class ToyBackend implements SandboxBackend {
     private volatile boolean killed;
     private volatile boolean closed;
     private volatile boolean spoiled;
+    private byte[] seed;
     private int count;
     private boolean fresh = true;
 
-    ToySandbox(PrepareRequest request, Fixture fixture) {
+    ToySandbox(PrepareRequest request, Fixture fixture, byte[] seed) {
       this.request = request;
       this.fixture = fixture;
+      this.seed = seed;
     }
 
     @Override
@@ -237,6 +248,7 @@ final class ToyBackend implements SandboxBackend {
           say(call, "logged");
         }
         case COUNTER -> say(call, Integer.toString(flaw == Flaw.SHARES_STATE ? ++sharedCount : ++count));
+        case DRAWN -> call.output().write(seed);
         case ENV -> {
           String name = new String(in.readAllBytes(), StandardCharsets.UTF_8);
           String other = flaw == Flaw.PASSES_THE_NODES_ENVIRONMENT ? System.getenv().getOrDefault(name, "") : "";
@@ -296,6 +308,7 @@ final class ToyBackend implements SandboxBackend {
       fresh = true;
       if (flaw != Flaw.DOES_NOT_RESET) {
         count = 0;
+        seed = flaw == Flaw.REPEATS_WHAT_WAS_DRAWN || flaw == Flaw.REPEATS_WHAT_WAS_DRAWN_AFTER_A_RESET ? seed : drawn();
       }
     }
 
