@@ -195,11 +195,6 @@ final class Guest {
     }
   }
 
-  /** Whether it has taken what is another each time: random numbers, or the time. */
-  boolean drew() {
-    return wasi.drewRandom() || wasi.readClock();
-  }
-
   /** Whether the answer has been given by {@code __faasm_write_output}. */
   boolean answered() {
     return answered;

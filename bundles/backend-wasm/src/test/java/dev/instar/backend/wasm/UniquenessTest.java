@@ -10,6 +10,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.function.Limits;
 import dev.instar.api.invocation.CallInput;
 import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Resettable;
@@ -305,6 +306,41 @@ class UniquenessTest {
     InstarException e = assertThrows(InstarException.class, () -> node.prepare(reactor(hook)));
     assertEquals(ErrorCode.MODULE_REFUSED, e.code());
     assertTrue(e.problem().detail().contains("instar_reseed") && e.problem().detail().contains("() -> ()"), e.problem().detail());
+  }
+
+  // ---- stored ----
+
+  @Test
+  void whatWasDrawnIsNeverStored() throws Exception {
+    try (TestStore store = new TestStore(directory)) {
+      node.backend.snapshots = store.store();
+      byte[] module = reactor("(func (export \"_initialize\") (call $init) " + DRAW + ")");
+      try (PreparedFunction prepared = node.prepare(module)) {
+        ((Checkpointable) prepared).checkpoint();
+        assertTrue(prepared.describe().get("snapshot").matches("cannot be stored: .*random.*instar_reseed.*"), prepared.describe().toString());
+      }
+      assertEquals(List.of(), store.store().list());
+      assertEquals("anew for each call, by _initialize", node.prepare(module).describe().get("initialised"));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"(func (export \"_initialize\") (call $init) " + DRAW + ")", "(func $s (call $init) " + DRAW + ") (start $s)"})
+  void whoReseedsDoesSoWhenRestored(String initialiser) throws Exception {
+    try (TestStore store = new TestStore(directory)) {
+      node.backend.snapshots = store.store();
+      byte[] module = reactor(initialiser + HOOK);
+      List<Found> found;
+      try (PreparedFunction prepared = node.prepare(module); Sandbox sandbox = TestNode.start(prepared)) {
+        found = new ArrayList<>(List.of(Found.of(TestNode.call(sandbox, ""))));
+        ((Checkpointable) prepared).checkpoint();
+      }
+      PreparedFunction restored = node.prepare(module);
+      assertEquals("from the snapshot", restored.describe().get("initialised"));
+      assertEquals("instar_reseed runs before each call", restored.describe().get("uniqueness"));
+      found.addAll(calls(restored));
+      assertUnique(found, 1, 1);
+    }
   }
 
   // ---- what goes wrong before a call ----
