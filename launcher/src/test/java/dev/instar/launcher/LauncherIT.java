@@ -263,8 +263,9 @@ class LauncherIT {
   @Test
   void anUnknownFeatureIsOneLineThatNamesTheKnownOnes() throws Exception {
     Result result = shell.instar("run", "--feature", "teleport", "--data", home.resolve("data").toString());
-    assertEquals(1, result.code());
-    assertEquals("instar: There is no feature 'teleport'; this distribution has: node, process.\n", result.err());
+    assertEquals(2, result.code());
+    assertEquals("instar: There is no feature 'teleport'; this distribution has: node, process.\nSee 'instar run --help'.\n", result.err());
+    assertFalse(Files.exists(home.resolve("data")), "nothing has been made yet");
   }
 
   @Test

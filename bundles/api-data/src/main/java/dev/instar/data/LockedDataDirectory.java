@@ -19,7 +19,6 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
@@ -62,7 +61,7 @@ public final class LockedDataDirectory implements DataDirectory, AutoCloseable {
     this.channel = channel;
     Path scratch = root.resolve(SCRATCH);
     if (Files.exists(scratch, LinkOption.NOFOLLOW_LINKS)) {
-      Files.move(scratch, root.resolve(OLD_SCRATCH + UUID.randomUUID()), StandardCopyOption.ATOMIC_MOVE);
+      DurableFiles.moveUnsynced(scratch, root.resolve(OLD_SCRATCH + UUID.randomUUID()));
     }
     sweeper = Thread.ofVirtual().name("instar-data-sweep").start(this::sweep);
   }

@@ -160,7 +160,6 @@ final class FunctionStore {
     Path place = damaged.resolve(file.getParent().getFileName() + "." + file.getFileName() + "-" + System.currentTimeMillis());
     try {
       DurableFiles.move(file, place);
-      DurableFiles.sync(file.getParent());
       LOG.error("The function in {} is damaged and not available; the file was moved to {}. Deploy the function again. ({})", file, place,
           why.getMessage());
     } catch (IOException e) {

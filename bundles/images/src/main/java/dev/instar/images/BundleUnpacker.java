@@ -4,7 +4,6 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.data.DurableFiles;
 import java.io.EOFException;
-import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -12,7 +11,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -106,15 +104,15 @@ final class BundleUnpacker {
       }
     }
     Path program = tree.resolve(base + PROGRAM);
-    try (InputStream in = new FileInputStream(program.toFile())) {
+    try (InputStream in = Files.newInputStream(program)) {
       if (Kind.of(in.readNBytes(Kind.MAGIC_BYTES)).filter(k -> k == Kind.WASM).isEmpty()) {
         throw new InstarException(ErrorCode.UNSUPPORTED_ARTIFACT, "The bundle's " + PROGRAM
             + " is not a WebAssembly module: it does not begin with \\0asm.");
       }
     }
-    Files.move(program, view.resolve(PROGRAM), StandardCopyOption.ATOMIC_MOVE);
+    DurableFiles.moveUnsynced(program, view.resolve(PROGRAM));
     if (made.containsKey(rootfs)) {
-      Files.move(tree.resolve(rootfs), view.resolve(ROOTFS), StandardCopyOption.ATOMIC_MOVE);
+      DurableFiles.moveUnsynced(tree.resolve(rootfs), view.resolve(ROOTFS));
     }
   }
 
@@ -214,8 +212,8 @@ final class BundleUnpacker {
     if (copied > limits.unpackedBytes()) {
       throw Refusal.entry(name, "makes hard links of more than " + limits.unpackedBytes() + " bytes");
     }
-    try (InputStream in = new FileInputStream(from.toFile()); OutputStream out = opener.open(to)) {
-      // Not transferTo, which goes through channels, and an interrupt closes those.
+    try (InputStream in = Files.newInputStream(from); OutputStream out = opener.open(to)) {
+      // Not transferTo, which goes from channel to channel, and an interrupt closes those.
       byte[] buffer = new byte[64 << 10];
       for (int n; (n = in.read(buffer)) >= 0;) {
         out.write(buffer, 0, n);

@@ -8,9 +8,6 @@ import dev.instar.api.data.DataDirectory;
 import dev.instar.api.data.DurableFiles;
 import dev.instar.api.function.Image;
 import dev.instar.api.image.ImageStore;
-import java.io.FileInputStream;
-import java.io.FileNotFoundException;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -19,7 +16,6 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
@@ -88,7 +84,7 @@ public final class ContentStore implements ImageStore {
 
   /** For use without OSGi. */
   public ContentStore(DataDirectory data, ArchiveLimits limits) {
-    this(data, limits, file -> new FileOutputStream(file.toFile()));
+    this(data, limits, DurableFiles::create);
   }
 
   ContentStore(DataDirectory data, ArchiveLimits limits, BundleUnpacker.FileOpener opener) {
@@ -128,7 +124,7 @@ public final class ContentStore implements ImageStore {
       Digest digest = Digest.of(sha256);
       try {
         if (kind == Kind.BUNDLE) {
-          try (InputStream in = read(upload)) {
+          try (InputStream in = Files.newInputStream(upload)) {
             BundleUnpacker.unpack(in, view, limits, opener);
           }
         }
@@ -243,7 +239,7 @@ public final class ContentStore implements ImageStore {
 
   private void placeView(Digest digest, Path view) throws IOException {
     if (!Files.isDirectory(view(digest), LinkOption.NOFOLLOW_LINKS)) {
-      Files.move(view, view(digest), StandardCopyOption.ATOMIC_MOVE);
+      DurableFiles.moveUnsynced(view, view(digest));
     }
   }
 
@@ -290,7 +286,7 @@ public final class ContentStore implements ImageStore {
             Map.of("digest", digest.value()));
       }
       Kind kind;
-      try (InputStream in = read(blob)) {
+      try (InputStream in = Files.newInputStream(blob)) {
         kind = Kind.of(in.readNBytes(Kind.MAGIC_BYTES)).orElseThrow(() -> new IOException(blob + " is of no known kind"));
       }
       if (kind == Kind.BUNDLE && !Files.isDirectory(view(digest), LinkOption.NOFOLLOW_LINKS)) {
@@ -309,7 +305,7 @@ public final class ContentStore implements ImageStore {
   /** With no limit but those of the reader's own arithmetic: what was accepted once must not be lost to a limit that was lowered since. */
   private void unpackAgain(Digest digest, Path blob) throws IOException {
     Path view = uploads.resolve(UUID.randomUUID() + ".view");
-    try (InputStream in = read(blob)) {
+    try (InputStream in = Files.newInputStream(blob)) {
       BundleUnpacker.unpack(in, view, new ArchiveLimits(Long.MAX_VALUE, Integer.MAX_VALUE, 255, Integer.MAX_VALUE, Integer.MAX_VALUE), opener);
       placeView(digest, view);
     } finally {
@@ -317,22 +313,10 @@ public final class ContentStore implements ImageStore {
     }
   }
 
-  /** Not a channel: an interrupt closes those, and a caller that gave up must not look like a disk that failed. */
-  private static InputStream read(Path file) throws IOException {
-    try {
-      return new FileInputStream(file.toFile());
-    } catch (FileNotFoundException e) {
-      if (Files.notExists(file)) {
-        throw new NoSuchFileException(file.toString());
-      }
-      throw e;
-    }
-  }
-
   private static boolean intact(Digest digest, Path blob) throws IOException {
     MessageDigest sha256 = Digest.sha256();
     byte[] buffer = new byte[BUFFER_BYTES];
-    try (InputStream in = read(blob)) {
+    try (InputStream in = Files.newInputStream(blob)) {
       for (int n; (n = in.read(buffer)) >= 0;) {
         sha256.update(buffer, 0, n);
       }
@@ -343,7 +327,6 @@ public final class ContentStore implements ImageStore {
   private void setAside(Digest digest, Path blob) throws IOException {
     Path place = damaged.resolve(digest.hex() + "-" + System.currentTimeMillis());
     DurableFiles.move(blob, place);
-    DurableFiles.sync(blob.getParent());
     DurableFiles.deleteTree(view(digest));
     LOG.error("The image {} fails its checksum. It was moved to {}; functions that use it fail until it is uploaded again.", digest, place);
   }
@@ -352,7 +335,7 @@ public final class ContentStore implements ImageStore {
   public InputStream open(Digest digest) throws IOException {
     if (find(digest).isPresent()) {
       try {
-        return read(blob(digest));
+        return Files.newInputStream(blob(digest));
       } catch (NoSuchFileException e) {
         // Collected in between: as if it had not been found.
       }

@@ -14,7 +14,6 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -47,13 +46,15 @@ final class LogFiles {
   /** Adds whole lines. */
   void append(FunctionName name, Iterable<byte[]> lines, long fileBytes) throws IOException {
     Path file = file(name);
-    DurableFiles.createDirectories(file.getParent());
+    if (!Files.isDirectory(file.getParent(), LinkOption.NOFOLLOW_LINKS)) {
+      DurableFiles.createDirectories(file.getParent());
+    }
     var next = lines.iterator();
     byte[] line = next.hasNext() ? next.next() : null;
     while (line != null) {
       long size = mend(name, file);
       if (size > 0 && size + line.length > fileBytes) {
-        Files.move(file, old(name), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        DurableFiles.moveUnsynced(file, old(name));
         size = 0;
       }
       try (OutputStream out = Files.newOutputStream(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, StandardOpenOption.APPEND,

@@ -156,7 +156,7 @@ final class Run {
     } finally {
       fit &= watch.disarm();
       abandon();
-      slot.pool().generation().served();
+      slot.pool().served();
       close(sink);
     }
   }

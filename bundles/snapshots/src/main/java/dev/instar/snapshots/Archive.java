@@ -6,12 +6,12 @@ import dev.instar.api.snapshot.SnapshotLayer;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.EOFException;
-import java.io.FileInputStream;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.security.DigestInputStream;
 import java.security.DigestOutputStream;
 import java.util.ArrayList;
@@ -74,7 +74,7 @@ final class Archive {
         }
       }
       for (Map.Entry<String, Blob> blob : layer.blobs().entrySet()) {
-        try (InputStream in = new FileInputStream(stored.blob(blob.getKey()).toFile())) {
+        try (InputStream in = Files.newInputStream(stored.blob(blob.getKey()))) {
           for (int n = in.readNBytes(chunk, 0, Chunks.SIZE); n > 0; n = in.readNBytes(chunk, 0, Chunks.SIZE)) {
             write(data, chunk, n);
           }

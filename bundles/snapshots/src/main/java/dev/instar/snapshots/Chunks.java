@@ -1,9 +1,9 @@
 package dev.instar.snapshots;
 
 import dev.instar.api.Digest;
+import dev.instar.api.data.PositionedFile;
 import dev.instar.api.snapshot.SnapshotStore;
 import java.io.IOException;
-import java.io.RandomAccessFile;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.Arrays;
@@ -76,11 +76,9 @@ final class Chunks {
     }
   }
 
-  /** Not a channel: an interrupt closes those. */
   static void read(Path file, long offset, byte[] into, int length) throws IOException {
-    try (RandomAccessFile in = new RandomAccessFile(file.toFile(), "r")) {
-      in.seek(offset);
-      in.readFully(into, 0, length);
+    try (PositionedFile in = PositionedFile.open(file)) {
+      in.read(offset, into, length);
     }
   }
 }

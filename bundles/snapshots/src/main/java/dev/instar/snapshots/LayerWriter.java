@@ -4,18 +4,17 @@ import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.data.DurableFiles;
+import dev.instar.api.data.PositionedFile;
 import dev.instar.api.snapshot.Blob;
 import dev.instar.api.snapshot.Extent;
 import dev.instar.api.snapshot.SnapshotBuilder;
 import dev.instar.api.snapshot.SnapshotKey;
 import dev.instar.api.snapshot.SnapshotLayer;
 import java.io.BufferedOutputStream;
-import java.io.DataOutputStream;
 import java.io.EOFException;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.RandomAccessFile;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -46,7 +45,7 @@ final class LayerWriter implements SnapshotBuilder {
   private final String creator;
   private final Place place;
   private final Runnable closed;
-  private final RandomAccessFile memory;
+  private final PositionedFile memory;
   private final List<Extent> extents = new ArrayList<>();
   private final SortedMap<String, Blob> blobs = new TreeMap<>();
   private boolean open = true;
@@ -60,7 +59,7 @@ final class LayerWriter implements SnapshotBuilder {
     this.place = place;
     this.closed = closed;
     DurableFiles.createDirectories(directory);
-    memory = new RandomAccessFile(directory.resolve(StoredLayer.MEMORY).toFile(), "rw");
+    memory = PositionedFile.create(directory.resolve(StoredLayer.MEMORY));
   }
 
   @Override
@@ -87,8 +86,7 @@ final class LayerWriter implements SnapshotBuilder {
       int end = Math.min(page + PAGE_BYTES, length);
       boolean zero = Chunks.isZero(chunk, page, end);
       if ((zero || end == length) && run < (zero ? page : end)) {
-        memory.seek(at + run);
-        memory.write(chunk, run, (zero ? page : end) - run);
+        memory.write(at + run, chunk, run, (zero ? page : end) - run);
       }
       if (zero) {
         run = end;
@@ -115,24 +113,12 @@ final class LayerWriter implements SnapshotBuilder {
         }
       }
       if (Chunks.isZero(buffer.array(), 0, n)) {
-        copy(source, position + run, extent.offset() + run, done - run);
+        memory.copyFrom(source, position + run, extent.offset() + run, done - run);
         run = done + n;
       }
       done += n;
     }
-    copy(source, position + run, extent.offset() + run, length - run);
-  }
-
-  private void copy(FileChannel source, long from, long to, long length) throws IOException {
-    FileChannel target = memory.getChannel();
-    target.position(to);
-    for (long done = 0; done < length;) {
-      long n = source.transferTo(from + done, length - done, target);
-      if (n <= 0) {
-        throw new EOFException("The source of a snapshot's memory was cut off while it was copied.");
-      }
-      done += n;
-    }
+    memory.copyFrom(source, position + run, extent.offset() + run, length - run);
   }
 
   /** Takes a place in the file and in the guest; returns that of the new memory alone. */
@@ -170,30 +156,34 @@ final class LayerWriter implements SnapshotBuilder {
     }
     MessageDigest sha256 = Digest.sha256();
     long bytes = 0;
-    try (FileOutputStream out = create(StoredLayer.BLOB_PREFIX + name)) {
+    Path file = directory.resolve(StoredLayer.BLOB_PREFIX + name);
+    try (OutputStream out = onDisk(() -> DurableFiles.create(file))) {
       byte[] buffer = new byte[Chunks.SIZE];
       for (int n = content.read(buffer); n >= 0; n = content.read(buffer)) {
         sha256.update(buffer, 0, n);
-        write(out, buffer, n);
+        int length = n;
+        onDisk(() -> {
+          out.write(buffer, 0, length);
+          return null;
+        });
         bytes += n;
       }
-      out.getFD().sync();
     }
+    onDisk(() -> {
+      DurableFiles.sync(file);
+      return null;
+    });
     blobs.put(name, new Blob(Digest.of(sha256), bytes));
   }
 
-  private FileOutputStream create(String name) {
-    try {
-      return new FileOutputStream(directory.resolve(name).toFile());
-    } catch (IOException e) {
-      throw Failures.failed("The snapshot cannot be stored", e);
-    }
+  private interface DiskAction<T> {
+    T run() throws IOException;
   }
 
   /** Tells a full disk of ours from a source that fails. */
-  private static void write(FileOutputStream out, byte[] bytes, int length) {
+  private static <T> T onDisk(DiskAction<T> action) {
     try {
-      out.write(bytes, 0, length);
+      return action.run();
     } catch (IOException e) {
       throw Failures.failed("The snapshot cannot be stored", e);
     }
@@ -212,14 +202,12 @@ final class LayerWriter implements SnapshotBuilder {
 
   /** Writes a chunk of the memory file. */
   void chunk(int index, byte[] bytes, int length) throws IOException {
-    memory.seek((long) index * Chunks.SIZE);
-    memory.write(bytes, 0, length);
+    memory.write((long) index * Chunks.SIZE, bytes, 0, length);
   }
 
   /** Reads a chunk that was written before. */
   void read(int index, byte[] into, int length) throws IOException {
-    memory.seek((long) index * Chunks.SIZE);
-    memory.readFully(into, 0, length);
+    memory.read((long) index * Chunks.SIZE, into, length);
   }
 
   /** @param check sees the layer before it is published, and may refuse it */
@@ -229,9 +217,11 @@ final class LayerWriter implements SnapshotBuilder {
       throw Failures.badRequest("A snapshot cannot have the same memory twice.");
     }
     try {
-      memory.setLength(end());
+      memory.setSize(end());
       Digest sums = parent.isEmpty() ? sums() : pack();
-      memory.getFD().sync();
+      if (parent.isEmpty()) {
+        memory.sync();
+      }
       memory.close();
       if (parent.isPresent()) {
         Files.delete(directory.resolve(StoredLayer.MEMORY));
@@ -242,10 +232,7 @@ final class LayerWriter implements SnapshotBuilder {
         throw Failures.badRequest("The manifest of the snapshot would be over " + Manifest.MAX_BYTES + " bytes; give larger runs of memory.");
       }
       SnapshotLayer layer = check.apply(new SnapshotLayer(Digest.of(manifest), parent, key, created, creator, sums, end(), extents, blobs));
-      try (FileOutputStream out = create(StoredLayer.MANIFEST)) {
-        out.write(manifest);
-        out.getFD().sync();
-      }
+      DurableFiles.write(directory.resolve(StoredLayer.MANIFEST), manifest);
       try (var files = Files.newDirectoryStream(directory)) {
         for (Path file : files) {
           Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("r--------"));
@@ -262,16 +249,16 @@ final class LayerWriter implements SnapshotBuilder {
 
   private Digest sums() throws IOException {
     MessageDigest all = Digest.sha256();
-    try (FileOutputStream file = create(StoredLayer.SUMS); BufferedOutputStream out = new BufferedOutputStream(file)) {
+    Path file = directory.resolve(StoredLayer.SUMS);
+    try (OutputStream out = new BufferedOutputStream(DurableFiles.create(file))) {
       byte[] chunk = new byte[Chunks.SIZE];
       for (int i = 0; i < Chunks.count(end()); i++) {
         byte[] sum = sum(i, chunk);
         all.update(sum);
         out.write(sum);
       }
-      out.flush();
-      file.getFD().sync();
     }
+    DurableFiles.sync(file);
     return Digest.of(all);
   }
 
@@ -286,8 +273,9 @@ final class LayerWriter implements SnapshotBuilder {
     int count = Chunks.count(end());
     ByteBuffer places = ByteBuffer.allocate(count * StoredLayer.PLACE_BYTES);
     Map<ByteBuffer, Integer> first = new HashMap<>();
-    try (RandomAccessFile pack = new RandomAccessFile(directory.resolve(StoredLayer.PACK).toFile(), "rw");
-        FileOutputStream sumsFile = create(StoredLayer.SUMS); DataOutputStream sums = new DataOutputStream(new BufferedOutputStream(sumsFile))) {
+    Path sumsFile = directory.resolve(StoredLayer.SUMS);
+    try (PositionedFile pack = PositionedFile.create(directory.resolve(StoredLayer.PACK));
+        OutputStream sums = new BufferedOutputStream(DurableFiles.create(sumsFile))) {
       long at = places.capacity();
       byte[] chunk = new byte[Chunks.SIZE];
       for (int i = 0; i < count; i++) {
@@ -304,17 +292,14 @@ final class LayerWriter implements SnapshotBuilder {
           continue;
         }
         byte[] packed = Chunks.deflate(chunk, Chunks.length(end(), i));
-        pack.seek(at);
-        pack.write(packed);
+        pack.write(at, packed, 0, packed.length);
         places.putLong(at).putInt(packed.length);
         at += packed.length;
       }
-      pack.seek(0);
-      pack.write(places.array());
-      pack.getFD().sync();
-      sums.flush();
-      sumsFile.getFD().sync();
+      pack.write(0, places.array(), 0, places.capacity());
+      pack.sync();
     }
+    DurableFiles.sync(sumsFile);
     return Digest.of(all);
   }
 

@@ -20,7 +20,6 @@ import java.io.OutputStream;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
@@ -76,6 +75,8 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   private final Users users;
   private final ReentrantLock lock = new ReentrantLock();
   private final Map<Digest, Entry> entries = new HashMap<>();
+  /** The same entries by their keys: a node that starts looks for each of its functions. */
+  private final Map<Digest, List<Entry>> byKey = new HashMap<>();
   private volatile Limits limits;
   private Optional<AreaLock> owned;
 
@@ -137,7 +138,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       try (DirectoryStream<Path> found = Files.newDirectoryStream(layersDirectory)) {
         for (Path directory : found) {
           try {
-            load(directory).ifPresent(entry -> entries.put(entry.layer().id(), entry));
+            load(directory).ifPresent(this::enter);
           } catch (IOException | InstarException e) {
             // One layer is no reason to be without a store.
             LOG.warn("The snapshot layer {} is left alone, it cannot be read: {}", directory.getFileName(), e.getMessage());
@@ -172,15 +173,25 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   }
 
   private void sweep() throws IOException {
-    for (Path directory : List.of(building, area.resolve("users"))) {
-      try (DirectoryStream<Path> found = Files.newDirectoryStream(directory)) {
-        for (Path path : found) {
-          if (directory.equals(building) || DurableFiles.isTemporary(path)) {
-            DurableFiles.deleteTree(path);
-          }
-        }
+    try (DirectoryStream<Path> found = Files.newDirectoryStream(building)) {
+      for (Path path : found) {
+        DurableFiles.deleteTree(path);
       }
     }
+    DurableFiles.sweep(area.resolve("users"));
+  }
+
+  private void enter(Entry entry) {
+    entries.put(entry.layer().id(), entry);
+    byKey.computeIfAbsent(entry.key, key -> new ArrayList<>(1)).add(entry);
+  }
+
+  private void forget(Entry entry) {
+    entries.remove(entry.layer().id());
+    byKey.computeIfPresent(entry.key, (key, same) -> {
+      same.remove(entry);
+      return same.isEmpty() ? null : same;
+    });
   }
 
   /** The layer in a directory, or nothing, and then it has been set aside. */
@@ -201,7 +212,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     try {
       Entry entry = entries.get(stored.layer().id());
       if (entry != null && entry.stored == stored) {
-        entries.remove(stored.layer().id());
+        forget(entry);
         LOG.warn("The snapshot layer {} is damaged and set aside; its functions are initialised anew", stored.layer().id());
         setAside(stored.directory());
         users.delete(stored.layer().id());
@@ -215,8 +226,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
 
   private void setAside(Path directory) throws IOException {
     Path target = damagedDirectory.resolve(directory.getFileName() + "-" + System.currentTimeMillis() + "-" + UUID.randomUUID().toString().substring(0, 8));
-    Files.move(directory, target, StandardCopyOption.ATOMIC_MOVE);
-    DurableFiles.sync(layersDirectory);
+    DurableFiles.move(directory, target);
     List<Path> kept;
     try (Stream<Path> all = Files.list(damagedDirectory)) {
       kept = all.sorted(Comparator.comparing((Path p) -> p.getFileName().toString().replaceFirst("^[^-]*-", "")).reversed()).toList();
@@ -278,9 +288,8 @@ public final class SnapshotStoreComponent implements SnapshotStore {
         throw Failures.notFound(layer.parent().get());
       }
       Path target = layersDirectory.resolve(layer.id().hex());
-      Files.move(directory, target, StandardCopyOption.ATOMIC_MOVE);
-      DurableFiles.sync(layersDirectory);
-      load(target).ifPresent(entry -> entries.put(layer.id(), entry));
+      DurableFiles.move(directory, target);
+      load(target).ifPresent(this::enter);
       return lease(layer.id());
     } catch (IOException e) {
       throw Failures.failed("The snapshot cannot be stored", e);
@@ -298,7 +307,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     }
     try {
       Optional<Entry> loaded = load(directory);
-      loaded.ifPresent(e -> entries.put(id, e));
+      loaded.ifPresent(this::enter);
       return loaded;
     } catch (IOException e) {
       throw Failures.failed("The snapshot layer " + id + " cannot be read", e);
@@ -310,7 +319,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     Digest wanted = key.digest();
     lock.lock();
     try {
-      return entries.values().stream().filter(e -> e.key.equals(wanted) && isWhole(e)).map(Entry::layer)
+      return byKey.getOrDefault(wanted, List.of()).stream().filter(this::isWhole).map(Entry::layer)
           .max(Comparator.comparing(SnapshotLayer::created).thenComparing(layer -> layer.id().value()));
     } finally {
       lock.unlock();
@@ -492,12 +501,11 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   private Path takeOut(Entry entry) {
     Path gone = building.resolve(UUID.randomUUID().toString());
     try {
-      Files.move(entry.stored.directory(), gone, StandardCopyOption.ATOMIC_MOVE);
-      DurableFiles.sync(layersDirectory);
+      DurableFiles.move(entry.stored.directory(), gone);
     } catch (IOException e) {
       throw Failures.failed("The snapshot layer " + entry.layer().id() + " cannot be removed", e);
     }
-    entries.remove(entry.layer().id());
+    forget(entry);
     users.delete(entry.layer().id());
     return gone;
   }

@@ -7,7 +7,6 @@ import dev.instar.api.snapshot.Blob;
 import dev.instar.api.snapshot.OpenLayer;
 import dev.instar.api.snapshot.SnapshotLayer;
 import java.io.EOFException;
-import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -178,7 +177,7 @@ final class StoredLayer implements OpenLayer {
     Path file = directory.resolve(BLOB_PREFIX + name);
     if (!verifiedBlobs.contains(name)) {
       MessageDigest sha256 = Digest.sha256();
-      try (InputStream in = new FileInputStream(file.toFile())) {
+      try (InputStream in = Files.newInputStream(file)) {
         byte[] buffer = new byte[Chunks.SIZE];
         for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
           sha256.update(buffer, 0, n);

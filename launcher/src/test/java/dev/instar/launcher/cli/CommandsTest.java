@@ -179,6 +179,13 @@ class CommandsTest {
   }
 
   @Test
+  void deployOfADirectorySaysWhatTakesOne() {
+    assertEquals(1, instar("deploy", "a/b", directory.toString()));
+    assertEquals("instar: " + directory + " is a directory. Give a module or a bundle (pack the directory as .tgz), or deploy a whole tree of functions with --tree.\n", err);
+    assertEquals(List.of(), requests);
+  }
+
+  @Test
   void activateRollBackAndRemove() {
     json("POST /v1/functions/demo/echo/activate", ECHO);
     json("POST /v1/functions/demo/echo/rollback", ECHO);
@@ -377,6 +384,12 @@ class CommandsTest {
       assertEquals(2, plain(wrong), String.join(" ", wrong));
       assertTrue(err.startsWith("instar: ") && err.contains("help"), err);
     }
+  }
+
+  @Test
+  void aWrongValueOfAMapIsSaidInOneOption() {
+    assertEquals(2, plain("deploy", "a/b", "f", "--env", "A"));
+    assertTrue(err.startsWith("instar: Value for option '--env'"), err);
   }
 
   @Test

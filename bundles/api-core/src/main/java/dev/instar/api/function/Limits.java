@@ -24,7 +24,7 @@ import java.time.Duration;
 public record Limits(long memoryBytes, int tableElements, long stackBytes, Duration timeout, Duration runTime, long inputBytes, long outputBytes,
     long logBytes, int openFiles, long fileBytes, int madeFiles, int concurrency) {
   private static final int TABLE_ELEMENTS = 1_000_000;
-  private static final long STACK_BYTES = 4L << 20;
+  private static final long STACK_BYTES = 1L << 20;
   private static final int OPEN_FILES = 128;
   private static final long FILE_BYTES = 64L << 20;
   private static final int MADE_FILES = 2048;

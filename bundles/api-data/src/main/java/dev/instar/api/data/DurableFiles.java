@@ -1,7 +1,7 @@
 package dev.instar.api.data;
 
-import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryIteratorException;
@@ -45,29 +45,88 @@ public final class DurableFiles {
 
   /** Makes {@code file} hold {@code content}, whole or not at all. Its directory must be there. */
   public static void write(Path file, byte[] content) throws IOException {
-    Path temporary = file.resolveSibling(TEMPORARY_PREFIX + file.getFileName() + "." + UUID.randomUUID().toString().substring(0, 8)
-        + TEMPORARY_SUFFIX);
-    Files.createFile(temporary, FILE);
+    Path temporary = temporary(file);
     try {
-      // Not a channel: an interrupt closes those.
-      try (FileOutputStream out = new FileOutputStream(temporary.toFile())) {
-        out.write(content);
-        out.getFD().sync();
+      try (PositionedFile out = PositionedFile.create(temporary)) {
+        out.write(0, content, 0, content.length);
+        out.sync();
       }
       move(temporary, file);
     } catch (IOException | RuntimeException e) {
-      Files.deleteIfExists(temporary);
+      discard(temporary, e);
       throw e;
     }
   }
 
+  /** Writes a file's content. */
+  @FunctionalInterface
+  public interface Content {
+    /** May throw whatever the stream throws; the file does not appear then. */
+    void to(OutputStream out) throws IOException;
+  }
+
   /**
-   * Renames what has been synced already onto {@code target}, replacing a file there, and syncs the target's directory. Both must be on one file
-   * system.
+   * Makes {@code file} hold some content, whole or not at all for whoever looks while the node runs, but without a sync: after a power cut it may be
+   * the old one, gone, empty or damaged. For caches that check what they read, and for what does not outlast the node's run.
+   */
+  public static void writeUnsynced(Path file, Content content) throws IOException {
+    Path temporary = temporary(file);
+    try {
+      try (OutputStream out = create(temporary)) {
+        content.to(out);
+      }
+      moveUnsynced(temporary, file);
+    } catch (IOException | RuntimeException e) {
+      discard(temporary, e);
+      throw e;
+    }
+  }
+
+  private static Path temporary(Path file) {
+    return file.resolveSibling(TEMPORARY_PREFIX + file.getFileName() + "." + UUID.randomUUID().toString().substring(0, 8) + TEMPORARY_SUFFIX);
+  }
+
+  private static void discard(Path temporary, Exception failure) {
+    try {
+      Files.deleteIfExists(temporary);
+    } catch (IOException e) {
+      failure.addSuppressed(e);
+    }
+  }
+
+  /**
+   * A new file of the node's user alone, to be written from its begin to its end. Who promises its content calls {@link #sync} once the stream is
+   * closed, and then {@link #move}.
+   *
+   * @throws FileAlreadyExistsException when something of that name is there
+   */
+  public static OutputStream create(Path file) throws IOException {
+    createEmpty(file);
+    // The JDK lets no interrupt close the channel below this stream.
+    return Files.newOutputStream(file, StandardOpenOption.WRITE);
+  }
+
+  static void createEmpty(Path file) throws IOException {
+    Files.createFile(file, FILE);
+  }
+
+  /**
+   * Renames a file, replacing one there, or a directory whose content has been synced already, and syncs both directories: neither is the new name
+   * lost nor does the old one come back. Both must be on one file system.
    */
   public static void move(Path source, Path target) throws IOException {
+    moveUnsynced(source, target);
+    Path to = target.toAbsolutePath().getParent();
+    sync(to);
+    Path from = source.toAbsolutePath().getParent();
+    if (!from.equals(to)) {
+      sync(from);
+    }
+  }
+
+  /** Renames at once for whoever looks while the node runs; after a power cut the old name, the new one or both may be there. */
+  public static void moveUnsynced(Path source, Path target) throws IOException {
     Files.move(source, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-    sync(target.toAbsolutePath().getParent());
   }
 
   /** Deletes a file for good. @return whether it was there */
@@ -80,14 +139,12 @@ public final class DurableFiles {
   }
 
   /**
-   * Makes a directory (0700) and the missing ones above it, for good.
+   * Makes a directory (0700) and the missing ones above it, for good. One that is there is synced into its parent too: who made it may have died
+   * before he came to that, or may not have come to it yet.
    *
    * @throws FileAlreadyExistsException when something else, such as a link, is there
    */
   public static void createDirectories(Path directory) throws IOException {
-    if (Files.isDirectory(directory, LinkOption.NOFOLLOW_LINKS)) {
-      return;
-    }
     Path parent = directory.toAbsolutePath().getParent();
     if (parent != null && !Files.isDirectory(parent)) {
       createDirectories(parent);
@@ -99,7 +156,9 @@ public final class DurableFiles {
         throw e;
       }
     }
-    sync(parent);
+    if (parent != null) {
+      sync(parent);
+    }
   }
 
   /** Brings a file's or a directory's content to the disk (fsync). */
@@ -118,6 +177,15 @@ public final class DurableFiles {
     } finally {
       if (interrupted) {
         Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  /** Deletes what writers that died have left in a directory. Nobody may be writing there. */
+  public static void sweep(Path directory) throws IOException {
+    try (DirectoryStream<Path> left = Files.newDirectoryStream(directory, DurableFiles::isTemporary)) {
+      for (Path file : left) {
+        Files.deleteIfExists(file);
       }
     }
   }

@@ -66,6 +66,31 @@ class DurableFilesTest {
   }
 
   @Test
+  void whatIsWrittenUnsyncedAppearsWholeOrNotAtAll() throws IOException {
+    Path file = dir.resolve("cached");
+    DurableFiles.writeUnsynced(file, out -> out.write(1));
+    IOException cut = assertThrows(IOException.class, () -> DurableFiles.writeUnsynced(file, out -> {
+      out.write(2);
+      throw new IOException("cut off");
+    }));
+    assertEquals("cut off", cut.getMessage());
+    assertArrayEquals(new byte[] {1}, Files.readAllBytes(file));
+    try (var all = Files.list(dir)) {
+      assertEquals(1, all.count());
+    }
+  }
+
+  @Test
+  void aSweepTakesWhatDeadWritersHaveLeftAndNothingElse() throws IOException {
+    Files.createFile(dir.resolve(".a.json.12345678.tmp"));
+    Files.createFile(dir.resolve("a.json"));
+    DurableFiles.sweep(dir);
+    try (var all = Files.list(dir)) {
+      assertEquals(java.util.List.of(dir.resolve("a.json")), all.toList());
+    }
+  }
+
+  @Test
   void leftoversOfADeadWriterAreKnownByTheirName() {
     assertTrue(DurableFiles.isTemporary(dir.resolve(".a.json.12345678.tmp")));
     assertFalse(DurableFiles.isTemporary(dir.resolve("a.json")));

@@ -1,6 +1,9 @@
 package dev.instar.backend.wasm;
 
 import dev.instar.api.Digest;
+import dev.instar.api.data.ChecksummedBytes;
+import dev.instar.api.data.ChecksummedDocument;
+import dev.instar.api.data.DurableFiles;
 import dev.instar.backend.wasm.compile.Code;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -13,31 +16,26 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.security.MessageDigest;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.UUID;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Compiled code on disk. What is loaded from here runs with the node's own rights, so the directory is the node's alone (mode 0700). Each
- * file ends with the SHA-256 of what precedes it, which guards against damage, not against who can write there; a damaged file is
- * deleted and its code compiled anew. Files appear whole or not at all. Over its limit the cache deletes what was used least recently.
+ * file has a checksum, which guards against damage, not against who can write there; a damaged file is deleted and its code compiled
+ * anew. Files appear whole or not at all, and are not synced. Over its limit the cache deletes what was used least recently.
  *
  * <p>A failure of the cache (a full disk) is logged and costs a compilation; it fails nothing.
  */
 final class CodeCache {
   private static final Logger LOG = LoggerFactory.getLogger(CodeCache.class);
   private static final String SUFFIX = ".code";
-  private static final int CHECKSUM = 32;
 
   private final Path directory;
   private final String compiler;
@@ -54,13 +52,9 @@ final class CodeCache {
     this.directory = directory;
     this.compiler = compiler;
     this.limit = limit;
-    Files.createDirectories(directory);
+    DurableFiles.createDirectories(directory);
     Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwx------"));
-    try (DirectoryStream<Path> left = Files.newDirectoryStream(directory, "*.tmp")) {
-      for (Path file : left) {
-        Files.deleteIfExists(file);
-      }
-    }
+    DurableFiles.sweep(directory);
   }
 
   void limit(long bytes) {
@@ -79,8 +73,12 @@ final class CodeCache {
     }
     byte[] bytes;
     try {
-      bytes = Files.readAllBytes(file);
+      bytes = ChecksummedBytes.read(file);
     } catch (NoSuchFileException e) {
+      return Optional.empty();
+    } catch (ChecksummedDocument.DamagedException e) {
+      LOG.warn("{}; it is deleted and its code compiled anew.", e.getMessage());
+      discard(file);
       return Optional.empty();
     } catch (IOException | OutOfMemoryError e) {
       LOG.warn("The cached code {} cannot be read; compiling instead: {}", file, e.toString());
@@ -103,19 +101,15 @@ final class CodeCache {
   }
 
   void store(Digest module, Code code) {
-    Path temporary = directory.resolve(UUID.randomUUID() + ".tmp");
     try {
       byte[] bytes = encode(code, module);
       if (bytes.length > limit) {
         return;
       }
-      Files.createFile(temporary, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
-      Files.write(temporary, bytes);
-      Files.move(temporary, file(module), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      ChecksummedBytes.writeUnsynced(file(module), bytes);
       stored(bytes.length);
     } catch (IOException e) {
       LOG.warn("Compiled code cannot be cached in {}: {}", directory, e.toString());
-      discard(temporary);
     }
   }
 
@@ -175,25 +169,14 @@ final class CodeCache {
     out.writeUTF(compiler);
     out.writeUTF(module.value());
     code.write(out);
-    out.write(checksum(bytes.toByteArray(), bytes.size()));
     return bytes.toByteArray();
   }
 
   private Code decode(byte[] bytes, Digest module) throws IOException {
-    int length = bytes.length - CHECKSUM;
-    if (length < 0 || !MessageDigest.isEqual(checksum(bytes, length), Arrays.copyOfRange(bytes, length, bytes.length))) {
-      throw new IOException("its checksum does not match");
-    }
-    var in = new DataInputStream(new ByteArrayInputStream(bytes, 0, length));
+    var in = new DataInputStream(new ByteArrayInputStream(bytes));
     if (!in.readUTF().equals(compiler) || !in.readUTF().equals(module.value())) {
       throw new IOException("it belongs to another module or compiler");
     }
     return Code.read(in);
-  }
-
-  private static byte[] checksum(byte[] bytes, int length) {
-    MessageDigest sha256 = Digest.sha256();
-    sha256.update(bytes, 0, length);
-    return sha256.digest();
   }
 }

@@ -66,6 +66,7 @@ final class ModuleCompiler {
   /**
    * A module that can be instantiated.
    *
+   * @param digest of its bytes
    * @param module without the instructions of compiled functions
    * @param machines makes the machine of an instance
    * @param compiled functions that run as bytecode
@@ -73,7 +74,7 @@ final class ModuleCompiler {
    * @param heapBytes what was charged for those; to be given back when the module is let go of
    * @param cached whether the bytecode came from the cache
    */
-  record Compiled(WasmModule module, Function<Instance, Machine> machines, int compiled, int interpreted, long heapBytes, boolean cached) {}
+  record Compiled(Digest digest, WasmModule module, Function<Instance, Machine> machines, int compiled, int interpreted, long heapBytes, boolean cached) {}
 
   /**
    * Validates and compiles a module that was scanned.
@@ -88,7 +89,7 @@ final class ModuleCompiler {
     Optional<Code> known = cache.find(digest);
     if (known.isPresent()) {
       try {
-        return load(bytes, figures, known.get(), true);
+        return load(digest, bytes, figures, known.get(), true);
       } catch (LinkageError | ChicoryException e) {
         LOG.warn("The cached code of module {} cannot be loaded; compiling anew: {}", digest, e.toString());
         cache.remove(digest);
@@ -99,7 +100,7 @@ final class ModuleCompiler {
     Code code = translate(user, bytes, figures, outline.importSection().count(ExternalType.FUNCTION), deadline);
     Compiled compiled;
     try {
-      compiled = load(bytes, figures, code, false);
+      compiled = load(digest, bytes, figures, code, false);
     } catch (LinkageError | ChicoryException e) {
       LOG.info("The code of module {} cannot be loaded", digest, e);
       throw Refusal.of("code", "the compiler of this backend cannot translate it; simplify or split its largest functions.");
@@ -153,7 +154,7 @@ final class ModuleCompiler {
     }
   }
 
-  private Compiled load(byte[] bytes, ModuleScan.Figures figures, Code code, boolean cached) throws InterruptedException {
+  private Compiled load(Digest digest, byte[] bytes, ModuleScan.Figures figures, Code code, boolean cached) throws InterruptedException {
     WasmModule outline = parse(Bodies.without(bytes, index -> false));
     int imported = outline.importSection().count(ExternalType.FUNCTION);
     IntPredicate interpreted = index -> code.interpreted().contains(imported + index);
@@ -175,7 +176,7 @@ final class ModuleCompiler {
           collector.put(entry.getKey(), entry.getValue());
         }
       }
-      return new Compiled(strip(module, interpreted), collector.machineFactory(), figures.functions() - code.interpreted().size(),
+      return new Compiled(digest, strip(module, interpreted), collector.machineFactory(), figures.functions() - code.interpreted().size(),
           code.interpreted().size(), charge, cached);
     } catch (Throwable e) {
       heap.give(charge);

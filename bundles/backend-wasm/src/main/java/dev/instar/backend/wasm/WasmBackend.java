@@ -14,12 +14,15 @@ import dev.instar.api.InstarException;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
+import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.api.snapshot.SnapshotKey;
+import dev.instar.api.snapshot.SnapshotStore;
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Launch;
 import dev.instar.backend.wasm.memory.CowMemory;
@@ -31,8 +34,11 @@ import dev.instar.backend.wasm.wasi.FileQuota;
 import dev.instar.backend.wasm.wasi.LowerTree;
 import dev.instar.backend.wasm.wasi.ProcExit;
 import dev.instar.backend.wasm.wasi.WasiSettings;
+import dev.instar.backend.wasm.writeback.WrittenState;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -52,6 +58,9 @@ import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
 import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.component.annotations.ReferenceCardinality;
+import org.osgi.service.component.annotations.ReferencePolicy;
+import org.osgi.service.component.annotations.ReferencePolicyOption;
 import org.osgi.service.metatype.annotations.Designate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -62,7 +71,7 @@ import org.slf4j.LoggerFactory;
 public final class WasmBackend implements SandboxBackend {
   private static final Logger LOG = LoggerFactory.getLogger(WasmBackend.class);
   /** Goes up when what is compiled or cached changes its form. */
-  private static final int FORMAT = 2;
+  private static final int FORMAT = 3;
   private static final List<String> INITIALISERS = List.of("_initialize", "__wasm_call_ctors");
   private static final String ZYGOTE = "_faasm_zygote";
 
@@ -88,6 +97,10 @@ public final class WasmBackend implements SandboxBackend {
   private final Set<WasmFunction> open = ConcurrentHashMap.newKeySet();
   private volatile boolean stopped;
   private volatile WasmConfig config;
+
+  /** Where initialised functions outlive the node; it works without. */
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  volatile SnapshotStore snapshots;
 
   /** For Declarative Services. */
   @Activate
@@ -233,20 +246,19 @@ public final class WasmBackend implements SandboxBackend {
     int tableElements = Math.min(bounds.tableElements(), limits.tableElements());
     var allowance = new Guest.Allowance(limit, declared.maximumPages() > allowed, tableElements);
     var settings = new Snapshot.Settings(wasi, allowance, compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
+    SnapshotKey key = StoredState.key(describe().version() + "-" + FORMAT, request.image().digest(), entry, maximum, tableElements, wasi);
+    StoredState stored = new StoredState(() -> offered(request), key, request.version());
     List<String> ran = new ArrayList<>();
-    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros(declared.initialPages(), maximum), settings, ran),
-        initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
-    Snapshot snapshot;
-    try {
-      snapshot = Snapshot.of(guest, compiled, imports, entry, pool, settings);
-    } finally {
-      guest.release();
-    }
+    Optional<Snapshot> restored = stored.restore((written, file, bytes) ->
+        Snapshot.restore(compiled, imports, entry, maximum, readWritten(written, tableElements), file, bytes, pool, settings));
+    Snapshot snapshot = restored.isPresent() ? restored.get() : initialised(request, compiled, imports, entry,
+        zeros(declared.initialPages(), maximum), settings, ran);
+    stored.initialised(snapshot);
     Map<String, String> description = new LinkedHashMap<>();
     description.put("entry", entry.description());
     description.put("reset",
         "each call has an instance of its own, made from the state after initialisation: memory, globals, tables, descriptors, files");
-    description.put("initialised", ran.isEmpty() ? "nothing to run" : "once, by " + String.join(", ", ran));
+    description.put("initialised", restored.isPresent() ? "from the snapshot" : ran.isEmpty() ? "nothing to run" : "once, by " + String.join(", ", ran));
     description.put("memory", snapshot.end() + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
     description.put("memoryBytes", Long.toString(limit));
     description.put("tableElements", Integer.toString(tableElements));
@@ -258,12 +270,35 @@ public final class WasmBackend implements SandboxBackend {
     description.put("files", files.isPresent()
         ? "rootfs at /, a private view, writable up to " + fileBytes + " bytes, of which up to "
         + wasi.quota().heapBytes() + " in memory" : "none");
-    WasmFunction function = new WasmFunction(snapshot, entry, description, closed -> {
+    var origin = new WasmFunction.Origin(compiled.digest(), request.image().program(), Set.copyOf(ran), bounds);
+    WasmFunction function = new WasmFunction(snapshot, entry, description, stored, origin, closed -> {
       open.remove(closed);
       heap.give(compiled.heapBytes());
     });
     open.add(function);
     return function;
+  }
+
+  private Snapshot initialised(PrepareRequest request, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory first,
+      Snapshot.Settings settings, List<String> ran) throws InterruptedException {
+    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, first, settings, ran),
+        initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
+    try {
+      return Snapshot.of(guest, compiled, imports, entry, pool, settings);
+    } finally {
+      guest.release();
+    }
+  }
+
+  private Optional<SnapshotStore> offered(PrepareRequest request) {
+    return request.version().spec().snapshot() instanceof SnapshotPolicy.Never ? Optional.empty() : Optional.ofNullable(snapshots);
+  }
+
+  /** Mapped, because what it has of the memory is not read. */
+  private static WrittenState readWritten(Path module, int tableElements) throws IOException {
+    try (FileChannel file = FileChannel.open(module); Arena arena = Arena.ofConfined()) {
+      return WrittenState.read(file.map(FileChannel.MapMode.READ_ONLY, 0, file.size(), arena).asByteBuffer(), tableElements);
+    }
   }
 
   private static CowMemory zeros(int initial, int maximum) {

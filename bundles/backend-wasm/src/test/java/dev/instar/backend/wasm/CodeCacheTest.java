@@ -147,7 +147,7 @@ class CodeCacheTest {
   @Test
   void whatAKilledNodeLeftIsSwept() throws IOException {
     Files.createDirectories(directory);
-    Files.write(directory.resolve("abandoned.tmp"), new byte[10]);
+    Files.write(directory.resolve(".abandoned.1.tmp"), new byte[10]);
     cache(1 << 20);
     assertEquals(List.of(), files());
   }

@@ -7,6 +7,7 @@ import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.BackendDescription.Isolation;
 import dev.instar.api.sandbox.BackendDescription.Shape;
 import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
@@ -23,6 +24,9 @@ import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 
 /** A backend whose functions are fixtures written in Java: right in all that the suite asks, and wrong in one thing when told so. */
 final class ToyBackend implements SandboxBackend {
@@ -30,11 +34,20 @@ final class ToyBackend implements SandboxBackend {
   private final Set<ToySandbox> all = new HashSet<>();
   private static int sharedCount;
   private static volatile byte[] lastRead = {};
+  private final Map<String, State> store = new ConcurrentHashMap<>();
+  private volatile int lastCount;
   private int described;
 
   ToyBackend(Flaw flaw) {
     this.flaw = flaw;
   }
+
+  int stored() {
+    return store.size();
+  }
+
+  /** What an initialisation makes. */
+  private record State(int count, Map<String, String> environment) {}
 
   @Override
   public BackendDescription describe() {
@@ -56,9 +69,11 @@ final class ToyBackend implements SandboxBackend {
     }
   }
 
-  private final class Prepared implements PreparedFunction {
+  private final class Prepared implements PreparedFunction, Checkpointable {
     private final PrepareRequest request;
     private final Fixture fixture;
+    private final String key;
+    private final State state;
     private boolean closed;
 
     Prepared(PrepareRequest request, Fixture fixture) {
@@ -66,6 +81,30 @@ final class ToyBackend implements SandboxBackend {
       this.fixture = fixture;
       if (fixture == Fixture.BAD && flaw != Flaw.TAKES_BAD_ARTIFACTS) {
         throw new InstarException(ErrorCode.MODULE_REFUSED, "The fixture is bad.");
+      }
+      Map<String, String> environment = request.version().spec().environment();
+      key = fixture + (flaw == Flaw.TAKES_THE_STATE_OF_ANOTHER_ENVIRONMENT ? "" : " " + new TreeMap<>(environment));
+      state = store.getOrDefault(key, new State(0, environment));
+    }
+
+    @Override
+    public void checkpoint() throws InterruptedException {
+      if (flaw == Flaw.STORES_ON_WHEN_INTERRUPTED) {
+        for (long end = System.nanoTime() + 2_000_000_000L; System.nanoTime() < end; LockSupport.parkNanos(1_000_000)) {
+          Thread.interrupted();
+        }
+      }
+      if (Thread.interrupted()) {
+        throw new InterruptedException();
+      }
+      if (flaw == Flaw.ENDS_CALLS_WHILE_IT_STORES) {
+        synchronized (all) {
+          all.forEach(ToySandbox::kill);
+        }
+      }
+      if (flaw != Flaw.STORES_NOTHING_AND_DOES_NOT_SAY_SO) {
+        store.putIfAbsent(flaw == Flaw.STORES_A_STATE_AGAIN ? key + store.size() : key,
+            flaw == Flaw.STORES_WHAT_A_CALL_LEFT ? new State(lastCount, state.environment) : state);
       }
     }
 
@@ -96,7 +135,7 @@ final class ToyBackend implements SandboxBackend {
           throw new AssertionError(e);
         }
       }
-      ToySandbox sandbox = new ToySandbox(request, fixture);
+      ToySandbox sandbox = new ToySandbox(request, fixture, state);
       synchronized (all) {
         all.add(sandbox);
       }
@@ -128,10 +167,13 @@ final class ToyBackend implements SandboxBackend {
     private volatile boolean spoiled;
     private int count;
     private boolean fresh = true;
+    private final State state;
 
-    ToySandbox(PrepareRequest request, Fixture fixture) {
+    ToySandbox(PrepareRequest request, Fixture fixture, State state) {
       this.request = request;
       this.fixture = fixture;
+      this.state = state;
+      this.count = state.count;
     }
 
     @Override
@@ -236,11 +278,11 @@ final class ToyBackend implements SandboxBackend {
           }
           say(call, "logged");
         }
-        case COUNTER -> say(call, Integer.toString(flaw == Flaw.SHARES_STATE ? ++sharedCount : ++count));
+        case COUNTER -> say(call, Integer.toString(flaw == Flaw.SHARES_STATE ? ++sharedCount : (lastCount = ++count)));
         case ENV -> {
           String name = new String(in.readAllBytes(), StandardCharsets.UTF_8);
           String other = flaw == Flaw.PASSES_THE_NODES_ENVIRONMENT ? System.getenv().getOrDefault(name, "") : "";
-          say(call, flaw == Flaw.FORGETS_THE_ENVIRONMENT ? "" : request.version().spec().environment().getOrDefault(name, other));
+          say(call, flaw == Flaw.FORGETS_THE_ENVIRONMENT ? "" : state.environment.getOrDefault(name, other));
         }
         case BAD -> {}
       }
@@ -295,7 +337,7 @@ final class ToyBackend implements SandboxBackend {
       }
       fresh = true;
       if (flaw != Flaw.DOES_NOT_RESET) {
-        count = 0;
+        count = state.count;
       }
     }
 

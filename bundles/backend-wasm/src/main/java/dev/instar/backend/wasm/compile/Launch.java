@@ -1,5 +1,6 @@
 package dev.instar.backend.wasm.compile;
 
+import dev.instar.api.data.DurableFiles;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -8,7 +9,6 @@ import java.net.URISyntaxException;
 import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -127,8 +127,13 @@ public class Launch {
     Manifest manifest = new Manifest();
     manifest.getMainAttributes().put(Attributes.Name.MANIFEST_VERSION, "1.0");
     manifest.getMainAttributes().put(Attributes.Name.MAIN_CLASS, CompilerProcess.class.getName());
-    Path unfinished = directory.resolve("compiler.jar.tmp");
-    try (OutputStream file = Files.newOutputStream(unfinished); JarOutputStream jar = new JarOutputStream(file, manifest)) {
+    Path file = directory.resolve("compiler.jar");
+    DurableFiles.writeUnsynced(file, out -> write(wiring, manifest, out));
+    return file;
+  }
+
+  private static void write(BundleWiring wiring, Manifest manifest, OutputStream out) throws IOException {
+    try (JarOutputStream jar = new JarOutputStream(out, manifest)) {
       jar.setLevel(Deflater.BEST_SPEED);
       for (String name : classes(wiring)) {
         URL resource = wiring.getClassLoader().getResource(name);
@@ -142,7 +147,6 @@ public class Launch {
         jar.closeEntry();
       }
     }
-    return Files.move(unfinished, directory.resolve("compiler.jar"), StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 
   private static Set<String> classes(BundleWiring wiring) {
