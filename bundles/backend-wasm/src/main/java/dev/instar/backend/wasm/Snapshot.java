@@ -77,8 +77,8 @@ final class Snapshot {
   }
 
   /** A guest for {@link #instantiate}. */
-  static Guest blank(ModuleCompiler.Compiled compiled, CowMemory memory, Settings settings) {
-    return guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings, Room.NONE);
+  static Guest blank(ModuleCompiler.Compiled compiled, CowMemory memory, Settings settings, Room room) {
+    return guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings, room);
   }
 
   /** Makes it an instance of a module as it was compiled: its segments are copied and its start function is run. Where that fails it is released. */
@@ -187,9 +187,9 @@ final class Snapshot {
         .setDataSection(data.build());
     original.memorySection().ifPresent(module::setMemorySection);
     original.tagSection().ifPresent(module::setTagSection);
-    Optional<WasiState> state = files(guest.wasi(), settings);
+    Optional<WasiState> state = files(guest, settings);
     try {
-      return new Snapshot(module.build(), compiled.machines(), imports, capture(guest.memory(), settings), pool, end, List.copyOf(tables), state, settings);
+      return new Snapshot(module.build(), compiled.machines(), imports, capture(guest, settings), pool, end, List.copyOf(tables), state, settings);
     } catch (RuntimeException e) {
       settings.budgets().heap().give(state.map(WasiState::heapBytes).orElse(0L));
       throw e;
@@ -197,21 +197,22 @@ final class Snapshot {
   }
 
   /** Empty when the files and descriptors are as they are without an initialisation. */
-  private static Optional<WasiState> files(Wasi wasi, Settings settings) {
+  private static Optional<WasiState> files(Guest guest, Settings settings) {
+    Wasi wasi = guest.wasi();
     if (wasi.isPristine()) {
       return Optional.empty();
     }
     WasiState state = wasi.freeze(settings.wasi().quota().bytes()).orElseThrow(() -> new InstarException(ErrorCode.OUT_OF_MEMORY,
         "The files that the function's initialisation has written cannot be kept: they have more than "
             + settings.wasi().quota().bytes() + " bytes (file-bytes), or cannot be read."));
-    settings.budgets().heap().demand(state.heapBytes());
+    settings.budgets().heap().demand(state.heapBytes(), guest.room());
     return Optional.of(state);
   }
 
-  private static MemoryImage capture(CowMemory memory, Settings settings) {
-    MemoryImage image = MemoryImage.capture(memory, settings.wasi().scratch());
+  private static MemoryImage capture(Guest guest, Settings settings) {
+    MemoryImage image = MemoryImage.capture(guest.memory(), settings.wasi().scratch());
     try {
-      settings.budgets().memory().demand(image.storedBytes());
+      settings.budgets().memory().demand(image.storedBytes(), guest.room());
       return image;
     } catch (RuntimeException e) {
       image.close();

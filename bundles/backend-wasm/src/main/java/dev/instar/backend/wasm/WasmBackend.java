@@ -20,6 +20,7 @@ import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Launch;
 import dev.instar.backend.wasm.memory.CowMemory;
@@ -202,7 +203,7 @@ public final class WasmBackend implements SandboxBackend {
       throw new InstarException(ErrorCode.INTERNAL, "The image " + image.digest() + " cannot be read.");
     }
     ModuleScan.Figures figures = ModuleScan.scan(bytes, bounds);
-    ModuleCompiler.Compiled compiled = compiler.compile(request.version().name().user(), bytes, figures, request.deadline());
+    ModuleCompiler.Compiled compiled = compiler.compile(request.version().name().user(), bytes, figures, request.deadline(), request.room());
     try {
       return make(request, bounds, files, compiled);
     } catch (Throwable e) {
@@ -234,7 +235,7 @@ public final class WasmBackend implements SandboxBackend {
     var allowance = new Guest.Allowance(limit, declared.maximumPages() > allowed, tableElements);
     var settings = new Snapshot.Settings(wasi, allowance, compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     List<String> ran = new ArrayList<>();
-    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros(declared.initialPages(), maximum), settings, ran),
+    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros(declared.initialPages(), maximum), settings, ran, request.room()),
         initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
     Snapshot snapshot;
     try {
@@ -285,8 +286,8 @@ public final class WasmBackend implements SandboxBackend {
 
   /** An instance after its initialisation. What the module does wrong here is a fault of the module. */
   private Guest initialise(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory first, Snapshot.Settings settings,
-      List<String> ran) throws InterruptedException {
-    Guest guest = Snapshot.blank(compiled, first, settings);
+      List<String> ran, Room room) throws InterruptedException {
+    Guest guest = Snapshot.blank(compiled, first, settings, room);
     String running = "start section";
     boolean instantiated = false;
     try {

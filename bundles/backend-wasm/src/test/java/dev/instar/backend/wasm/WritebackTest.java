@@ -11,6 +11,7 @@ import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import dev.instar.api.Digest;
+import dev.instar.api.sandbox.StartContext;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.wasi.Clocks;
 import dev.instar.backend.wasm.wasi.FileQuota;
@@ -338,7 +339,7 @@ class WritebackTest {
         new Guest.Budgets(budget, MemoryBudget.ofMachine(1L << 30)));
     Bounds bounds = new Bounds(1 << 20, 1 << 20, 100, 1 << 20, 100);
     try (MemoryImage zeros = MemoryImage.zeros(new MemoryLimits(1, 1))) {
-      Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros.open(), settings), compiled, HostFunctions.of(module), settings);
+      Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros.open(), settings, StartContext.Room.NONE), compiled, HostFunctions.of(module), settings);
       try {
         assertTrue(Snapshot.writeBack(bytes, guest, Set.of(), bounds) instanceof Outcome.Written);
         guest.enter();
