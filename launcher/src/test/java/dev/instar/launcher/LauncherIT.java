@@ -103,7 +103,7 @@ class LauncherIT {
     assertEquals(4 << 20, listed.path(0).path("versions").path(0).path("limits").path("memory").asLong());
     assertTrue(ok(shell.instar("list")).lines().anyMatch(l -> l.matches("me/mine +1 +2 +wasm +\\S+")));
     String described = ok(shell.instar("describe", "me/mine"));
-    assertTrue(described.contains("memory 4 MiB, tables 1000000, stack 4 MiB, timeout 5s, run time 5s") && described.contains("K=V") && described.contains("team=a") && described.contains("runs: backend"), described);
+    assertTrue(described.contains("memory 4 MiB, tables 1000000, stack 1 MiB, timeout 5s, run time 5s") && described.contains("K=V") && described.contains("team=a") && described.contains("runs: backend"), described);
     assertEquals("Version 2 of me/mine answers calls now.\n", ok(shell.instar("activate", "me/mine", "2")));
     assertEquals("Version 1 of me/mine answers calls now.\n", ok(shell.instar("rollback", "me/mine")));
     assertEquals("Removed version 2 of me/mine.\n", ok(shell.instar("remove", "me/mine", "--version", "2")));

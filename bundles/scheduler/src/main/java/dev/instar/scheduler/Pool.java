@@ -252,7 +252,7 @@ final class Pool {
     }
   }
 
-  /** Closes an idle sandbox of this backend for one of this pool that needs what it holds. */
+  /** Closes an idle sandbox of this backend for this pool, where preparing or a sandbox needs what it holds. */
   boolean makeRoom() {
     AtomicBoolean made = new AtomicBoolean();
     GuestThread.ordinarily(() -> made.set(desk.makeRoom(this)));

@@ -1025,6 +1025,27 @@ class SchedulerTest {
   }
 
   @Test
+  void aPreparationMakesRoomAsAStartDoes() throws Exception {
+    ScriptedBackend backend = ScriptedBackend.inProcess();
+    try (Node node = new Node(backend)) {
+      node.deploy("other/warm", limits(1));
+      completed(node.invoke("other/warm"));
+      node.deploy("demo/own", limits(1));
+      completed(node.invoke("demo/own"));
+      List<Boolean> made = new ArrayList<>();
+      backend.onPrepare = request -> {
+        made.add(request.room().make());
+        made.add(request.room().make());
+      };
+      node.deploy("demo/needy", limits(1));
+      completed(node.invoke("demo/needy"));
+      assertEquals(List.of(true, false), made);
+      assertEquals(List.of("demo/own"), backend.closed.stream().map(sandbox -> sandbox.prepared.request.version().name().toString()).toList());
+      backend.onPrepare = request -> {};
+    }
+  }
+
+  @Test
   void describesHowAVersionRuns() throws Exception {
     ScriptedBackend backend = ScriptedBackend.inProcess();
     try (Node node = new Node(backend)) {

@@ -121,6 +121,11 @@ final class Guest {
     return true;
   }
 
+  /** Whom it asks when a budget is used up. */
+  Room room() {
+    return room;
+  }
+
   int end() {
     return end;
   }

@@ -123,8 +123,8 @@ final class Snapshot {
   }
 
   /** A guest for {@link #instantiate}. */
-  static Guest blank(ModuleCompiler.Compiled compiled, CowMemory memory, Settings settings) {
-    return guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings, Room.NONE);
+  static Guest blank(ModuleCompiler.Compiled compiled, CowMemory memory, Settings settings, Room room) {
+    return guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings, room);
   }
 
   /** Makes it an instance of a module as it was compiled: its segments are copied and its start function is run. Where that fails it is released. */
@@ -196,12 +196,13 @@ final class Snapshot {
    *
    * @param memory as the module begins with it, without its segments
    */
-  static Snapshot uninitialised(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory memory, MemoryPool pool, Settings settings) {
+  static Snapshot uninitialised(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory memory, MemoryPool pool, Settings settings,
+      Room room) {
     WasmModule module = compiled.module();
     List<Export> exported = new ArrayList<>(Entry.needed(module, entry).values());
     Initialiser.start(module).map(Initialiser::export).ifPresent(exported::add);
     Initialiser.exported(module, entry).stream().map(Initialiser::export).forEach(exported::add);
-    Guest guest = instantiate(blank(compiled, memory, settings), withoutStart(module), compiled.machines(), imports, settings);
+    Guest guest = instantiate(blank(compiled, memory, settings, room), withoutStart(module), compiled.machines(), imports, settings);
     try {
       // No room for calls: an initialiser that grows the memory expects it to go on where it ends.
       return of(guest, compiled, imports, exported, (int) guest.memory().bytes(), pool, settings);
@@ -234,9 +235,9 @@ final class Snapshot {
       Settings settings) {
     State state = State.of(guest.instance());
     WasmModule module = initialised(compiled.module(), state, exported);
-    Optional<WasiState> files = files(guest.wasi(), settings);
+    Optional<WasiState> files = files(guest, settings);
     try {
-      MemoryImage image = capture(guest.memory(), settings);
+      MemoryImage image = capture(guest, settings);
       return new Snapshot(module, compiled.machines(), imports, image, pool, end, state, files, image.storedBytes(), settings);
     } catch (RuntimeException e) {
       settings.budgets().heap().give(files.map(WasiState::heapBytes).orElse(0L));
@@ -360,21 +361,22 @@ final class Snapshot {
   }
 
   /** Empty when the files and descriptors are as they are without an initialisation. */
-  private static Optional<WasiState> files(Wasi wasi, Settings settings) {
+  private static Optional<WasiState> files(Guest guest, Settings settings) {
+    Wasi wasi = guest.wasi();
     if (wasi.isPristine()) {
       return Optional.empty();
     }
     WasiState state = wasi.freeze(settings.wasi().quota().bytes()).orElseThrow(() -> new InstarException(ErrorCode.OUT_OF_MEMORY,
         "The files that the function's initialisation has written cannot be kept: they have more than "
             + settings.wasi().quota().bytes() + " bytes (file-bytes), or cannot be read."));
-    settings.budgets().heap().demand(state.heapBytes());
+    settings.budgets().heap().demand(state.heapBytes(), guest.room());
     return Optional.of(state);
   }
 
-  private static MemoryImage capture(CowMemory memory, Settings settings) {
-    MemoryImage image = MemoryImage.capture(memory, settings.wasi().scratch());
+  private static MemoryImage capture(Guest guest, Settings settings) {
+    MemoryImage image = MemoryImage.capture(guest.memory(), settings.wasi().scratch());
     try {
-      settings.budgets().memory().demand(image.storedBytes());
+      settings.budgets().memory().demand(image.storedBytes(), guest.room());
       return image;
     } catch (RuntimeException e) {
       image.close();

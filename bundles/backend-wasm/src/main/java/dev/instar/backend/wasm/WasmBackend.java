@@ -20,6 +20,7 @@ import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.api.snapshot.SnapshotKey;
 import dev.instar.api.snapshot.SnapshotStore;
 import dev.instar.backend.wasm.compile.Compilers;
@@ -213,7 +214,7 @@ public final class WasmBackend implements SandboxBackend {
       throw new InstarException(ErrorCode.INTERNAL, "The image " + image.digest() + " cannot be read.");
     }
     ModuleScan.Figures figures = ModuleScan.scan(bytes, bounds);
-    ModuleCompiler.Compiled compiled = compiler.compile(request.version().name().user(), bytes, figures, request.deadline());
+    ModuleCompiler.Compiled compiled = compiler.compile(request.version().name().user(), bytes, figures, request.deadline(), request.room());
     try {
       return make(request, bounds, files, compiled);
     } catch (Throwable e) {
@@ -290,7 +291,7 @@ public final class WasmBackend implements SandboxBackend {
    */
   private Snapshot initialised(PrepareRequest request, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, Supplier<CowMemory> zeros,
       Snapshot.Settings settings, List<String> ran, List<String> drew) throws InterruptedException {
-    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros.get(), settings, ran),
+    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros.get(), settings, ran, request.room()),
         initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
     try {
       if (guest.wasi().drewRandom()) {
@@ -305,7 +306,7 @@ public final class WasmBackend implements SandboxBackend {
     } finally {
       guest.release();
     }
-    return Snapshot.uninitialised(compiled, imports, entry, zeros.get(), pool, settings);
+    return Snapshot.uninitialised(compiled, imports, entry, zeros.get(), pool, settings, request.room());
   }
 
   private static Optional<String> uniqueness(List<String> drew, boolean reseeds) {
@@ -347,8 +348,8 @@ public final class WasmBackend implements SandboxBackend {
 
   /** An instance after its initialisation. What the module does wrong here is a fault of the module. */
   private Guest initialise(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory first, Snapshot.Settings settings,
-      List<String> ran) throws InterruptedException {
-    Guest guest = Snapshot.blank(compiled, first, settings);
+      List<String> ran, Room room) throws InterruptedException {
+    Guest guest = Snapshot.blank(compiled, first, settings, room);
     String running = "start section";
     boolean instantiated = false;
     try {

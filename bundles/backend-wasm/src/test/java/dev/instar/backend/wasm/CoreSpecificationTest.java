@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Launch;
-import dev.instar.backend.wasm.wasi.ByteBudget;
 import dev.instar.tck.capability.RequiresCapability;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -55,7 +54,7 @@ class CoreSpecificationTest {
     HostFunctions.touch(directory);
     known = SpecDifferences.read(FILES.resolve("known-differences.txt"));
     compilers = new Compilers(new Launch(directory), TestNode.compilerSettings(TestNode.config()));
-    compiler = new ModuleCompiler(new CodeCache(directory.resolve("code"), "of these tests", 1L << 30), compilers, ByteBudget.UNLIMITED);
+    compiler = new ModuleCompiler(new CodeCache(directory.resolve("code"), "of these tests", 1L << 30), compilers, MemoryBudget.ofHeap(Long.MAX_VALUE));
     WasmConfig config = TestNode.config();
     bounds = new Bounds(config.module$_$bytes(), config.code$_$bytes(), config.functions(), config.function$_$bytes(), config.table$_$elements());
     assertEquals(List.of(), known.strangers(scripts), "known differences of commands that there are not");

@@ -286,7 +286,7 @@ final class SpecRun implements AutoCloseable {
 
   /** What a node does with the bytes of a module before it knows how it is called. */
   private ModuleCompiler.Compiled accept(byte[] bytes) throws InterruptedException {
-    ModuleCompiler.Compiled compiled = compiler.compile("spec", bytes, ModuleScan.scan(bytes, bounds), soon());
+    ModuleCompiler.Compiled compiled = compiler.compile("spec", bytes, ModuleScan.scan(bytes, bounds), soon(), StartContext.Room.NONE);
     Entry.checkExports(compiled.module());
     return compiled;
   }
@@ -294,7 +294,7 @@ final class SpecRun implements AutoCloseable {
   /** Without the scan's own limits, for what the specification knows and a node does not offer. */
   private ModuleCompiler.Compiled acceptMore(byte[] bytes) throws InterruptedException {
     int functions = ModuleCompiler.parse(bytes).codeSection().functionBodyCount();
-    return compiler.compile("spec", bytes, new ModuleScan.Figures(functions, bytes.length), soon());
+    return compiler.compile("spec", bytes, new ModuleScan.Figures(functions, bytes.length), soon(), StartContext.Room.NONE);
   }
 
   private static Instant soon() {
@@ -373,7 +373,7 @@ final class SpecRun implements AutoCloseable {
     WasmModule module = compiled.module();
     var settings = new Snapshot.Settings(wasi, new Guest.Allowance(Long.MAX_VALUE, false, bounds.tableElements()), compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     MemoryLimits limits = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
-    Guest first = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings), compiled, prints, settings);
+    Guest first = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings, StartContext.Room.NONE), compiled, prints, settings);
     target.fresh = Optional.of(SpecState.of(first));
     if (way == Way.AT_FIRST) {
       take(target, first);
@@ -450,13 +450,13 @@ final class SpecRun implements AutoCloseable {
       throw new AssertionError("the module that was written back has a start section");
     }
     MemoryLimits limits = compiled.module().memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
-    Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings), compiled, prints, settings);
+    Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings, StartContext.Room.NONE), compiled, prints, settings);
     take(target, guest);
     SpecState fresh = target.fresh.orElseThrow();
     SpecState.of(guest).withSegmentsOf(fresh).difference(fresh).ifPresent(difference -> {
       throw new AssertionError("written back " + difference);
     });
-    Guest other = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings), compiled, prints, settings);
+    Guest other = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings, StartContext.Room.NONE), compiled, prints, settings);
     Snapshot again = snapshot(other, compiled, prints, settings);
     try {
       if (!Arrays.equals(module, writeBack(module, again))) {

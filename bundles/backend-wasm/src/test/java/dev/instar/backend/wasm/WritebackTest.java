@@ -13,6 +13,7 @@ import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import dev.instar.api.Digest;
+import dev.instar.api.sandbox.StartContext;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
 import dev.instar.backend.wasm.wasi.Clocks;
@@ -343,7 +344,7 @@ class WritebackTest {
     MemoryPool pool = new MemoryPool(1, 1);
     for (boolean opened : new boolean[] {false, true}) {
       try (MemoryImage zeros = MemoryImage.zeros(new MemoryLimits(1, 1))) {
-        Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros.open(), settings), compiled, HostFunctions.of(module), settings);
+        Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros.open(), settings, StartContext.Room.NONE), compiled, HostFunctions.of(module), settings);
         if (opened) {
           guest.enter();
           assertEquals(0, guest.call("init")[0]);
