@@ -1,9 +1,12 @@
 package dev.instar.launcher;
 
 import java.io.BufferedInputStream;
+import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
 import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -410,6 +413,10 @@ final class Fairness {
 
   public static void main(String... arguments) throws Exception {
     Fairness fairness = new Fairness(URI.create(arguments[0]), Path.of("examples/echo/function.wasm"), 1);
+    if (arguments.length == 1) {
+      fairness.attackAsTold();
+      return;
+    }
     double seconds = Double.parseDouble(arguments[1]);
     int rounds = Integer.parseInt(arguments[2]);
     List<List<String>> trials = new ArrayList<>();
@@ -425,29 +432,61 @@ final class Fairness {
     System.out.printf("capacity %.0f calls per second; the neighbour makes half of that%n", capacity);
     System.out.println("| attack | quiet p50 / p99, ms | attacked p50 / p99, ms | ratio of p99 | wrong answers | the attackers were told |");
     System.out.println("|---|---|---|---|---|---|");
-    for (List<String> trial : trials) {
-      System.out.println(fairness.row(trial, capacity / 2, seconds, rounds));
+    // Attackers have machines of their own. Here they share one with the neighbour's client, and would hold up it, not the node: so they are a process of
+    // their own, which runs where that client and the node leave time.
+    Process attackers = new ProcessBuilder("chrt", "-i", "0", ProcessHandle.current().info().command().orElseThrow(), "-Xmx512m",
+        "launcher/src/test/java/dev/instar/launcher/Fairness.java", arguments[0]).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    try (PrintStream orders = new PrintStream(attackers.getOutputStream(), true, StandardCharsets.US_ASCII);
+        BufferedReader reports = attackers.inputReader(StandardCharsets.US_ASCII)) {
+      for (List<String> trial : trials) {
+        System.out.println(fairness.row(trial, capacity / 2, seconds, rounds, orders, reports));
+      }
+    } finally {
+      attackers.destroy();
     }
   }
 
-  private String row(List<String> trial, double rate, double seconds, int rounds) throws InterruptedException, IOException {
+  /** The process of the attackers: a line with their names begins the attack, the next line ends it and is answered. */
+  private void attackAsTold() throws IOException, InterruptedException {
+    var orders = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
+    for (String names; (names = orders.readLine()) != null;) {
+      Assault assault = begin(List.of(names.split("\\+")));
+      System.out.println("begun");
+      orders.readLine();
+      for (Told one : assault.end().values()) {
+        one.answers().forEach((answer, count) -> System.out.println(answer + "\t" + count + "\t" + one.longestMillis()));
+      }
+      System.out.println("ended");
+    }
+  }
+
+  private String row(List<String> trial, double rate, double seconds, int rounds, PrintStream orders, BufferedReader reports)
+      throws InterruptedException, IOException {
     List<Round> quiet = new ArrayList<>();
     List<Round> attacked = new ArrayList<>();
     List<Double> ratios = new ArrayList<>();
     Map<String, Integer> told = new TreeMap<>();
     long longest = 0;
-    for (int i = 0; i < rounds; i++) {
-      quiet.add(round(rate, seconds));
-      Assault assault = begin(trial);
+    // The first pair is not counted: the JIT compiler is at work on both sides.
+    for (int i = -1; i < rounds; i++) {
+      Round alone = round(rate, seconds);
+      orders.println(String.join("+", trial));
+      reports.readLine();
       // What ramps up (connections, the first time-outs) is no part of the round.
-      Thread.sleep(500);
-      attacked.add(round(rate, seconds));
-      for (Told one : assault.end().values()) {
-        one.answers().forEach((answer, count) -> told.merge(answer, count, Integer::sum));
-        longest = Math.max(longest, one.longestMillis());
+      Thread.sleep(1000);
+      Round beside = round(rate, seconds);
+      orders.println("end");
+      for (String report; !(report = reports.readLine()).equals("ended");) {
+        String[] parts = report.split("\t");
+        told.merge(parts[0], Integer.valueOf(parts[1]), Integer::sum);
+        longest = Math.max(longest, Long.parseLong(parts[2]));
       }
       inFlight(5000);
-      ratios.add(attacked.getLast().p99Micros() / quiet.getLast().p99Micros());
+      if (i >= 0) {
+        quiet.add(alone);
+        attacked.add(beside);
+        ratios.add(beside.p99Micros() / alone.p99Micros());
+      }
     }
     long wrong = quiet.stream().mapToLong(Round::wrong).sum() + attacked.stream().mapToLong(Round::wrong).sum();
     return String.format("| %s | %s | %s | %.2f | %d | %s, the slowest after %.1f s |", trial.size() == 1 ? trial.getFirst() : "all at once", shown(quiet),

@@ -304,7 +304,7 @@ class LimitsIT {
   void describeEchoesEveryLimit() throws Exception {
     publish("defaults", "", "{}");
     assertEquals(JSON.readTree("""
-        {"memory":268435456,"tables":1000000,"stack":4194304,"timeout":30000,"runTime":30000,"input":67108864,"output":67108864,"log":262144,
+        {"memory":268435456,"tables":1000000,"stack":1048576,"timeout":30000,"runTime":30000,"input":67108864,"output":67108864,"log":262144,
          "openFiles":128,"fileBytes":67108864,"madeFiles":2048,"concurrency":64}"""), limits("defaults"));
     String given = """
         {"memory":131072,"tables":17,"stack":2097152,"timeout":4000,"runTime":3000,"input":5,"output":6,"log":8,"openFiles":9,"fileBytes":10,

@@ -109,7 +109,7 @@ class NodeApiIT {
     assertEquals(201, made.status(), made::toString);
     assertEquals(F + "/versions/1", made.headers().get("location"));
     JsonNode version = json(made);
-    assertEquals("{\"memory\":67108864,\"tables\":1000000,\"stack\":4194304,\"timeout\":120000,\"runTime\":120000,\"input\":10240,\"output\":1048576,\"log\":1048576,\"openFiles\":128,\"fileBytes\":67108864,\"madeFiles\":2048,\"concurrency\":3}", version.get("limits").toString());
+    assertEquals("{\"memory\":67108864,\"tables\":1000000,\"stack\":1048576,\"timeout\":120000,\"runTime\":120000,\"input\":10240,\"output\":1048576,\"log\":1048576,\"openFiles\":128,\"fileBytes\":67108864,\"madeFiles\":2048,\"concurrency\":3}", version.get("limits").toString());
     assertEquals("[{\"digest\":\"" + digest + "\",\"kind\":\"wasm\",\"backend\":\"wasm\"}]", version.get("variants").toString());
     assertEquals("{\"A\":\"1\",\"B\":\"2\"}", version.get("environment").toString());
     assertEquals("{\"team\":\"x\"}", version.get("labels").toString());

@@ -70,8 +70,9 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   int in$_$process$_$waiting() default 256;
 
   @AttributeDefinition(name = "Largest stack of in-process threads in MiB", min = "1", max = "256",
-      description = "The most that a function's limit 'stack' gets. Takes effect for calls that start later.")
-  int in$_$process$_$stack$_$mib() default 16;
+      description = "The most that a function's limit 'stack' gets: a pause of the whole node can last 10 ms for each, while a function overflows it. Takes effect "
+          + "for calls that start later.")
+  int in$_$process$_$stack$_$mib() default 4;
 
   @AttributeDefinition(name = "Preparing threads", min = "1", max = "256",
       description = "Versions that are prepared (compiled, unpacked, initialised) at one time. As many again are in reserve for users none of whose"

@@ -2,6 +2,7 @@ package dev.instar.scheduler;
 
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.function.FunctionVersion;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -65,6 +66,8 @@ final class Desk {
   private final Set<Pool> pools = ConcurrentHashMap.newKeySet();
   private final Set<Pool> hungry = new HashSet<>();
   private final Shelf shelf = new Shelf();
+  /** By version. How many calls have ended, for those whose state is stored after so many; no pool lives as long. */
+  private final ConcurrentHashMap<String, AtomicInteger> calls = new ConcurrentHashMap<>();
   private final AtomicInteger idle = new AtomicInteger();
   private volatile Settings settings;
   private volatile long blockedSince = NOBODY;
@@ -103,6 +106,21 @@ final class Desk {
   /** What is prepared. */
   Shelf shelf() {
     return shelf;
+  }
+
+  /** How many calls of the version have ended: up to a number, see {@link Pool#served}. Kept until {@link #forgetCalls}. */
+  AtomicInteger calls(FunctionVersion version) {
+    return calls.computeIfAbsent(version.uid(), uid -> new AtomicInteger());
+  }
+
+  /** When all pools of the version are retired. */
+  void forgetCalls(FunctionVersion version) {
+    calls.remove(version.uid());
+  }
+
+  /** For tests. */
+  int callCounts() {
+    return calls.size();
   }
 
   int units() {

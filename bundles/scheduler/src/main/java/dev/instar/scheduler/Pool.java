@@ -2,7 +2,9 @@ package dev.instar.scheduler;
 
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Image;
+import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
+import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.PreparedFunction;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -11,6 +13,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -37,6 +40,10 @@ final class Pool {
   private volatile boolean replaced;
   /** Of the thread of the preparation. */
   private volatile long imageBytes;
+  /** Where the policy asks for it; set before {@link #prepared}. */
+  private AtomicInteger calls;
+  /** Where the policy asks for it: when the last call ended. */
+  private volatile long lastCall;
 
   // All below: under the lock.
   /** The most recently used first. */
@@ -49,6 +56,9 @@ final class Pool {
   private boolean ended;
   private Preparation preparation;
   private long lastUsed = Clock.now();
+  private boolean checkpointBegun;
+  /** That of the checkpoint that is under way. */
+  private Thread storing;
 
   Pool(Desk desk, Generation generation, FunctionVersion version, int index) {
     this.desk = desk;
@@ -242,7 +252,7 @@ final class Pool {
     }
   }
 
-  /** Closes an idle sandbox of this backend for one of this pool that needs what it holds. */
+  /** Closes an idle sandbox of this backend for this pool, where preparing or a sandbox needs what it holds. */
   boolean makeRoom() {
     AtomicBoolean made = new AtomicBoolean();
     GuestThread.ordinarily(() -> made.set(desk.makeRoom(this)));
@@ -271,6 +281,71 @@ final class Pool {
     } finally {
       lock.unlock();
     }
+  }
+
+  // ---- the state that a policy has stored
+
+  private SnapshotPolicy policy() {
+    return version.spec().snapshot();
+  }
+
+  /** A call has ended, however it did. On the warm path: what it counts is counted for the policies that ask for it, and as far as they do. */
+  void served() {
+    generation.served();
+    switch (policy()) {
+      case SnapshotPolicy.AfterCalls after -> {
+        if (calls != null && calls.get() < after.calls()) {
+          calls.incrementAndGet();
+        }
+      }
+      case SnapshotPolicy.OnIdle _ -> lastCall = Clock.now();
+      case SnapshotPolicy.AtDeploy _, SnapshotPolicy.Never _ -> { }
+    }
+  }
+
+  /** Whether the policy says that what was prepared be stored now, and it was not asked to before. */
+  boolean checkpointDue(long now) {
+    if (!(prepared instanceof Checkpointable)) {
+      return false;
+    }
+    lock.lock();
+    try {
+      return !retired && !checkpointBegun && switch (policy()) {
+        case SnapshotPolicy.AtDeploy _ -> true;
+        case SnapshotPolicy.AfterCalls after -> calls != null && calls.get() >= after.calls();
+        case SnapshotPolicy.OnIdle _ -> slots.size() == idle.size() && waiters.isEmpty() && pins == 0 && lastCall + keep() <= now;
+        case SnapshotPolicy.Never _ -> false;
+      };
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Keeps what was prepared open while the thread stores it. False when it must not begin. */
+  boolean beginCheckpoint(Thread thread) {
+    lock.lock();
+    try {
+      if (retired) {
+        return false;
+      }
+      checkpointBegun = true;
+      storing = thread;
+      pins++;
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Its thread has ended. */
+  void endCheckpoint() {
+    lock.lock();
+    try {
+      storing = null;
+    } finally {
+      lock.unlock();
+    }
+    unpin();
   }
 
   // ---- the rest of its life
@@ -352,9 +427,13 @@ final class Pool {
     }
     lock.lock();
     try {
+      // Not for one that is retired, whose version may have been removed: nobody would forget them.
+      if (!retired && policy() instanceof SnapshotPolicy.AfterCalls) {
+        calls = desk.calls(version);
+      }
+      lastCall = lastUsed = Clock.now();
       prepared = result;
       preparation = null;
-      lastUsed = Clock.now();
     } finally {
       lock.unlock();
     }
@@ -401,10 +480,15 @@ final class Pool {
     return slots.isEmpty() && waiters.isEmpty() && pins == 0;
   }
 
+  /** How long a sandbox may be idle. */
+  private long keep() {
+    Settings settings = desk.settings();
+    return (replaced ? settings.idleReplaced() : settings.idle()).toNanos();
+  }
+
   /** Closes what has been idle too long; retires the pool when nobody has needed it for the time that preparations are kept. */
   void expire(long now) {
-    Settings settings = desk.settings();
-    long keep = (replaced ? settings.idleReplaced() : settings.idle()).toNanos();
+    long keep = keep();
     List<Slot> old = new ArrayList<>();
     boolean unused;
     lock.lock();
@@ -413,7 +497,7 @@ final class Pool {
         old.add(idle.pollLast());
       }
       desk.idle(-old.size());
-      unused = unused() && lastUsed + settings.prepared().toNanos() <= now;
+      unused = unused() && lastUsed + desk.settings().prepared().toNanos() <= now;
     } finally {
       lock.unlock();
     }
@@ -426,9 +510,11 @@ final class Pool {
   /** Gives nothing out any more. Idempotent. */
   void retire() {
     List<Slot> closing;
+    Thread stored;
     lock.lock();
     try {
       retired = true;
+      stored = storing;
       closing = new ArrayList<>(idle);
       idle.clear();
       desk.idle(-closing.size());
@@ -438,6 +524,10 @@ final class Pool {
       lock.unlock();
     }
     generation.retired(this);
+    if (stored != null) {
+      // Outside the lock: an interrupt closes the channel that the thread is in, which may take time.
+      stored.interrupt();
+    }
     closing.forEach(Slot::closeAside);
     endIfDone();
   }

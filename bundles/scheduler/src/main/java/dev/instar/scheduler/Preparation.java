@@ -121,7 +121,8 @@ final class Preparation {
       StageEvent.Prepare stage = new StageEvent.Prepare();
       stage.begin();
       try {
-        result = pool.generation().backend().prepare(new PrepareRequest(pool.version(), pool.variant(), image, Clock.instant(deadline)));
+        result = pool.generation().backend().prepare(
+            new PrepareRequest(pool.version(), pool.variant(), image, Clock.instant(deadline), pool::makeRoom));
       } finally {
         stage.record(pool.version(), pool.generation());
       }

@@ -156,7 +156,7 @@ final class Run {
     } finally {
       fit &= watch.disarm();
       abandon();
-      slot.pool().generation().served();
+      slot.pool().served();
       close(sink);
     }
   }
@@ -202,7 +202,7 @@ final class Run {
     if (e instanceof InstarException told) {
       return new Outcome.Failed(switch (told.code()) {
         case TIMED_OUT -> timeUp();
-        case STACK_OVERFLOW -> stackBytes == 0 ? told.problem() : Refusal.stackOverflow(told.problem(), stackBytes);
+        case STACK_OVERFLOW -> stackBytes == 0 ? told.problem() : Refusal.stackOverflow(told.problem(), stackBytes, version.spec().limits().stackBytes());
         default -> told.problem();
       });
     }

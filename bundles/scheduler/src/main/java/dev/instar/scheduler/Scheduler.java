@@ -61,6 +61,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   private final Watchdog watchdog = new Watchdog();
   private final InProcessThreads threads;
   private final Preparations preparations;
+  private final Checkpoints checkpoints;
   private final Map<SandboxBackend, Generation> arrivals = new IdentityHashMap<>();
   private volatile boolean stopping;
 
@@ -85,6 +86,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     backends = new Backends(desk);
     threads = new InProcessThreads(settings);
     preparations = new Preparations(settings, () -> images, watchdog);
+    checkpoints = new Checkpoints(desk, version -> registry != null && published(version));
     watchdog.arm(Clock.in(settings.sweep()), this::sweep);
   }
 
@@ -108,6 +110,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     backends.close(desk.settings().drain().toNanos());
     threads.close();
     preparations.close();
+    checkpoints.close();
     watchdog.close();
   }
 
@@ -295,6 +298,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   @Override
   public void versionRemoved(FunctionVersion version) {
     backends.all().forEach(generation -> generation.each(version, Pool::retire));
+    desk.forgetCalls(version);
   }
 
   @Override
@@ -353,6 +357,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
         desk.pools().forEach(pool -> pool.expire(now));
         // For those that have just lost their last sandbox.
         desk.shelf().trim(desk.settings().preparedBytes());
+        checkpoints.look();
       } catch (RuntimeException e) {
         LOG.error("Closing what has been idle too long failed", e);
       } finally {

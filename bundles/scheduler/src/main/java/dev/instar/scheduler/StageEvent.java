@@ -10,8 +10,8 @@ import jdk.jfr.StackTrace;
 import jdk.jfr.Timespan;
 
 /**
- * The stages of a call for JDK Flight Recorder. While nothing is recorded the JVM makes begin and end empty and leaves the objects out; that is why
- * the fields are filled only after {@link #shouldCommit}.
+ * The stages of a call, and what is done for later ones, for JDK Flight Recorder. While nothing is recorded the JVM makes begin and end empty and leaves
+ * the objects out; that is why the fields are filled only after {@link #shouldCommit}.
  */
 @Category("Instar")
 @StackTrace(false)
@@ -66,4 +66,9 @@ abstract class StageEvent extends Event {
   @Label("Reset")
   @Description("A sandbox goes back to the state in which it was started")
   static final class Reset extends StageEvent {}
+
+  @Name("dev.instar.Checkpoint")
+  @Label("Checkpoint")
+  @Description("The initialised state of a version is stored")
+  static final class Checkpoint extends StageEvent {}
 }

@@ -14,6 +14,7 @@ import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
+import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.CallInput;
@@ -113,14 +114,30 @@ final class Node implements AutoCloseable {
   }
 
   FunctionVersion deploy(String name, Limits limits, Variant... variants) {
-    FunctionVersion version = version(name, limits, variants);
-    functions.put(version.name(), new Function(version.name(), List.of(version), 1, Optional.empty()));
-    return version;
+    return publish(version(name, limits, variants));
   }
 
   FunctionVersion version(String name, Limits limits, Variant... variants) {
+    return version(name, limits, SnapshotPolicy.DEFAULT, variants);
+  }
+
+  private FunctionVersion version(String name, Limits limits, SnapshotPolicy snapshot, Variant... variants) {
     return new FunctionVersion(FunctionName.parse(name), 1, "uid-" + ids.incrementAndGet(), Instant.now(),
-        new FunctionSpec(List.of(variants), limits, Map.of(), Map.of()));
+        new FunctionSpec(List.of(variants), limits, Map.of(), Map.of(), snapshot));
+  }
+
+  /** A version that is not published yet. */
+  FunctionVersion candidate(String name, String snapshot) {
+    return version(name, limits(4), SnapshotPolicy.parse(snapshot), new Variant(DIGEST, Variant.WASM, Optional.empty()));
+  }
+
+  FunctionVersion deploy(String name, String snapshot) {
+    return publish(candidate(name, snapshot));
+  }
+
+  FunctionVersion publish(FunctionVersion version) {
+    functions.put(version.name(), new Function(version.name(), List.of(version), 1, Optional.empty()));
+    return version;
   }
 
   void remove(FunctionVersion version) {
@@ -213,6 +230,7 @@ final class Node implements AutoCloseable {
       stop();
     }
     for (ScriptedBackend backend : backends) {
+      assertEquals(0, backend.storing.get(), "checkpoints");
       scheduler.unbindBackend(backend);
       assertEquals(List.of(), List.copyOf(backend.faults));
       assertEquals(0, backend.open.get(), "open sandboxes");

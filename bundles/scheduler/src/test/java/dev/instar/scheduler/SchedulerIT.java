@@ -171,6 +171,26 @@ class SchedulerIT {
   }
 
   @Test
+  void aBackendThatIsUnregisteredHasNoCheckpointLeftWhenUnregisterReturns() throws Exception {
+    ScriptedBackend backend = backend();
+    AtomicBoolean interrupted = new AtomicBoolean();
+    backend.onCheckpoint = request -> {
+      try {
+        new CountDownLatch(1).await();
+      } catch (InterruptedException e) {
+        interrupted.set(true);
+        throw e;
+      }
+    };
+    ServiceRegistration<SandboxBackend> registration = register(backend);
+    completed(invoke("f"));
+    eventually("its state is being stored", () -> backend.storing.get() == 1);
+    registration.unregister();
+    assertTrue(interrupted.get());
+    assertEquals(0, backend.openPrepared.get());
+  }
+
+  @Test
   void swapsLoseNoCall() throws Exception {
     AtomicBoolean over = new AtomicBoolean();
     ServiceRegistration<SandboxBackend> current = register(backend());

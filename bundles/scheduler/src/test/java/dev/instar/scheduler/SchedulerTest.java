@@ -15,6 +15,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
 import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionVersion;
@@ -990,7 +991,9 @@ class SchedulerTest {
       int small = reached[0];
       assertEquals(8L << 20, failed(ErrorCode.STACK_OVERFLOW, node.invoke("demo/large")).members().get("limitBytes"));
       assertTrue(reached[0] > 2 * small, reached[0] + " and " + small);
-      assertEquals(8L << 20, failed(ErrorCode.STACK_OVERFLOW, node.invoke("demo/huge")).members().get("limitBytes"));
+      Problem huge = failed(ErrorCode.STACK_OVERFLOW, node.invoke("demo/huge"));
+      assertEquals(8L << 20, huge.members().get("limitBytes"));
+      assertTrue(huge.detail().contains("in-process-stack-mib"), huge.detail());
     }
   }
 
@@ -1018,6 +1021,27 @@ class SchedulerTest {
       assertEquals(List.of(true, true, false), made);
       assertEquals(List.of("[demo/own]", "[demo/own, other/old]", "[demo/own, other/old]"), closed);
       backend.onStart = context -> {};
+    }
+  }
+
+  @Test
+  void aPreparationMakesRoomAsAStartDoes() throws Exception {
+    ScriptedBackend backend = ScriptedBackend.inProcess();
+    try (Node node = new Node(backend)) {
+      node.deploy("other/warm", limits(1));
+      completed(node.invoke("other/warm"));
+      node.deploy("demo/own", limits(1));
+      completed(node.invoke("demo/own"));
+      List<Boolean> made = new ArrayList<>();
+      backend.onPrepare = request -> {
+        made.add(request.room().make());
+        made.add(request.room().make());
+      };
+      node.deploy("demo/needy", limits(1));
+      completed(node.invoke("demo/needy"));
+      assertEquals(List.of(true, false), made);
+      assertEquals(List.of("demo/own"), backend.closed.stream().map(sandbox -> sandbox.prepared.request.version().name().toString()).toList());
+      backend.onPrepare = request -> {};
     }
   }
 

@@ -7,6 +7,7 @@ import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.BackendDescription.Isolation;
 import dev.instar.api.sandbox.BackendDescription.Shape;
 import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
@@ -35,6 +36,10 @@ final class ScriptedBackend implements SandboxBackend {
     void run(PrepareRequest request) throws Exception;
   }
 
+  interface CheckpointHook {
+    void run(PrepareRequest request) throws InterruptedException;
+  }
+
   interface StartHook {
     void run(StartContext context) throws Exception;
   }
@@ -52,10 +57,15 @@ final class ScriptedBackend implements SandboxBackend {
   final Queue<String> faults = new ConcurrentLinkedQueue<>();
   final Queue<ScriptedSandbox> closed = new ConcurrentLinkedQueue<>();
   final Queue<ScriptedSandbox> used = new ConcurrentLinkedQueue<>();
+  /** The functions whose checkpoints have begun, in that order. */
+  final Queue<String> checkpoints = new ConcurrentLinkedQueue<>();
+  final AtomicInteger storing = new AtomicInteger();
   private final Map<String, Script> scripts = new ConcurrentHashMap<>();
   private final BackendDescription description;
   volatile Probe probe = new Probe.Usable("scripted");
   volatile Hook onPrepare = request -> {};
+  /** What a checkpoint does; null: what it prepares has none. */
+  volatile CheckpointHook onCheckpoint;
   volatile StartHook onStart = context -> {};
   volatile Runnable onReset = () -> {};
 
@@ -92,7 +102,7 @@ final class ScriptedBackend implements SandboxBackend {
     prepares.incrementAndGet();
     unchecked(() -> onPrepare.run(request));
     openPrepared.incrementAndGet();
-    return new Prepared(request);
+    return onCheckpoint == null ? new Prepared(request) : new CheckpointablePrepared(request);
   }
 
   private interface Risky {
@@ -109,10 +119,10 @@ final class ScriptedBackend implements SandboxBackend {
     }
   }
 
-  final class Prepared implements PreparedFunction {
+  class Prepared implements PreparedFunction {
     final PrepareRequest request;
     private final Set<ScriptedSandbox> sandboxes = ConcurrentHashMap.newKeySet();
-    private final AtomicBoolean gone = new AtomicBoolean();
+    final AtomicBoolean gone = new AtomicBoolean();
 
     Prepared(PrepareRequest request) {
       this.request = request;
@@ -148,6 +158,40 @@ final class ScriptedBackend implements SandboxBackend {
         faults.add("prepared function closed before " + sandboxes.size() + " of its sandboxes");
       }
       openPrepared.decrementAndGet();
+    }
+  }
+
+  final class CheckpointablePrepared extends Prepared implements Checkpointable {
+    private final AtomicBoolean asked = new AtomicBoolean();
+
+    CheckpointablePrepared(PrepareRequest request) {
+      super(request);
+    }
+
+    @Override
+    public void checkpoint() throws InterruptedException {
+      String name = request.version().name().toString();
+      if (gone.get()) {
+        faults.add(name + " stored after close");
+      }
+      if (!asked.compareAndSet(false, true)) {
+        faults.add(name + " stored twice");
+      }
+      if (storing.incrementAndGet() > 1) {
+        faults.add("two stored at one time");
+      }
+      if (Thread.currentThread().isVirtual() || !Thread.currentThread().getName().equals("instar-checkpoint")) {
+        faults.add(name + " stored on " + Thread.currentThread());
+      }
+      checkpoints.add(name);
+      try {
+        onCheckpoint.run(request);
+      } finally {
+        if (gone.get()) {
+          faults.add(name + " closed while it was stored");
+        }
+        storing.decrementAndGet();
+      }
     }
   }
 

@@ -75,11 +75,18 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   private final Users users;
   private final ReentrantLock lock = new ReentrantLock();
   private final Map<Digest, Entry> entries = new HashMap<>();
+  /** The same entries by their keys: a node that starts looks for each of its functions. */
+  private final Map<Digest, List<Entry>> byKey = new HashMap<>();
   private volatile Limits limits;
   private Optional<AreaLock> owned;
 
-  /** How much is kept, and taken in. */
-  record Limits(GcPolicy policy, long importBytes) {}
+  /**
+   * How much is kept, and taken in.
+   *
+   * @param policy what is collected after each publication and import
+   * @param importBytes what one archive may hold when it is unpacked
+   */
+  public record Limits(GcPolicy policy, long importBytes) {}
 
   /** What is known of one layer; guarded by the lock. */
   private static final class Entry {
@@ -112,7 +119,8 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     this(data, limits(config));
   }
 
-  SnapshotStoreComponent(DataDirectory data, Limits limits) {
+  /** For use without OSGi. */
+  public SnapshotStoreComponent(DataDirectory data, Limits limits) {
     this.limits = limits;
     area = data.area("snapshots");
     layersDirectory = area.resolve("layers");
@@ -130,7 +138,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       try (DirectoryStream<Path> found = Files.newDirectoryStream(layersDirectory)) {
         for (Path directory : found) {
           try {
-            load(directory).ifPresent(entry -> entries.put(entry.layer().id(), entry));
+            load(directory).ifPresent(this::enter);
           } catch (IOException | InstarException e) {
             // One layer is no reason to be without a store.
             LOG.warn("The snapshot layer {} is left alone, it cannot be read: {}", directory.getFileName(), e.getMessage());
@@ -152,8 +160,9 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     limits = limits(config);
   }
 
+  /** Gives the area back to whoever wants to sweep and collect. */
   @Deactivate
-  void stop() {
+  public void stop() {
     lock.lock();
     try {
       owned.ifPresent(AreaLock::close);
@@ -170,6 +179,19 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       }
     }
     DurableFiles.sweep(area.resolve("users"));
+  }
+
+  private void enter(Entry entry) {
+    entries.put(entry.layer().id(), entry);
+    byKey.computeIfAbsent(entry.key, key -> new ArrayList<>(1)).add(entry);
+  }
+
+  private void forget(Entry entry) {
+    entries.remove(entry.layer().id());
+    byKey.computeIfPresent(entry.key, (key, same) -> {
+      same.remove(entry);
+      return same.isEmpty() ? null : same;
+    });
   }
 
   /** The layer in a directory, or nothing, and then it has been set aside. */
@@ -190,7 +212,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     try {
       Entry entry = entries.get(stored.layer().id());
       if (entry != null && entry.stored == stored) {
-        entries.remove(stored.layer().id());
+        forget(entry);
         LOG.warn("The snapshot layer {} is damaged and set aside; its functions are initialised anew", stored.layer().id());
         setAside(stored.directory());
         users.delete(stored.layer().id());
@@ -267,7 +289,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       }
       Path target = layersDirectory.resolve(layer.id().hex());
       DurableFiles.move(directory, target);
-      load(target).ifPresent(entry -> entries.put(layer.id(), entry));
+      load(target).ifPresent(this::enter);
       return lease(layer.id());
     } catch (IOException e) {
       throw Failures.failed("The snapshot cannot be stored", e);
@@ -285,7 +307,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     }
     try {
       Optional<Entry> loaded = load(directory);
-      loaded.ifPresent(e -> entries.put(id, e));
+      loaded.ifPresent(this::enter);
       return loaded;
     } catch (IOException e) {
       throw Failures.failed("The snapshot layer " + id + " cannot be read", e);
@@ -297,7 +319,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     Digest wanted = key.digest();
     lock.lock();
     try {
-      return entries.values().stream().filter(e -> e.key.equals(wanted) && isWhole(e)).map(Entry::layer)
+      return byKey.getOrDefault(wanted, List.of()).stream().filter(this::isWhole).map(Entry::layer)
           .max(Comparator.comparing(SnapshotLayer::created).thenComparing(layer -> layer.id().value()));
     } finally {
       lock.unlock();
@@ -483,7 +505,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     } catch (IOException e) {
       throw Failures.failed("The snapshot layer " + entry.layer().id() + " cannot be removed", e);
     }
-    entries.remove(entry.layer().id());
+    forget(entry);
     users.delete(entry.layer().id());
     return gone;
   }
@@ -494,6 +516,11 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     } catch (IOException e) {
       LOG.warn("{} cannot be removed; the next start tries again", gone, e);
     }
+  }
+
+  @Override
+  public GcPolicy policy() {
+    return limits.policy();
   }
 
   @Override

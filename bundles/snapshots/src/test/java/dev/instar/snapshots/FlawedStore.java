@@ -118,6 +118,11 @@ final class FlawedStore implements SnapshotStore {
   }
 
   @Override
+  public GcPolicy policy() {
+    return whole.policy();
+  }
+
+  @Override
   public GcResult collect(GcPolicy policy) {
     if (flaw == Flaw.KEEPS_EVERYTHING) {
       return whole.collect(new GcPolicy(Duration.ofDays(1), Long.MAX_VALUE));

@@ -95,6 +95,21 @@ class SnapshotStoreComponentTest {
   }
 
   @Test
+  void theOlderOneIsFoundWhenTheNewerHasGone() {
+    SnapshotLayer first = publish(store, 1, 5000);
+    SnapshotLayer second = publish(store, 2, 5000);
+    store.stop();
+    store = store(1 << 20);
+    assertEquals(second, store.find(KEY).orElseThrow());
+    store.remove(second.id());
+    assertEquals(first, store.find(KEY).orElseThrow());
+    store.remove(first.id());
+    assertTrue(store.find(KEY).isEmpty());
+    SnapshotLayer third = publish(store, 3, 5000);
+    assertEquals(third, store.find(KEY).orElseThrow());
+  }
+
+  @Test
   void aStrangerAmongTheLayersIsSetAsideAtTheStart() throws Exception {
     SnapshotLayer layer = publish(store, 1, 5000);
     store.stop();

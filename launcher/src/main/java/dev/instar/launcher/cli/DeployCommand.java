@@ -30,7 +30,7 @@ import picocli.CommandLine.Spec;
 
 /** {@code instar deploy}. */
 @Command(name = "deploy", description = {"Uploads a function, or a whole tree of them, and lets it answer calls.",
-    "A function that is there already gets a new version."},
+    "A function that is there already gets a new version, with the options that are given now and the defaults for the others: it takes none over from the version before."},
     footer = {"", "Examples:", "  instar deploy me/shout shout.wasm --memory 64Mi --timeout 5s", "  instar deploy --tree /usr/local/faasm/wasm"})
 public final class DeployCommand implements Callable<Integer> {
   /** One function, or a tree. */
@@ -162,6 +162,9 @@ public final class DeployCommand implements Callable<Integer> {
   private JsonNode deploy(NodeClient client, Name name, Path artifact) throws Failure, InterruptedException {
     JsonNode image;
     try (Progress progress = Progress.of("Uploading " + artifact)) {
+      if (Files.isDirectory(artifact)) {
+        throw new Failure(ExitCode.FAILED, artifact + " is a directory. Give a module or a bundle (pack the directory as .tgz), or deploy a whole tree of functions with --tree.");
+      }
       if (!Files.isRegularFile(artifact)) {
         throw new Failure(ExitCode.FAILED, "There is no file " + artifact + ".");
       }

@@ -20,13 +20,14 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** {@code instar logs}. */
-@Command(name = "logs", description = "Shows what a function wrote to its standard error.")
+@Command(name = "logs", description = {"Shows what a function wrote to its standard error.",
+    "With -o json, one JSON object a line (NDJSON) and no array, so that it works with --follow."})
 public final class LogsCommand implements Callable<Integer> {
   @Parameters(index = "0", paramLabel = "NAME", converter = Arguments.NameConverter.class, description = "The function, as user/function.")
   private Name name;
   @Option(names = {"-f", "--follow"}, description = "Go on with what it writes from now on, until Ctrl-C.")
   private boolean follow;
-  @Option(names = "--tail", paramLabel = "N", description = "Only the last N lines (default: what the node gives, 100).")
+  @Option(names = "--tail", paramLabel = "N", description = "Only the last N lines, 0 to 10000 (default: what the node gives, 100).")
   private Optional<Integer> tail;
   @Option(names = "--since", paramLabel = "TIME", converter = Arguments.SinceConverter.class, description = "Only what is newer than a time ago (10m) or a point in time (2026-01-31T12:00:00Z).")
   private Optional<Instant> since;

@@ -61,10 +61,15 @@ public final class RunCommand implements Callable<Integer> {
       throw new ParameterException(spec.commandLine(), "--port is " + port.get() + "; give 0 to 65535");
     }
     Distribution distribution = Distribution.locate();
+    List<String> known = distribution.features();
+    for (String feature : features) {
+      if (!known.contains(feature)) {
+        throw new ParameterException(spec.commandLine(), "There is no feature '" + feature + "'; this distribution has: " + String.join(", ", known));
+      }
+    }
     Path dataPlace = data.orElse(distribution.defaultData()).toAbsolutePath().normalize();
     Path configPlace = config(distribution);
     NodeOptions options = new NodeOptions(dataPlace, configPlace, port.isPresent() ? OptionalInt.of(port.get()) : OptionalInt.empty(), bind, features, Map.of());
-    distribution.bundles(features);
     for (String feature : features) {
       distribution.note(feature).ifPresent(System.err::println);
     }

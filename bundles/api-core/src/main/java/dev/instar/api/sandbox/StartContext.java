@@ -26,8 +26,8 @@ public record StartContext(String sandboxId, Instant deadline, GuestLog log, Roo
     Room NONE = () -> false;
 
     /**
-     * Closes an idle sandbox of this backend, of whatever function, on the calling thread. For a thread that starts, calls or resets the
-     * sandbox and holds no lock that a close of another takes. To be asked again until what is needed is there, or it says no: then the
+     * Closes an idle sandbox of this backend, of whatever function, on the calling thread. For a thread that prepares a function, or starts, calls
+     * or resets a sandbox, and holds no lock that a close of another takes. To be asked again until what is needed is there, or it says no: then the
      * backend fails with NODE_BUSY.
      *
      * @return false when none may be closed

@@ -82,6 +82,9 @@ public interface SnapshotStore {
    */
   boolean remove(Digest id);
 
+  /** What the store collects by itself, after each publication and import. */
+  GcPolicy policy();
+
   /** Removes what the policy says, never what is open or what another layer lies on, and diffs that have lost their parent. */
   GcResult collect(GcPolicy policy);
 

@@ -44,9 +44,9 @@ final class FaasmCall {
     this.memory = guest.memory();
   }
 
-  /** Makes room for calls, as far as the memory may grow; where it may not, the call is told. */
-  static void makeRoom(CowMemory memory) {
-    memory.grow(Math.min(ROOM_PAGES, memory.maximumPages() - memory.pages()));
+  /** How many pages make room for calls in a memory of so many, as far as it may grow; where it may not, the call is told. */
+  static int roomPages(int pages, int maximumPages) {
+    return Math.min(ROOM_PAGES, maximumPages - pages);
   }
 
   static void make(Guest guest, CallInput input) {
@@ -81,7 +81,7 @@ final class FaasmCall {
       status = e.code();
     }
     if (status != 0) {
-      throw Failures.failed(status);
+      throw Failures.failed(Failures.FUNCTION, status);
     }
     if (memory.readInt(base + 16) != 0) {
       throw new InstarException(ErrorCode.CHAINING_UNAVAILABLE, "The function asked for " + Integer.toUnsignedString(memory.readInt(base + 16))

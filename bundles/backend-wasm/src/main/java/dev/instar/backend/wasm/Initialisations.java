@@ -17,8 +17,8 @@ import java.util.concurrent.TimeoutException;
  * so it holds up nobody but the one who asked for it.
  */
 final class Initialisations implements AutoCloseable {
-  /** Reserved, not taken. An initialiser may recurse deeper than a call. */
-  private static final long STACK = 16L << 20;
+  /** Reserved, not taken. As much as a call may ask for by default: HotSpot looks through it in one go when it overflows, while everybody may wait. */
+  private static final long STACK = 4L << 20;
   /** Compiled and interpreted code ends within milliseconds of an interrupt. */
   private static final long TO_END_MILLIS = 2000;
 

@@ -44,22 +44,25 @@ final class MemoryBudget implements ByteBudget {
     return used.get();
   }
 
-  /** @throws InstarException NODE_BUSY when there is not so much left */
-  void demand(long bytes) {
-    demand(bytes, Room.NONE);
-  }
-
   /**
    * @param room is asked to close idle sandboxes until there is enough
    * @throws InstarException NODE_BUSY when there is not so much left
    */
   void demand(long bytes, Room room) {
+    if (!take(bytes, room)) {
+      throw new InstarException(Problem.of(ErrorCode.NODE_BUSY, exhausted).retryAfter(SOON));
+    }
+  }
+
+  /** @param room is asked to close idle sandboxes until there is enough */
+  boolean take(long bytes, Room room) {
     while (!take(bytes)) {
       // Idle sandboxes must not be lost for what will never fit.
       if (bytes > limit || !room.make()) {
-        throw new InstarException(Problem.of(ErrorCode.NODE_BUSY, exhausted).retryAfter(SOON));
+        return false;
       }
     }
+    return true;
   }
 
   @Override

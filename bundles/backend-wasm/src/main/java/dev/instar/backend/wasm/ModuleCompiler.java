@@ -11,6 +11,7 @@ import com.dylibso.chicory.wasm.types.FunctionBody;
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.compile.Bodies;
 import dev.instar.backend.wasm.compile.Code;
 import dev.instar.backend.wasm.compile.CompileLimit;
@@ -18,7 +19,6 @@ import dev.instar.backend.wasm.compile.CompilerFailed;
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Malformed;
 import dev.instar.backend.wasm.compile.Translator;
-import dev.instar.backend.wasm.wasi.ByteBudget;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -54,10 +54,10 @@ final class ModuleCompiler {
 
   private final CodeCache cache;
   private final Compilers compilers;
-  private final ByteBudget heap;
+  private final MemoryBudget heap;
 
   /** @param heap what parsed bodies are charged to */
-  ModuleCompiler(CodeCache cache, Compilers compilers, ByteBudget heap) {
+  ModuleCompiler(CodeCache cache, Compilers compilers, MemoryBudget heap) {
     this.cache = cache;
     this.compilers = compilers;
     this.heap = heap;
@@ -66,6 +66,7 @@ final class ModuleCompiler {
   /**
    * A module that can be instantiated.
    *
+   * @param digest of its bytes
    * @param module without the instructions of compiled functions
    * @param machines makes the machine of an instance
    * @param compiled functions that run as bytecode
@@ -73,22 +74,23 @@ final class ModuleCompiler {
    * @param heapBytes what was charged for those; to be given back when the module is let go of
    * @param cached whether the bytecode came from the cache
    */
-  record Compiled(WasmModule module, Function<Instance, Machine> machines, int compiled, int interpreted, long heapBytes, boolean cached) {}
+  record Compiled(Digest digest, WasmModule module, Function<Instance, Machine> machines, int compiled, int interpreted, long heapBytes, boolean cached) {}
 
   /**
    * Validates and compiles a module that was scanned.
    *
    * @param user whose it is: users take turns
    * @param deadline when to give up
+   * @param room whom to ask when there is no heap left for parsed bodies
    * @throws InstarException MODULE_REFUSED, COMPILE_LIMIT, TIMED_OUT at the deadline, OUT_OF_MEMORY, INTERNAL
    * @throws InterruptedException when the thread was interrupted
    */
-  Compiled compile(String user, byte[] bytes, ModuleScan.Figures figures, Instant deadline) throws InterruptedException {
+  Compiled compile(String user, byte[] bytes, ModuleScan.Figures figures, Instant deadline, Room room) throws InterruptedException {
     Digest digest = Digest.of(bytes);
     Optional<Code> known = cache.find(digest);
     if (known.isPresent()) {
       try {
-        return load(bytes, figures, known.get(), true);
+        return load(digest, bytes, figures, known.get(), true, room);
       } catch (LinkageError | ChicoryException e) {
         LOG.warn("The cached code of module {} cannot be loaded; compiling anew: {}", digest, e.toString());
         cache.remove(digest);
@@ -99,7 +101,7 @@ final class ModuleCompiler {
     Code code = translate(user, bytes, figures, outline.importSection().count(ExternalType.FUNCTION), deadline);
     Compiled compiled;
     try {
-      compiled = load(bytes, figures, code, false);
+      compiled = load(digest, bytes, figures, code, false, room);
     } catch (LinkageError | ChicoryException e) {
       LOG.info("The code of module {} cannot be loaded", digest, e);
       throw Refusal.of("code", "the compiler of this backend cannot translate it; simplify or split its largest functions.");
@@ -153,12 +155,12 @@ final class ModuleCompiler {
     }
   }
 
-  private Compiled load(byte[] bytes, ModuleScan.Figures figures, Code code, boolean cached) throws InterruptedException {
+  private Compiled load(Digest digest, byte[] bytes, ModuleScan.Figures figures, Code code, boolean cached, Room room) throws InterruptedException {
     WasmModule outline = parse(Bodies.without(bytes, index -> false));
     int imported = outline.importSection().count(ExternalType.FUNCTION);
     IntPredicate interpreted = index -> code.interpreted().contains(imported + index);
     long charge = code.interpreted().isEmpty() ? 0 : Bodies.bytes(bytes, interpreted) * HEAP_PER_CODE_BYTE;
-    if (!heap.take(charge)) {
+    if (!heap.take(charge, room)) {
       throw new InstarException(ErrorCode.OUT_OF_MEMORY, code.interpreted().size() + " functions of the module are too large to be compiled, and to keep them for "
           + "interpretation the node has not got " + charge + " bytes of Java heap left. Split them, or give the node more (-Xmx).");
     }
@@ -175,7 +177,7 @@ final class ModuleCompiler {
           collector.put(entry.getKey(), entry.getValue());
         }
       }
-      return new Compiled(strip(module, interpreted), collector.machineFactory(), figures.functions() - code.interpreted().size(),
+      return new Compiled(digest, strip(module, interpreted), collector.machineFactory(), figures.functions() - code.interpreted().size(),
           code.interpreted().size(), charge, cached);
     } catch (Throwable e) {
       heap.give(charge);

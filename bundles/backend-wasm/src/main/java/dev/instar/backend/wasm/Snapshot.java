@@ -2,6 +2,7 @@ package dev.instar.backend.wasm;
 
 import com.dylibso.chicory.runtime.Instance;
 import com.dylibso.chicory.runtime.Machine;
+import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.DataSection;
 import com.dylibso.chicory.wasm.types.DeclarativeElement;
@@ -18,6 +19,7 @@ import com.dylibso.chicory.wasm.types.PassiveElement;
 import com.dylibso.chicory.wasm.types.Table;
 import com.dylibso.chicory.wasm.types.TableLimits;
 import com.dylibso.chicory.wasm.types.TableSection;
+import com.dylibso.chicory.wasm.types.ValType;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.StartContext.Room;
@@ -30,7 +32,12 @@ import dev.instar.backend.wasm.wasi.WasiState;
 import dev.instar.backend.wasm.writeback.ModuleState;
 import dev.instar.backend.wasm.writeback.Outcome;
 import dev.instar.backend.wasm.writeback.Writeback;
+import dev.instar.backend.wasm.writeback.WrittenState;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
@@ -43,15 +50,52 @@ import java.util.function.Function;
  * the images kept apart so that they are shared.)
  */
 final class Snapshot {
+  private static final Outcome.Inexpressible DRAWN = new Outcome.Inexpressible(Outcome.Reason.DRAWN,
+      "its initialisation draws random numbers or reads a clock, which must not repeat, and the module exports no " + Initialiser.RESEED);
+
   private final WasmModule module;
   private final Function<Instance, Machine> machines;
   private final HostFunctions imports;
   private final MemoryImage memory;
   private final MemoryPool pool;
   private final int end;
-  private final List<int[]> tables;
+  private final State state;
   private final Optional<WasiState> wasi;
+  /** What the image is charged with: one that is a file's takes only what the system has left. */
+  private final long charged;
   private final Settings settings;
+  private final List<Initialiser> first;
+
+  /**
+   * What an initialisation has made of all but memory and files.
+   *
+   * @param globals bits of each
+   * @param tables references of each
+   * @param leftElements element segments that have not been dropped
+   * @param leftData data segments that have not been dropped
+   */
+  private record State(List<Long> globals, List<int[]> tables, BitSet leftElements, BitSet leftData) {
+    static State of(Instance instance) {
+      WasmModule module = instance.module();
+      List<Long> globals = new ArrayList<>();
+      for (int i = 0; i < module.globalSection().globalCount(); i++) {
+        globals.add(instance.global(i).getValue());
+      }
+      List<int[]> tables = new ArrayList<>();
+      for (int i = 0; i < module.tableSection().tableCount(); i++) {
+        tables.add(((BoundedTable) instance.table(i)).references());
+      }
+      BitSet elements = new BitSet();
+      for (int i = 0; i < module.elementSection().elementCount(); i++) {
+        elements.set(i, instance.element(i) instanceof PassiveElement);
+      }
+      BitSet data = new BitSet();
+      for (int i = 0; i < module.dataSection().dataSegmentCount(); i++) {
+        data.set(i, instance.dataSegmentData(i).length > 0);
+      }
+      return new State(globals, tables, elements, data);
+    }
+  }
 
   /**
    * What is the same for all instances of a function.
@@ -64,29 +108,35 @@ final class Snapshot {
   record Settings(WasiSettings wasi, Guest.Allowance allowance, boolean interpreted, Guest.Budgets budgets) {}
 
   private Snapshot(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, MemoryImage memory, MemoryPool pool, int end,
-      List<int[]> tables, Optional<WasiState> wasi, Settings settings) {
+      State state, Optional<WasiState> wasi, long charged, Settings settings) {
     this.module = module;
     this.machines = machines;
     this.imports = imports;
     this.memory = memory;
     this.pool = pool;
     this.end = end;
-    this.tables = tables;
+    this.state = state;
     this.wasi = wasi;
+    this.charged = charged;
     this.settings = settings;
+    this.first = Initialiser.ofSnapshot(module);
   }
 
   /** A guest for {@link #instantiate}. */
-  static Guest blank(ModuleCompiler.Compiled compiled, CowMemory memory, Settings settings) {
-    return guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings, Room.NONE);
+  static Guest blank(ModuleCompiler.Compiled compiled, CowMemory memory, Settings settings, Room room) {
+    return guest(compiled.module(), memory, new Wasi(settings.wasi()), (int) memory.bytes(), settings, room);
   }
 
   /** Makes it an instance of a module as it was compiled: its segments are copied and its start function is run. Where that fails it is released. */
   static Guest instantiate(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Settings settings) {
+    return instantiate(guest, compiled.module(), compiled.machines(), imports, settings);
+  }
+
+  private static Guest instantiate(Guest guest, WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, Settings settings) {
     try {
       guest.enter();
       try {
-        guest.run(builder(compiled.module(), compiled.machines(), imports, guest, settings)
+        guest.run(builder(module, machines, imports, guest, settings)
             .withTableFactory((table, value) -> table(guest, table, (int) table.limits().min(), value))
             .build());
       } finally {
@@ -136,9 +186,45 @@ final class Snapshot {
   static Snapshot of(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, MemoryPool pool, Settings settings) {
     int end = (int) guest.memory().bytes();
     if (entry == Entry.FAASM) {
-      FaasmCall.makeRoom(guest.memory());
+      guest.memory().grow(FaasmCall.roomPages(guest.memory().pages(), guest.memory().maximumPages()));
     }
     return of(guest, compiled, imports, Entry.needed(compiled.module(), entry).values(), end, pool, settings);
+  }
+
+  /**
+   * The state before anything of the module is run: its guests run all that initialises them, each for itself.
+   *
+   * @param memory as the module begins with it, without its segments
+   */
+  static Snapshot uninitialised(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory memory, MemoryPool pool, Settings settings,
+      Room room) {
+    WasmModule module = compiled.module();
+    List<Export> exported = new ArrayList<>(Entry.needed(module, entry).values());
+    Initialiser.start(module).map(Initialiser::export).ifPresent(exported::add);
+    Initialiser.exported(module, entry).stream().map(Initialiser::export).forEach(exported::add);
+    Guest guest = instantiate(blank(compiled, memory, settings, room), withoutStart(module), compiled.machines(), imports, settings);
+    try {
+      // No room for calls: an initialiser that grows the memory expects it to go on where it ends.
+      return of(guest, compiled, imports, exported, (int) guest.memory().bytes(), pool, settings);
+    } finally {
+      guest.release();
+    }
+  }
+
+  private static WasmModule withoutStart(WasmModule module) {
+    WasmModule.Builder builder = WasmModule.builder().withValidation(false)
+        .setTypeSection(module.typeSection())
+        .setImportSection(module.importSection())
+        .setFunctionSection(module.functionSection())
+        .setTableSection(module.tableSection())
+        .setGlobalSection(module.globalSection())
+        .setExportSection(module.exportSection())
+        .setElementSection(module.elementSection())
+        .setCodeSection(module.codeSection())
+        .setDataSection(module.dataSection());
+    module.memorySection().ifPresent(builder::setMemorySection);
+    module.tagSection().ifPresent(builder::setTagSection);
+    return builder.build();
   }
 
   /**
@@ -147,13 +233,23 @@ final class Snapshot {
    */
   static Snapshot of(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Collection<Export> exported, int end, MemoryPool pool,
       Settings settings) {
-    WasmModule original = compiled.module();
-    Instance instance = guest.instance();
-    List<int[]> tables = new ArrayList<>();
+    State state = State.of(guest.instance());
+    WasmModule module = initialised(compiled.module(), state, exported);
+    Optional<WasiState> files = files(guest, settings);
+    try {
+      MemoryImage image = capture(guest, settings);
+      return new Snapshot(module, compiled.machines(), imports, image, pool, end, state, files, image.storedBytes(), settings);
+    } catch (RuntimeException e) {
+      settings.budgets().heap().give(files.map(WasiState::heapBytes).orElse(0L));
+      throw e;
+    }
+  }
+
+  /** A module that begins in a state, without what initialises it. */
+  private static WasmModule initialised(WasmModule original, State state, Collection<Export> exported) {
     TableSection.Builder tableSection = TableSection.builder();
     for (int i = 0; i < original.tableSection().tableCount(); i++) {
       Table declared = original.tableSection().getTable(i);
-      tables.add(((BoundedTable) instance.table(i)).references());
       tableSection.addTable(new Table(declared.elementType(), new TableLimits(0, declared.limits().max())));
     }
     GlobalSection.Builder globals = GlobalSection.builder();
@@ -161,17 +257,16 @@ final class Snapshot {
       Global declared = original.globalSection().getGlobal(i);
       // Whatever the type, Chicory takes a constant's operand for the global's bits.
       globals.addGlobal(new Global(declared.valueType(), declared.mutabilityType(),
-          List.of(new Instruction(-1, OpCode.I64_CONST, new long[] {instance.global(i).getValue()}))));
+          List.of(new Instruction(-1, OpCode.I64_CONST, new long[] {state.globals().get(i)}))));
     }
     ElementSection.Builder elements = ElementSection.builder();
     for (int i = 0; i < original.elementSection().elementCount(); i++) {
-      Element left = instance.element(i);
-      elements.addElement(left instanceof PassiveElement ? left : new DeclarativeElement(original.elementSection().getElement(i).type(), List.of()));
+      Element declared = original.elementSection().getElement(i);
+      elements.addElement(state.leftElements().get(i) ? declared : new DeclarativeElement(declared.type(), List.of()));
     }
     DataSection.Builder data = DataSection.builder();
     for (int i = 0; i < original.dataSection().dataSegmentCount(); i++) {
-      byte[] left = instance.dataSegmentData(i);
-      data.addDataSegment(left.length == 0 ? PassiveDataSegment.EMPTY : new PassiveDataSegment(left));
+      data.addDataSegment(state.leftData().get(i) ? original.dataSection().getDataSegment(i) : PassiveDataSegment.EMPTY);
     }
     ExportSection.Builder exports = ExportSection.builder();
     exported.forEach(exports::addExport);
@@ -187,31 +282,101 @@ final class Snapshot {
         .setDataSection(data.build());
     original.memorySection().ifPresent(module::setMemorySection);
     original.tagSection().ifPresent(module::setTagSection);
-    Optional<WasiState> state = files(guest.wasi(), settings);
+    return module.build();
+  }
+
+  /**
+   * The state that {@link #writeBack} has written, without anything being run or instantiated.
+   *
+   * @param maximumPages of the memory
+   * @param written what the module that was written begins with
+   * @param file holds the memory
+   * @param bytes how much of it
+   * @throws IllegalArgumentException when that cannot be the state of this module
+   * @throws IOException when the file cannot be read
+   * @throws dev.instar.api.InstarException NODE_BUSY when the host has no resource left
+   */
+  static Snapshot restore(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, int maximumPages, WrittenState written, Path file,
+      long bytes, MemoryPool pool, Settings settings) throws IOException {
+    int room = entry == Entry.FAASM ? FaasmCall.roomPages((int) written.pages(), maximumPages) : 0;
+    return restore(compiled, imports, Entry.needed(compiled.module(), entry).values(), room, maximumPages, written, file, bytes, pool, settings);
+  }
+
+  /**
+   * @param exported what its guests can be asked for by name
+   * @param room pages behind the module's own memory
+   */
+  static Snapshot restore(ModuleCompiler.Compiled compiled, HostFunctions imports, Collection<Export> exported, int room, int maximumPages,
+      WrittenState written, Path file, long bytes, MemoryPool pool, Settings settings) throws IOException {
+    WasmModule module = compiled.module();
+    State state = checked(module, written);
+    int least = module.memorySection().map(m -> m.getMemory(0).limits().initialPages()).orElse(0);
+    demand(written.pages() >= least && written.pages() <= maximumPages && bytes <= written.pages() * Memory.PAGE_SIZE, "memory");
+    int pages = (int) written.pages();
+    MemoryImage image = MemoryImage.of(file, bytes, pages + room, maximumPages);
     try {
-      return new Snapshot(module.build(), compiled.machines(), imports, capture(guest.memory(), settings), pool, end, List.copyOf(tables), state, settings);
-    } catch (RuntimeException e) {
-      settings.budgets().heap().give(state.map(WasiState::heapBytes).orElse(0L));
+      return new Snapshot(initialised(module, state, exported), compiled.machines(), imports, image, pool, pages * Memory.PAGE_SIZE, state,
+          Optional.empty(), 0, settings);
+    } catch (Throwable e) {
+      image.close();
       throw e;
     }
   }
 
+  /** Whoever has written it: nothing in it may lead an engine out of bounds. */
+  private static State checked(WasmModule module, WrittenState written) {
+    int functions = module.importSection().importCount() + module.functionSection().functionCount();
+    demand(written.globals().size() == module.globalSection().globalCount(), "globals");
+    List<Long> globals = new ArrayList<>();
+    for (int i = 0; i < written.globals().size(); i++) {
+      long bits = written.globals().get(i).low();
+      ValType type = module.globalSection().getGlobal(i).valueType();
+      demand(!type.isReference() || isReference(type, bits, functions), "references");
+      globals.add(bits);
+    }
+    demand(written.tables().size() == module.tableSection().tableCount(), "tables");
+    for (int i = 0; i < written.tables().size(); i++) {
+      Table declared = module.tableSection().getTable(i);
+      demand(written.tables().get(i).length <= declared.limits().max(), "elements in a table");
+      for (int reference : written.tables().get(i)) {
+        demand(isReference(declared.elementType(), reference, functions), "references");
+      }
+    }
+    int elements = module.elementSection().elementCount();
+    BitSet leftElements = written.leftElements().get(0, elements);
+    demand(leftElements.stream().allMatch(i -> module.elementSection().getElement(i) instanceof PassiveElement), "element segments");
+    BitSet leftData = written.leftData().get(0, module.dataSection().dataSegmentCount());
+    demand(leftData.stream().allMatch(i -> module.dataSection().getDataSegment(i) instanceof PassiveDataSegment), "data segments");
+    return new State(globals, written.tables(), leftElements, leftData);
+  }
+
+  private static boolean isReference(ValType type, long value, int functions) {
+    return value == ModuleState.NULL || type.equals(ValType.FuncRef) && value >= 0 && value < functions;
+  }
+
+  private static void demand(boolean holds, String what) {
+    if (!holds) {
+      throw new IllegalArgumentException("it has other " + what + " than the function's module can have");
+    }
+  }
+
   /** Empty when the files and descriptors are as they are without an initialisation. */
-  private static Optional<WasiState> files(Wasi wasi, Settings settings) {
+  private static Optional<WasiState> files(Guest guest, Settings settings) {
+    Wasi wasi = guest.wasi();
     if (wasi.isPristine()) {
       return Optional.empty();
     }
     WasiState state = wasi.freeze(settings.wasi().quota().bytes()).orElseThrow(() -> new InstarException(ErrorCode.OUT_OF_MEMORY,
         "The files that the function's initialisation has written cannot be kept: they have more than "
             + settings.wasi().quota().bytes() + " bytes (file-bytes), or cannot be read."));
-    settings.budgets().heap().demand(state.heapBytes());
+    settings.budgets().heap().demand(state.heapBytes(), guest.room());
     return Optional.of(state);
   }
 
-  private static MemoryImage capture(CowMemory memory, Settings settings) {
-    MemoryImage image = MemoryImage.capture(memory, settings.wasi().scratch());
+  private static MemoryImage capture(Guest guest, Settings settings) {
+    MemoryImage image = MemoryImage.capture(guest.memory(), settings.wasi().scratch());
     try {
-      settings.budgets().memory().demand(image.storedBytes());
+      settings.budgets().memory().demand(image.storedBytes(), guest.room());
       return image;
     } catch (RuntimeException e) {
       image.close();
@@ -219,18 +384,58 @@ final class Snapshot {
     }
   }
 
+  /** Why it must not outlive the node, or cannot. */
+  Optional<Outcome.Inexpressible> inexpressible() {
+    return isUninitialised() ? Optional.of(DRAWN)
+        : wasi.map(files -> new Outcome.Inexpressible(Outcome.Reason.FILES, "its initialisation has opened or written files, which no module can hold"));
+  }
+
+  /** What the image has of the memory: it begins at the address 0, and zeros follow. To be open as long as something is read of {@link #writeBack}. */
+  MemoryImage.Content content() {
+    return memory.content();
+  }
+
   /**
-   * The state of a guest that does not run, as a module of its own. To be asked before {@link #of}, which makes room for calls in the memory.
+   * The state as a module of its own, whose memory has no room for calls.
    *
-   * @param module the bytes that the guest's module was read from
+   * @param original the bytes that the function's module was read from
+   * @param content what {@link #content} has given
    * @param ran exported functions that have initialised it
    */
-  static Outcome writeBack(byte[] module, Guest guest, Set<String> ran, Bounds bounds) {
-    if (!guest.wasi().isPristine()) {
-      return new Outcome.Inexpressible(Outcome.Reason.FILES, "its initialisation has opened or written files, which no module can hold");
+  Outcome writeBack(byte[] original, MemoryImage.Content content, Set<String> ran, Bounds bounds) {
+    Optional<Outcome.Inexpressible> never = inexpressible();
+    if (never.isPresent()) {
+      return never.get();
     }
-    return Writeback.write(module, ModuleState.of(guest.instance()), ran,
-        new Writeback.Bounds(bounds.moduleBytes(), Bounds.SEGMENTS, Bounds.ELEMENT_ITEMS));
+    ByteBuffer bytes = content.bytes();
+    var linear = new ModuleState.Linear() {
+      @Override
+      public int pages() {
+        return end / Memory.PAGE_SIZE;
+      }
+
+      @Override
+      public byte[] read(int address, int length) {
+        byte[] copy = new byte[length];
+        if (address < bytes.limit()) {
+          bytes.get(address, copy, 0, Math.min(length, bytes.limit() - address));
+        }
+        return copy;
+      }
+    };
+    var whole = new ModuleState(module.memorySection().map(section -> linear),
+        state.globals().stream().map(low -> new ModuleState.Bits(low, 0)).toList(), state.tables(), state.leftData(), state.leftElements());
+    return Writeback.write(original, whole, ran, new Writeback.Bounds(bounds.moduleBytes(), Bounds.SEGMENTS, Bounds.ELEMENT_ITEMS));
+  }
+
+  /** Whether each of its guests is initialised for itself. */
+  boolean isUninitialised() {
+    return first.stream().anyMatch(one -> !one.name().equals(Initialiser.RESEED));
+  }
+
+  /** What is to be run in a guest before its call, in order. */
+  List<Initialiser> first() {
+    return first;
   }
 
   /** A new guest in this state. */
@@ -258,7 +463,7 @@ final class Snapshot {
       int[] next = {0};
       guest.run(builder(module, machines, imports, guest, settings)
           .withTableFactory((table, value) -> {
-            int[] references = tables.get(next[0]++);
+            int[] references = state.tables().get(next[0]++);
             BoundedTable restored = table(guest, table, references.length, value);
             restored.restore(references);
             return restored;
@@ -283,7 +488,7 @@ final class Snapshot {
   /** Gives back what the images take. */
   void release() {
     pool.retire(memory);
-    settings.budgets().memory().give(memory.storedBytes());
+    settings.budgets().memory().give(charged);
     settings.budgets().heap().give(wasi.map(WasiState::heapBytes).orElse(0L));
   }
 }

@@ -6,7 +6,6 @@ import com.dylibso.chicory.wasm.ChicoryException;
 import com.dylibso.chicory.wasm.UninstantiableException;
 import com.dylibso.chicory.wasm.Version;
 import com.dylibso.chicory.wasm.WasmModule;
-import com.dylibso.chicory.wasm.types.FunctionType;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import com.sun.management.OperatingSystemMXBean;
 import dev.instar.api.ErrorCode;
@@ -14,12 +13,16 @@ import dev.instar.api.InstarException;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
+import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.api.sandbox.StartContext.Room;
+import dev.instar.api.snapshot.SnapshotKey;
+import dev.instar.api.snapshot.SnapshotStore;
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Launch;
 import dev.instar.backend.wasm.memory.CowMemory;
@@ -31,8 +34,11 @@ import dev.instar.backend.wasm.wasi.FileQuota;
 import dev.instar.backend.wasm.wasi.LowerTree;
 import dev.instar.backend.wasm.wasi.ProcExit;
 import dev.instar.backend.wasm.wasi.WasiSettings;
+import dev.instar.backend.wasm.writeback.WrittenState;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -46,12 +52,16 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
 import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.component.annotations.ReferenceCardinality;
+import org.osgi.service.component.annotations.ReferencePolicy;
+import org.osgi.service.component.annotations.ReferencePolicyOption;
 import org.osgi.service.metatype.annotations.Designate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -62,9 +72,7 @@ import org.slf4j.LoggerFactory;
 public final class WasmBackend implements SandboxBackend {
   private static final Logger LOG = LoggerFactory.getLogger(WasmBackend.class);
   /** Goes up when what is compiled or cached changes its form. */
-  private static final int FORMAT = 2;
-  private static final List<String> INITIALISERS = List.of("_initialize", "__wasm_call_ctors");
-  private static final String ZYGOTE = "_faasm_zygote";
+  private static final int FORMAT = 3;
 
   private static final long LEAST_MEMORY = 64L << 20;
   /** More than an image store lets through; a bound for the heap that they take. */
@@ -88,6 +96,10 @@ public final class WasmBackend implements SandboxBackend {
   private final Set<WasmFunction> open = ConcurrentHashMap.newKeySet();
   private volatile boolean stopped;
   private volatile WasmConfig config;
+
+  /** Where initialised functions outlive the node; it works without. */
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  volatile SnapshotStore snapshots;
 
   /** For Declarative Services. */
   @Activate
@@ -202,7 +214,7 @@ public final class WasmBackend implements SandboxBackend {
       throw new InstarException(ErrorCode.INTERNAL, "The image " + image.digest() + " cannot be read.");
     }
     ModuleScan.Figures figures = ModuleScan.scan(bytes, bounds);
-    ModuleCompiler.Compiled compiled = compiler.compile(request.version().name().user(), bytes, figures, request.deadline());
+    ModuleCompiler.Compiled compiled = compiler.compile(request.version().name().user(), bytes, figures, request.deadline(), request.room());
     try {
       return make(request, bounds, files, compiled);
     } catch (Throwable e) {
@@ -217,6 +229,7 @@ public final class WasmBackend implements SandboxBackend {
     HostFunctions imports = HostFunctions.of(module);
     Entry.checkExports(module);
     Entry entry = Entry.of(module);
+    Optional<Initialiser> reseed = Initialiser.reseed(module);
     MemoryLimits declared = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
     Limits limits = request.version().spec().limits();
     // An address is an int here.
@@ -233,20 +246,23 @@ public final class WasmBackend implements SandboxBackend {
     int tableElements = Math.min(bounds.tableElements(), limits.tableElements());
     var allowance = new Guest.Allowance(limit, declared.maximumPages() > allowed, tableElements);
     var settings = new Snapshot.Settings(wasi, allowance, compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
+    SnapshotKey key = StoredState.key(describe().version() + "-" + FORMAT, request.image().digest(), entry, maximum, tableElements, wasi);
+    StoredState stored = new StoredState(() -> offered(request), key, request.version());
     List<String> ran = new ArrayList<>();
-    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros(declared.initialPages(), maximum), settings, ran),
-        initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
-    Snapshot snapshot;
-    try {
-      snapshot = Snapshot.of(guest, compiled, imports, entry, pool, settings);
-    } finally {
-      guest.release();
-    }
+    List<String> drew = new ArrayList<>();
+    Optional<Snapshot> restored = stored.restore((written, file, bytes) ->
+        Snapshot.restore(compiled, imports, entry, maximum, readWritten(written, tableElements), file, bytes, pool, settings));
+    Snapshot snapshot = restored.isPresent() ? restored.get() : initialised(request, compiled, imports, entry,
+        () -> zeros(declared.initialPages(), maximum), settings, ran, drew);
+    stored.initialised(snapshot);
+    boolean anew = snapshot.isUninitialised();
     Map<String, String> description = new LinkedHashMap<>();
     description.put("entry", entry.description());
-    description.put("reset",
-        "each call has an instance of its own, made from the state after initialisation: memory, globals, tables, descriptors, files");
-    description.put("initialised", ran.isEmpty() ? "nothing to run" : "once, by " + String.join(", ", ran));
+    description.put("reset", "each call has an instance of its own, made from the state " + (anew ? "before" : "after")
+        + " initialisation: memory, globals, tables, descriptors, files");
+    description.put("initialised", restored.isPresent() ? "from the snapshot"
+        : ran.isEmpty() ? "nothing to run" : (anew ? "anew for each call, by " : "once, by ") + String.join(", ", ran));
+    uniqueness(drew, reseed.isPresent()).ifPresent(how -> description.put("uniqueness", how));
     description.put("memory", snapshot.end() + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
     description.put("memoryBytes", Long.toString(limit));
     description.put("tableElements", Integer.toString(tableElements));
@@ -258,12 +274,59 @@ public final class WasmBackend implements SandboxBackend {
     description.put("files", files.isPresent()
         ? "rootfs at /, a private view, writable up to " + fileBytes + " bytes, of which up to "
         + wasi.quota().heapBytes() + " in memory" : "none");
-    WasmFunction function = new WasmFunction(snapshot, entry, description, closed -> {
+    var origin = new WasmFunction.Origin(compiled.digest(), request.image().program(), Set.copyOf(ran), bounds);
+    WasmFunction function = new WasmFunction(snapshot, entry, description, stored, origin, closed -> {
       open.remove(closed);
       heap.give(compiled.heapBytes());
     });
     open.add(function);
     return function;
+  }
+
+  /**
+   * The state that instances begin with.
+   *
+   * @param ran what was run to initialise the function
+   * @param drew what that has taken that is another each time
+   */
+  private Snapshot initialised(PrepareRequest request, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, Supplier<CowMemory> zeros,
+      Snapshot.Settings settings, List<String> ran, List<String> drew) throws InterruptedException {
+    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros.get(), settings, ran, request.room()),
+        initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
+    try {
+      if (guest.wasi().drewRandom()) {
+        drew.add("drew random numbers");
+      }
+      if (guest.wasi().readClock()) {
+        drew.add("read a clock");
+      }
+      if (drew.isEmpty() || Initialiser.reseed(compiled.module()).isPresent()) {
+        return Snapshot.of(guest, compiled, imports, entry, pool, settings);
+      }
+    } finally {
+      guest.release();
+    }
+    return Snapshot.uninitialised(compiled, imports, entry, zeros.get(), pool, settings, request.room());
+  }
+
+  private static Optional<String> uniqueness(List<String> drew, boolean reseeds) {
+    String what = "its initialisation " + String.join(" and ", drew);
+    if (reseeds) {
+      return Optional.of(Initialiser.RESEED + " runs before each call" + (drew.isEmpty() ? "" : "; " + what));
+    }
+    return drew.isEmpty() ? Optional.empty()
+        : Optional.of(what + "; to be initialised once, do that in the call or export " + Initialiser.RESEED);
+  }
+
+  private Optional<SnapshotStore> offered(PrepareRequest request) {
+    return request.version().spec().snapshot() instanceof SnapshotPolicy.Never ? Optional.empty() : Optional.ofNullable(snapshots);
+  }
+
+  /** Mapped, because what it has of the memory is not read. */
+  private static WrittenState readWritten(Path module, int tableElements) throws IOException {
+    try (FileChannel file = FileChannel.open(module); Arena arena = Arena.ofConfined()) {
+      return WrittenState.read(file.map(FileChannel.MapMode.READ_ONLY, 0, file.size(), arena).asByteBuffer(), tableElements);
+    }
   }
 
   private static CowMemory zeros(int initial, int maximum) {
@@ -285,8 +348,8 @@ public final class WasmBackend implements SandboxBackend {
 
   /** An instance after its initialisation. What the module does wrong here is a fault of the module. */
   private Guest initialise(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory first, Snapshot.Settings settings,
-      List<String> ran) throws InterruptedException {
-    Guest guest = Snapshot.blank(compiled, first, settings);
+      List<String> ran, Room room) throws InterruptedException {
+    Guest guest = Snapshot.blank(compiled, first, settings, room);
     String running = "start section";
     boolean instantiated = false;
     try {
@@ -295,24 +358,13 @@ public final class WasmBackend implements SandboxBackend {
       if (compiled.module().startSection().isPresent()) {
         ran.add("the start function");
       }
-      if (entry == Entry.FAASM) {
-        List<String> names = new ArrayList<>();
-        INITIALISERS.stream().filter(n -> Entry.function(compiled.module(), n).isPresent()).findFirst().ifPresent(names::add);
-        if (Entry.function(compiled.module(), ZYGOTE).isPresent()) {
-          names.add(ZYGOTE);
+      for (Initialiser one : Initialiser.exported(compiled.module(), entry)) {
+        running = one.name();
+        int status = initialiser(guest, one);
+        if (status != 0) {
+          throw Refusal.of("module", running + " reported the failure " + status + ".");
         }
-        for (String name : names) {
-          running = name;
-          FunctionType type = Entry.function(compiled.module(), name).orElseThrow();
-          if (!type.params().isEmpty()) {
-            throw Refusal.of("export", name + " has parameters; it must have none.");
-          }
-          long[] results = initialiser(guest, name);
-          if (name.equals(ZYGOTE) && results != null && results.length > 0 && (int) results[0] != 0) {
-            throw Refusal.of("module", name + " reported the failure " + (int) results[0] + ".");
-          }
-          ran.add(name);
-        }
+        ran.add(running);
       }
       return guest;
     } catch (Throwable e) {
@@ -327,10 +379,10 @@ public final class WasmBackend implements SandboxBackend {
     }
   }
 
-  private static long[] initialiser(Guest guest, String name) {
+  private static int initialiser(Guest guest, Initialiser one) {
     guest.enter();
     try {
-      return guest.call(name);
+      return one.run(guest);
     } finally {
       guest.leave();
     }

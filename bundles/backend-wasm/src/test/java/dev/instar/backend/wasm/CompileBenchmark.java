@@ -1,8 +1,8 @@
 package dev.instar.backend.wasm;
 
+import dev.instar.api.sandbox.StartContext;
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Launch;
-import dev.instar.backend.wasm.wasi.ByteBudget;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -54,11 +54,11 @@ public class CompileBenchmark {
     bytes = Files.readAllBytes(here.resolve("examples").resolve(module).resolve("function.wasm"));
     directory = Files.createTempDirectory("compile-benchmark");
     compilers = new Compilers(new Launch(directory.resolve("unused")), new Compilers.Settings(1, Duration.ofMinutes(1), 1024));
-    compiler = new ModuleCompiler(new CodeCache(directory.resolve("code"), "1", 1 << 30), compilers, ByteBudget.UNLIMITED);
+    compiler = new ModuleCompiler(new CodeCache(directory.resolve("code"), "1", 1 << 30), compilers, MemoryBudget.ofHeap(Long.MAX_VALUE));
     switch (from) {
       case "spare" -> TimeUnit.SECONDS.sleep(12); // It is started after five, and warms up.
       case "kept" -> {
-        compiler = new ModuleCompiler(new CodeCache(directory.resolve("code"), "1", 0), compilers, ByteBudget.UNLIMITED);
+        compiler = new ModuleCompiler(new CodeCache(directory.resolve("code"), "1", 0), compilers, MemoryBudget.ofHeap(Long.MAX_VALUE));
         for (int i = 0; i < 5; i++) {
           compile();
         }
@@ -83,6 +83,6 @@ public class CompileBenchmark {
   @Benchmark
   public Object compile() throws Exception {
     return compiler.compile("demo", bytes, ModuleScan.scan(bytes, new Bounds(1 << 26, 1 << 24, 50_000, 1 << 20, 1_000_000)),
-        Instant.now().plusSeconds(60));
+        Instant.now().plusSeconds(60), StartContext.Room.NONE);
   }
 }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.PreparedFunction;
@@ -163,6 +164,52 @@ class LimitsTest {
         TestNode.call(needy, "go").good();
         assertTrue(idle.size() < before, "nobody was asked");
         assertTrue(!idle.isEmpty(), "more was closed than was needed");
+      }
+      idle.forEach(Sandbox::close);
+    }
+  }
+
+  /** A start function that grows the memory of 2 pages by some and fills all of it. */
+  private static byte[] initialised(int pages, boolean filled) {
+    return Wat.compile("""
+        (module (memory 2)
+          (func $init (if (i32.eq (memory.grow (i32.const %d)) (i32.const -1)) (then unreachable))
+            (memory.fill (i32.const 0) (i32.const 1) (i32.mul (i32.const %d) (memory.size))))
+          (start $init)
+          (func (export "_start")))""".formatted(pages, filled ? 65536 : 0));
+  }
+
+  /** Both for the memory while it runs, and for the image that is kept of it. */
+  @ParameterizedTest
+  @CsvSource({"220, false", "105, true"})
+  void anInitialisationAsksForRoomTooUntilThereIsNone(int pages, boolean filled) throws Exception {
+    node.close();
+    node = new TestNode(directory, "guest$_$memory$_$bytes", 16L << 20);
+    Deque<Sandbox> idle = new ArrayDeque<>();
+    try (PreparedFunction one = prepare(command("(memory.fill (i32.const 4096) (i32.const 1) (i32.const 126000))"), SMALL)) {
+      while (node.backend.guestMemory() < 3 << 20) {
+        assertTrue(idle.size() < 100, "an idle sandbox keeps nothing");
+        idle.add(TestNode.start(one));
+        TestNode.call(idle.getLast(), "go").good();
+        ((Resettable) idle.getLast()).reset();
+      }
+      int before = idle.size();
+      Image image = node.image(initialised(pages, filled));
+      long held = node.backend.guestMemory();
+      assertEquals(ErrorCode.NODE_BUSY,
+          assertThrows(InstarException.class, () -> node.prepare(image, TestNode.memory(16 << 20), Map.of(), Duration.ofSeconds(60))).code());
+      assertEquals(held, node.backend.guestMemory());
+      StartContext.Room room = () -> {
+        Sandbox oldest = idle.poll();
+        if (oldest != null) {
+          oldest.close();
+        }
+        return oldest != null;
+      };
+      try (PreparedFunction other = node.prepare("demo", image, TestNode.memory(16 << 20), Map.of(), Duration.ofSeconds(60), room)) {
+        assertTrue(idle.size() < before, "nobody was asked");
+        assertTrue(!idle.isEmpty(), "more was closed than was needed");
+        assertTrue(other.describe().get("initialised").contains("start function"), other.describe().toString());
       }
       idle.forEach(Sandbox::close);
     }

@@ -6,6 +6,7 @@ import com.dylibso.chicory.runtime.ImportGlobal;
 import com.dylibso.chicory.runtime.ImportMemory;
 import com.dylibso.chicory.runtime.ImportTable;
 import com.dylibso.chicory.runtime.Instance;
+import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.runtime.Store;
 import com.dylibso.chicory.wasm.UnlinkableException;
 import com.dylibso.chicory.wasm.WasmModule;
@@ -28,6 +29,10 @@ import dev.instar.backend.wasm.wasi.Clocks;
 import dev.instar.backend.wasm.wasi.FileQuota;
 import dev.instar.backend.wasm.wasi.WasiSettings;
 import dev.instar.backend.wasm.writeback.Outcome;
+import dev.instar.backend.wasm.writeback.WrittenState;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -48,8 +53,8 @@ import java.util.stream.IntStream;
  * bounded tables.
  *
  * <p>A module that a node would take is run as it is instantiated; and, after a reset, from its snapshot, after a {@linkplain SpecState#soil canary}
- * and a reset, and once more, command by command, after all of that and another reset; and from the module that its state was
- * written back to. Modules that a node refuses, because they share something but functions of the host or have several memories, have our memory and
+ * and a reset, and once more, command by command, after all of that and another reset; from the module that its state was
+ * written back to; and from a snapshot that was made of that module and a file with its memory. Modules that a node refuses, because they share something but functions of the host or have several memories, have our memory and
  * tables but no snapshot.
  */
 final class SpecRun implements AutoCloseable {
@@ -84,12 +89,14 @@ final class SpecRun implements AutoCloseable {
   private int replayed;
   private int reset;
   private int written;
+  private int restored;
 
   /** What a module's commands are run on. */
   enum Way {
     AT_FIRST,
     AFTER_RESET,
-    WRITTEN_BACK
+    WRITTEN_BACK,
+    RESTORED
   }
 
   /** An instance, and of those that a node would make what is needed to make it again. */
@@ -126,17 +133,19 @@ final class SpecRun implements AutoCloseable {
    * @param replayed how many ran again after a reset
    * @param reset modules that ran from a snapshot and after a reset
    * @param written modules that ran after they were written back
+   * @param restored modules that ran from files, and after a reset
    */
-  record Figures(int commands, int text, int replayed, int reset, int written) {
-    static final Figures NONE = new Figures(0, 0, 0, 0, 0);
+  record Figures(int commands, int text, int replayed, int reset, int written, int restored) {
+    static final Figures NONE = new Figures(0, 0, 0, 0, 0, 0);
 
     Figures plus(Figures more) {
-      return new Figures(commands + more.commands, text + more.text, replayed + more.replayed, reset + more.reset, written + more.written);
+      return new Figures(commands + more.commands, text + more.text, replayed + more.replayed, reset + more.reset, written + more.written,
+          restored + more.restored);
     }
   }
 
   Figures figures() {
-    return new Figures(commands, text, replayed, reset, written);
+    return new Figures(commands, text, replayed, reset, written, restored);
   }
 
   /** By line. */
@@ -277,7 +286,7 @@ final class SpecRun implements AutoCloseable {
 
   /** What a node does with the bytes of a module before it knows how it is called. */
   private ModuleCompiler.Compiled accept(byte[] bytes) throws InterruptedException {
-    ModuleCompiler.Compiled compiled = compiler.compile("spec", bytes, ModuleScan.scan(bytes, bounds), soon());
+    ModuleCompiler.Compiled compiled = compiler.compile("spec", bytes, ModuleScan.scan(bytes, bounds), soon(), StartContext.Room.NONE);
     Entry.checkExports(compiled.module());
     return compiled;
   }
@@ -285,7 +294,7 @@ final class SpecRun implements AutoCloseable {
   /** Without the scan's own limits, for what the specification knows and a node does not offer. */
   private ModuleCompiler.Compiled acceptMore(byte[] bytes) throws InterruptedException {
     int functions = ModuleCompiler.parse(bytes).codeSection().functionBodyCount();
-    return compiler.compile("spec", bytes, new ModuleScan.Figures(functions, bytes.length), soon());
+    return compiler.compile("spec", bytes, new ModuleScan.Figures(functions, bytes.length), soon(), StartContext.Room.NONE);
   }
 
   private static Instant soon() {
@@ -364,22 +373,20 @@ final class SpecRun implements AutoCloseable {
     WasmModule module = compiled.module();
     var settings = new Snapshot.Settings(wasi, new Guest.Allowance(Long.MAX_VALUE, false, bounds.tableElements()), compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     MemoryLimits limits = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
-    Guest first = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings), compiled, prints, settings);
+    Guest first = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings, StartContext.Room.NONE), compiled, prints, settings);
     target.fresh = Optional.of(SpecState.of(first));
     if (way == Way.AT_FIRST) {
       take(target, first);
       return;
     }
     if (way == Way.WRITTEN_BACK) {
-      writtenBack(bytes, first, prints, target, settings);
+      writtenBack(bytes, snapshot(first, compiled, prints, settings), prints, target, settings);
       return;
     }
-    List<Export> exports = IntStream.range(0, module.exportSection().exportCount()).mapToObj(module.exportSection()::getExport).toList();
-    Snapshot snapshot;
-    try {
-      snapshot = Snapshot.of(first, compiled, prints, exports, (int) first.memory().bytes(), pool, settings);
-    } finally {
-      first.release();
+    Snapshot snapshot = snapshot(first, compiled, prints, settings);
+    if (way == Way.RESTORED) {
+      snapshot = restored(bytes, snapshot, compiled, prints, (int) limits.maximumPages(), settings);
+      restored++;
     }
     target.snapshot = Optional.of(snapshot);
     Guest guest = snapshot.start(StartContext.Room.NONE);
@@ -400,35 +407,74 @@ final class SpecRun implements AutoCloseable {
     reset++;
   }
 
-  private void writtenBack(byte[] bytes, Guest first, HostFunctions prints, Made target, Snapshot.Settings settings) throws InterruptedException {
-    byte[] module;
+  private Snapshot snapshot(Guest first, ModuleCompiler.Compiled compiled, HostFunctions prints, Snapshot.Settings settings) {
     try {
-      module = writeBack(bytes, first);
+      return Snapshot.of(first, compiled, prints, exports(compiled.module()), (int) first.memory().bytes(), pool, settings);
     } finally {
       first.release();
+    }
+  }
+
+  private static List<Export> exports(WasmModule module) {
+    return IntStream.range(0, module.exportSection().exportCount()).mapToObj(module.exportSection()::getExport).toList();
+  }
+
+  /** From a file with its memory and the module that it is written back to. */
+  private Snapshot restored(byte[] bytes, Snapshot snapshot, ModuleCompiler.Compiled compiled, HostFunctions prints, int maximum,
+      Snapshot.Settings settings) {
+    try (MemoryImage.Content content = snapshot.content()) {
+      byte[] memory = new byte[content.bytes().limit()];
+      content.bytes().get(memory);
+      Path file = Files.write(Files.createTempFile(wasi.scratch(), "memory", ""), memory);
+      WrittenState written = WrittenState.read(ByteBuffer.wrap(writeBack(bytes, snapshot)), Integer.MAX_VALUE);
+      Snapshot restored = Snapshot.restore(compiled, prints, exports(compiled.module()), 0, Math.min(maximum, Memory.RUNTIME_MAX_PAGES), written, file,
+          memory.length, pool, settings);
+      Files.delete(file);
+      return restored;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } finally {
+      snapshot.release();
+    }
+  }
+
+  private void writtenBack(byte[] bytes, Snapshot snapshot, HostFunctions prints, Made target, Snapshot.Settings settings) throws InterruptedException {
+    byte[] module;
+    try {
+      module = writeBack(bytes, snapshot);
+    } finally {
+      snapshot.release();
     }
     ModuleCompiler.Compiled compiled = accept(module);
     if (compiled.module().startSection().isPresent()) {
       throw new AssertionError("the module that was written back has a start section");
     }
     MemoryLimits limits = compiled.module().memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
-    Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings), compiled, prints, settings);
+    Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings, StartContext.Room.NONE), compiled, prints, settings);
     take(target, guest);
     SpecState fresh = target.fresh.orElseThrow();
     SpecState.of(guest).withSegmentsOf(fresh).difference(fresh).ifPresent(difference -> {
       throw new AssertionError("written back " + difference);
     });
-    if (!Arrays.equals(module, writeBack(module, guest))) {
-      throw new AssertionError("what was written back is written back differently");
+    Guest other = Snapshot.instantiate(Snapshot.blank(compiled, zeros(limits), settings, StartContext.Room.NONE), compiled, prints, settings);
+    Snapshot again = snapshot(other, compiled, prints, settings);
+    try {
+      if (!Arrays.equals(module, writeBack(module, again))) {
+        throw new AssertionError("what was written back is written back differently");
+      }
+    } finally {
+      again.release();
     }
     written++;
   }
 
-  private byte[] writeBack(byte[] bytes, Guest guest) {
-    return switch (Snapshot.writeBack(bytes, guest, Set.of(), bounds)) {
-      case Outcome.Written w -> w.module();
-      case Outcome.Inexpressible i -> throw new AssertionError(i.toString());
-    };
+  private byte[] writeBack(byte[] bytes, Snapshot snapshot) {
+    try (MemoryImage.Content content = snapshot.content()) {
+      return switch (snapshot.writeBack(bytes, content, Set.of(), bounds)) {
+        case Outcome.Written w -> w.module();
+        case Outcome.Inexpressible i -> throw new AssertionError(i.toString());
+      };
+    }
   }
 
   private static void take(Made target, Guest guest) {

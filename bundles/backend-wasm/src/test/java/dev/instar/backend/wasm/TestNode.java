@@ -143,11 +143,15 @@ final class TestNode implements AutoCloseable {
   }
 
   PreparedFunction prepare(String user, Image image, Limits limits, Map<String, String> environment, Duration time) {
+    return prepare(user, image, limits, environment, time, StartContext.Room.NONE);
+  }
+
+  PreparedFunction prepare(String user, Image image, Limits limits, Map<String, String> environment, Duration time, StartContext.Room room) {
     Variant variant = new Variant(image.digest(), Variant.WASM, Optional.empty());
     FunctionVersion version = new FunctionVersion(new FunctionName(user, "tried"), 1, "uid", Instant.now(),
         new FunctionSpec(List.of(variant), limits, environment, Map.of()));
     try {
-      return backend.prepare(new PrepareRequest(version, variant, image, Instant.now().plus(time)));
+      return backend.prepare(new PrepareRequest(version, variant, image, Instant.now().plus(time), room));
     } catch (InterruptedException e) {
       throw new AssertionError(e);
     }

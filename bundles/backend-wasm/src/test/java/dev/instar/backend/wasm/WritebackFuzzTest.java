@@ -15,6 +15,8 @@ import dev.instar.api.InstarException;
 import dev.instar.backend.wasm.writeback.ModuleState;
 import dev.instar.backend.wasm.writeback.Outcome;
 import dev.instar.backend.wasm.writeback.Writeback;
+import dev.instar.backend.wasm.writeback.WrittenState;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -24,7 +26,7 @@ import java.util.Random;
 import java.util.Set;
 
 /**
- * Any bytes are refused for a reason, or written back as a module. Where they are a module and the state is one of it, the parser accepts what is
+ * Any bytes are refused for a reason, or written back as a module, from which the state can be read. Where they are a module and the state is one of it, the parser accepts what is
  * written, it has the state's sizes and no start section, and written back once more it is the same.
  *
  * <p>An input begins with a byte that seeds the state. The second says what the rest is, as in {@link ModuleFuzzTest}.
@@ -62,12 +64,29 @@ class WritebackFuzzTest {
       again.memorySection().ifPresent(memory ->
           assertEquals(state.get().memory().orElseThrow().pages(), memory.getMemory(0).limits().initialPages()));
       assertEquals(parsed.get().codeSection().functionBodyCount(), again.codeSection().functionBodyCount());
+      WrittenState read = WrittenState.read(ByteBuffer.wrap(written.module()), 100_000);
+      assertEquals(state.get().memory().map(ModuleState.Linear::pages).orElse(0).longValue(), read.pages());
+      assertArrayEquals(state.get().tables().toArray(), read.tables().toArray());
+      for (int i = 0; i < read.globals().size(); i++) {
+        assertEquals(constant(parsed.get().globalSection().getGlobal(i).valueType(), state.get().globals().get(i)), read.globals().get(i));
+      }
       var more = (Outcome.Written) Writeback.write(written.module(), state.get(), initialisers, BOUNDS);
       assertArrayEquals(written.module(), more.module());
     }
   }
 
+  /** What of a global's bits is a value of its type. */
+  private static ModuleState.Bits constant(ValType type, ModuleState.Bits bits) {
+    boolean half = type.equals(ValType.I32) || type.equals(ValType.F32) || type.isReference();
+    return new ModuleState.Bits(half ? (int) bits.low() : bits.low(), type.equals(ValType.V128) ? bits.high() : 0);
+  }
+
   private static void unparsed(byte[] module) {
+    try {
+      WrittenState.read(ByteBuffer.wrap(module), 1000);
+    } catch (IllegalArgumentException e) {
+      assertTrue(e.getClass() == IllegalArgumentException.class, e::toString);
+    }
     try {
       Writeback.write(module, NOTHING, Set.of(), BOUNDS);
     } catch (IllegalArgumentException e) {
@@ -103,7 +122,7 @@ class WritebackFuzzTest {
       int size = (int) Math.min(table.limits().max(), table.limits().min() + random.nextInt(20));
       tables.add(random.ints(size).map(any -> reference(table.elementType(), functions, random)).toArray());
     }
-    Optional<Memory> memory = Optional.empty();
+    Optional<ModuleState.Linear> memory = Optional.empty();
     if (module.memorySection().isPresent() && module.memorySection().get().memoryCount() > 0) {
       MemoryLimits limits = module.memorySection().get().getMemory(0).limits();
       if (limits.initialPages() > 2) {
@@ -113,7 +132,7 @@ class WritebackFuzzTest {
       for (int i = random.nextInt(50); i > 0 && limits.initialPages() > 0; i--) {
         written.writeByte(random.nextInt(random.nextBoolean() ? 200 : limits.initialPages() << 16), (byte) random.nextInt());
       }
-      memory = Optional.of(written);
+      memory = Optional.of(ModuleState.Linear.of(written));
     }
     return Optional.of(new ModuleState(memory, globals, tables, left(module.dataSection().dataSegmentCount(), random),
         left(module.elementSection().elementCount(), random)));

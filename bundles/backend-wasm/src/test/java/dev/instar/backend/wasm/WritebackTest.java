@@ -2,16 +2,20 @@ package dev.instar.backend.wasm;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.dylibso.chicory.compiler.MachineFactoryCompiler;
+import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.wasm.ChicoryException;
 import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import dev.instar.api.Digest;
+import dev.instar.api.sandbox.StartContext;
 import dev.instar.backend.wasm.memory.MemoryImage;
+import dev.instar.backend.wasm.memory.MemoryPool;
 import dev.instar.backend.wasm.wasi.Clocks;
 import dev.instar.backend.wasm.wasi.FileQuota;
 import dev.instar.backend.wasm.wasi.LowerTree;
@@ -330,25 +334,39 @@ class WritebackTest {
             (call $open (i32.const 3) (i32.const 0) (i32.const 8) (i32.const 4) (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0)
               (i32.const 16))))""");
     WasmModule module = Parser.parse(bytes);
-    var compiled = new ModuleCompiler.Compiled(module, MachineFactoryCompiler.compile(module), 1, 0, 0, false);
+    var compiled = new ModuleCompiler.Compiled(Digest.of(bytes), module, MachineFactoryCompiler.compile(module), 1, 0, 0, false);
     MemoryBudget budget = MemoryBudget.ofHeap(1L << 30);
     var wasi = new WasiSettings(List.of(), Map.of(), Optional.of(LowerTree.scan(directory, 10)), directory, FileQuota.DEFAULT, budget,
         Clocks.system(), new SecureRandom());
     var settings = new Snapshot.Settings(wasi, new Guest.Allowance(1 << 20, false, 10), false,
         new Guest.Budgets(budget, MemoryBudget.ofMachine(1L << 30)));
     Bounds bounds = new Bounds(1 << 20, 1 << 20, 100, 1 << 20, 100);
-    try (MemoryImage zeros = MemoryImage.zeros(new MemoryLimits(1, 1))) {
-      Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros.open(), settings), compiled, HostFunctions.of(module), settings);
-      try {
-        assertTrue(Snapshot.writeBack(bytes, guest, Set.of(), bounds) instanceof Outcome.Written);
-        guest.enter();
-        assertEquals(0, guest.call("init")[0]);
-        guest.leave();
-        assertEquals(Outcome.Reason.FILES, ((Outcome.Inexpressible) Snapshot.writeBack(bytes, guest, Set.of(), bounds)).reason());
-      } finally {
+    MemoryPool pool = new MemoryPool(1, 1);
+    for (boolean opened : new boolean[] {false, true}) {
+      try (MemoryImage zeros = MemoryImage.zeros(new MemoryLimits(1, 1))) {
+        Guest guest = Snapshot.instantiate(Snapshot.blank(compiled, zeros.open(), settings, StartContext.Room.NONE), compiled, HostFunctions.of(module), settings);
+        if (opened) {
+          guest.enter();
+          assertEquals(0, guest.call("init")[0]);
+          guest.leave();
+        }
+        Snapshot snapshot = Snapshot.of(guest, compiled, HostFunctions.of(module), List.of(), Memory.PAGE_SIZE, pool, settings);
         guest.release();
+        try (MemoryImage.Content content = snapshot.content()) {
+          switch (snapshot.writeBack(bytes, content, Set.of(), bounds)) {
+            case Outcome.Written _ -> assertFalse(opened);
+            case Outcome.Inexpressible i -> {
+              assertTrue(opened);
+              assertEquals(Outcome.Reason.FILES, i.reason());
+            }
+          }
+          assertEquals(opened, snapshot.inexpressible().isPresent());
+        }
+        snapshot.release();
       }
     }
+    pool.close();
+    assertEquals(0, budget.used());
   }
 
   @Test

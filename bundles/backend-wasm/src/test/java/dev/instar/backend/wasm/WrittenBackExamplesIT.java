@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import java.io.IOException;
@@ -16,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The example functions, initialised elsewhere and written back, on a node. */
+/** The example functions, initialised elsewhere and written back, on a node; and initialised by a node that is started anew. */
 class WrittenBackExamplesIT {
   private static final Path EXAMPLES = Path.of("../../examples");
   @TempDir
@@ -49,11 +50,7 @@ class WrittenBackExamplesIT {
       first.call("_initialize");
     }
     byte[] written = first.written("_initialize");
-    Path sample;
-    try (Stream<Path> files = Files.list(example)) {
-      sample = files.filter(f -> f.getFileName().toString().startsWith("sample-input")).findFirst().orElseThrow();
-    }
-    byte[] input = Files.readAllBytes(sample);
+    byte[] input = input(example);
     try (PreparedFunction asBuilt = node.prepare(original); PreparedFunction asWritten = node.prepare(written);
         Sandbox one = TestNode.start(asBuilt); Sandbox other = TestNode.start(asWritten)) {
       assertEquals("nothing to run", asWritten.describe().get("initialised"));
@@ -62,6 +59,38 @@ class WrittenBackExamplesIT {
         byte[] answer = TestNode.call(one, input).good().output();
         assertTrue(answer.length > 0);
         assertArrayEquals(answer, TestNode.call(other, input).good().output());
+      }
+    }
+  }
+
+  private static byte[] input(Path example) throws IOException {
+    try (Stream<Path> files = Files.list(example)) {
+      return Files.readAllBytes(files.filter(f -> f.getFileName().toString().startsWith("sample-input")).findFirst().orElseThrow());
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("examples")
+  void answersTheSameAfterARestart(Path example, @TempDir Path data) throws Exception {
+    byte[] module = Files.readAllBytes(example.resolve("function.wasm"));
+    byte[] input = input(example);
+    byte[] answer;
+    try (TestStore store = new TestStore(data); TestNode first = new TestNode(data)) {
+      first.backend.snapshots = store.store();
+      try (PreparedFunction prepared = first.prepare(module); Sandbox sandbox = TestNode.start(prepared)) {
+        answer = TestNode.call(sandbox, input).good().output();
+        ((Checkpointable) prepared).checkpoint();
+        assertTrue(prepared.describe().get("snapshot").startsWith("stored as "), prepared.describe()::toString);
+      }
+    }
+    try (TestStore store = new TestStore(data); TestNode next = new TestNode(data)) {
+      next.backend.snapshots = store.store();
+      try (PreparedFunction prepared = next.prepare(module); Sandbox one = TestNode.start(prepared); Sandbox other = TestNode.start(prepared)) {
+        assertEquals("from the snapshot", prepared.describe().get("initialised"));
+        for (int i = 0; i < 2; i++) {
+          assertArrayEquals(answer, TestNode.call(one, input).good().output());
+          assertArrayEquals(answer, TestNode.call(other, input).good().output());
+        }
       }
     }
   }

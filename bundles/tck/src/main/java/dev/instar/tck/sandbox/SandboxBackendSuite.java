@@ -21,6 +21,7 @@ import dev.instar.api.function.Variant;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.BackendDescription.Isolation;
 import dev.instar.api.sandbox.BackendDescription.Shape;
+import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
@@ -40,13 +41,16 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -100,6 +104,14 @@ public abstract class SandboxBackendSuite {
   /** How many times {@link #cyclesLeaveNothing} starts, calls and closes. */
   protected int cycles() {
     return 200;
+  }
+
+  /**
+   * How many states the snapshot store has that the backend under test uses. Empty where the test gives it none; then only those promises of
+   * {@link Checkpointable} are tested that hold without.
+   */
+  protected OptionalInt storedStates() {
+    return OptionalInt.empty();
   }
 
   /** By when what must happen at some time must have happened: a start, an answer. */
@@ -194,6 +206,10 @@ public abstract class SandboxBackendSuite {
   }
 
   private PreparedFunction prepare(Fixture fixture, Limits limits, Map<String, String> environment) throws Exception {
+    return prepare(request(fixture, limits, environment));
+  }
+
+  private PrepareRequest request(Fixture fixture, Limits limits, Map<String, String> environment) throws Exception {
     Optional<String> gap = fixtures().inexpressible(fixture);
     if (gap.isPresent()) {
       throw new NotApplicable("The backend '" + description.name() + "' has no fixture " + fixture + ": " + gap.get());
@@ -202,7 +218,11 @@ public abstract class SandboxBackendSuite {
     Variant variant = new Variant(image.digest(), image.kind(), Optional.of(description.name()));
     FunctionVersion version = new FunctionVersion(new FunctionName("tck", fixture.name().toLowerCase().replace('_', '-')), 1,
         "tck-" + fixture + "-" + SANDBOXES.incrementAndGet(), Instant.now(), new FunctionSpec(List.of(variant), limits, environment, Map.of()));
-    PreparedFunction prepared = backend.prepare(new PrepareRequest(version, variant, image, Instant.now().plus(patience())));
+    return new PrepareRequest(version, variant, image, Instant.now().plus(patience()));
+  }
+
+  private PreparedFunction prepare(PrepareRequest request) throws Exception {
+    PreparedFunction prepared = backend.prepare(request);
     assertNotNull(prepared);
     open.add(prepared);
     return prepared;
@@ -217,6 +237,38 @@ public abstract class SandboxBackendSuite {
 
   private Sandbox start(Fixture fixture) throws Exception {
     return start(prepare(fixture));
+  }
+
+  /** On a thread of its own, as the scheduler does. Null when it ended well. */
+  private static Throwable checkpoint(PreparedFunction prepared, boolean interrupted, Duration bound) throws InterruptedException {
+    if (!(prepared instanceof Checkpointable state)) {
+      throw new NotApplicable("The backend stores no states.");
+    }
+    AtomicReference<Throwable> end = new AtomicReference<>();
+    Thread thread = Thread.ofPlatform().daemon().name("tck-checkpoint").start(() -> {
+      try {
+        if (interrupted) {
+          Thread.currentThread().interrupt();
+        }
+        state.checkpoint();
+      } catch (Throwable e) {
+        end.set(e);
+      }
+    });
+    assertTrue(thread.join(bound), () -> "The checkpoint had not ended after " + bound + ".");
+    return end.get();
+  }
+
+  private void checkpoint(PreparedFunction prepared) throws InterruptedException {
+    Throwable end = checkpoint(prepared, false, patience());
+    if (end != null) {
+      throw new AssertionError("The checkpoint failed: " + end, end);
+    }
+  }
+
+  private void close(AutoCloseable one) throws Exception {
+    open.remove(one);
+    one.close();
   }
 
   private Attempt attempt(Sandbox sandbox, byte[] input) {
@@ -492,6 +544,27 @@ public abstract class SandboxBackendSuite {
     assertEquals("1", call(one, ""));
     call(one, "");
     assertEquals("1", call(start(prepared), ""));
+  }
+
+  /** Whatever a backend keeps of an initialised function to start others from. */
+  @Test
+  void whatWasDrawnAtFirstDoesNotRepeat() throws Exception {
+    PreparedFunction prepared = prepare(Fixture.DRAWN);
+    Sandbox one = start(prepared);
+    Sandbox other = start(prepared);
+    List<String> drawn = new ArrayList<>(List.of(drawn(one), drawn(other)));
+    if (description.resets()) {
+      drawn.add(drawn(one));
+      settle(other);
+      drawn.add(drawn(other));
+    }
+    assertEquals(drawn.size(), Set.copyOf(drawn).size(), () -> "Some were drawn twice: " + drawn);
+  }
+
+  private String drawn(Sandbox sandbox) throws InterruptedException {
+    byte[] answer = call(sandbox, NOTHING);
+    assertEquals(16, answer.length);
+    return HexFormat.of().formatHex(answer);
   }
 
   @Test
@@ -773,6 +846,98 @@ public abstract class SandboxBackendSuite {
     sandbox.close();
     assertNotNull(attempt.end(bound()), "The call ended with success.");
     assertFalse(sandbox.reusable());
+  }
+
+  // State that outlives the node.
+
+  @Test
+  void whatIsStoredIsTheInitialisedStateAndNothingThatACallHasLeft() throws Exception {
+    PrepareRequest request = request(Fixture.COUNTER, Limits.DEFAULT, Map.of());
+    PreparedFunction first = prepare(request);
+    Sandbox used = start(first);
+    assertEquals("1", new String(attempt(used, NOTHING).answer(patience()), StandardCharsets.UTF_8));
+    checkpoint(first);
+    settle(used);
+    assertEquals(description.resets() ? "1" : "2", call(used, ""));
+    Sandbox beside = start(first);
+    assertEquals("1", call(beside, ""));
+    close(beside);
+    close(used);
+    close(first);
+    assertEquals("1", call(start(prepare(request)), ""));
+  }
+
+  @Test
+  void whatWasDrawnAtFirstDoesNotRepeatFromWhatIsStored() throws Exception {
+    PrepareRequest request = request(Fixture.DRAWN, Limits.DEFAULT, Map.of());
+    PreparedFunction first = prepare(request);
+    Sandbox before = start(first);
+    List<String> drawn = new ArrayList<>(List.of(drawn(before)));
+    checkpoint(first);
+    close(before);
+    close(first);
+    PreparedFunction second = prepare(request);
+    drawn.add(drawn(start(second)));
+    drawn.add(drawn(start(second)));
+    assertEquals(drawn.size(), Set.copyOf(drawn).size(), () -> "Some were drawn twice: " + drawn);
+  }
+
+  @Test
+  void aStoredStateIsOfItsEnvironmentOnly() throws Exception {
+    PreparedFunction one = prepare(Fixture.ENV, Limits.DEFAULT, Map.of("GREETING", "one"));
+    checkpoint(one);
+    assertEquals("two", call(start(prepare(Fixture.ENV, Limits.DEFAULT, Map.of("GREETING", "two"))), "GREETING"));
+    assertEquals("", call(start(prepare(Fixture.ENV, Limits.DEFAULT, Map.of())), "GREETING"));
+    assertEquals("one", call(start(prepare(Fixture.ENV, Limits.DEFAULT, Map.of("GREETING", "one"))), "GREETING"));
+  }
+
+  @Test
+  void aCheckpointHurtsNoCallThatRuns() throws Exception {
+    PreparedFunction prepared = prepare(Fixture.ECHO);
+    try (Held held = new Held()) {
+      Attempt running = Attempt.of(description.shape(), start(prepared), new SequenceInputStream(new ByteArrayInputStream(utf8("unharmed")), held))
+          .underWay(50);
+      checkpoint(prepared);
+      held.close();
+      assertEquals("unharmed", new String(running.answer(patience()), StandardCharsets.UTF_8));
+    }
+    assertEquals("afterwards", call(start(prepared), "afterwards"));
+  }
+
+  @Test
+  void anInterruptEndsACheckpoint() throws Exception {
+    PrepareRequest request = request(Fixture.ECHO, Limits.DEFAULT, Map.of("STATE", "interrupted " + SANDBOXES.incrementAndGet()));
+    PreparedFunction prepared = prepare(request);
+    Throwable end = checkpoint(prepared, true, bound());
+    if (end != null) {
+      // It may have come too late.
+      assertInstanceOf(InterruptedException.class, end);
+    }
+    assertEquals("afterwards", call(start(prepared), "afterwards"));
+    assertEquals("again", call(start(prepare(request)), "again"));
+  }
+
+  @Test
+  void aStateIsStoredOnce() throws Exception {
+    int before = storedStates().orElseThrow(() -> new NotApplicable("The test gives the backend '" + description.name() + "' no snapshot store."));
+    PrepareRequest request = request(Fixture.ECHO, Limits.DEFAULT, Map.of("STATE", "stored " + SANDBOXES.incrementAndGet()));
+    PreparedFunction first = prepare(request);
+    PreparedFunction second = prepare(request);
+    checkpoint(first);
+    int stored = storedStates().orElseThrow();
+    if (stored == before) {
+      assertFalse(first.describe().getOrDefault("snapshot", "").isBlank(), () -> "Nothing is stored, and describe does not say why: " + first.describe());
+    } else {
+      assertEquals(before + 1, stored);
+    }
+    checkpoint(second);
+    assertEquals(stored, storedStates().orElseThrow(), "after a second checkpoint of the same");
+    close(second);
+    close(first);
+    PreparedFunction restored = prepare(request);
+    checkpoint(restored);
+    assertEquals(stored, storedStates().orElseThrow(), "after a checkpoint of what was restored");
+    assertEquals("restored", call(start(restored), "restored"));
   }
 
   // The end.

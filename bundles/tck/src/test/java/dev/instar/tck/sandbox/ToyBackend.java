@@ -7,6 +7,7 @@ import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.BackendDescription.Isolation;
 import dev.instar.api.sandbox.BackendDescription.Shape;
 import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
@@ -18,11 +19,15 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.security.SecureRandom;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 
 /** A backend whose functions are fixtures written in Java: right in all that the suite asks, and wrong in one thing when told so. */
 final class ToyBackend implements SandboxBackend {
@@ -30,11 +35,22 @@ final class ToyBackend implements SandboxBackend {
   private final Set<ToySandbox> all = new HashSet<>();
   private static int sharedCount;
   private static volatile byte[] lastRead = {};
+  private final SecureRandom random = new SecureRandom();
+  private final Map<String, State> store = new ConcurrentHashMap<>();
+  private volatile int lastCount;
+  private final Map<String, byte[]> seeds = new ConcurrentHashMap<>();
   private int described;
 
   ToyBackend(Flaw flaw) {
     this.flaw = flaw;
   }
+
+  int stored() {
+    return store.size();
+  }
+
+  /** What an initialisation makes. */
+  private record State(int count, Map<String, String> environment) {}
 
   @Override
   public BackendDescription describe() {
@@ -56,9 +72,12 @@ final class ToyBackend implements SandboxBackend {
     }
   }
 
-  private final class Prepared implements PreparedFunction {
+  private final class Prepared implements PreparedFunction, Checkpointable {
     private final PrepareRequest request;
     private final Fixture fixture;
+    private final byte[] seed = drawn();
+    private final String key;
+    private final State state;
     private boolean closed;
 
     Prepared(PrepareRequest request, Fixture fixture) {
@@ -66,6 +85,33 @@ final class ToyBackend implements SandboxBackend {
       this.fixture = fixture;
       if (fixture == Fixture.BAD && flaw != Flaw.TAKES_BAD_ARTIFACTS) {
         throw new InstarException(ErrorCode.MODULE_REFUSED, "The fixture is bad.");
+      }
+      Map<String, String> environment = request.version().spec().environment();
+      key = fixture + (flaw == Flaw.TAKES_THE_STATE_OF_ANOTHER_ENVIRONMENT ? "" : " " + new TreeMap<>(environment));
+      state = store.getOrDefault(key, new State(0, environment));
+    }
+
+    @Override
+    public void checkpoint() throws InterruptedException {
+      if (flaw == Flaw.STORES_ON_WHEN_INTERRUPTED) {
+        for (long end = System.nanoTime() + 2_000_000_000L; System.nanoTime() < end; LockSupport.parkNanos(1_000_000)) {
+          Thread.interrupted();
+        }
+      }
+      if (Thread.interrupted()) {
+        throw new InterruptedException();
+      }
+      if (flaw == Flaw.ENDS_CALLS_WHILE_IT_STORES) {
+        synchronized (all) {
+          all.forEach(ToySandbox::kill);
+        }
+      }
+      if (flaw == Flaw.STORES_WHAT_WAS_DRAWN) {
+        seeds.put(key, seed);
+      }
+      if (flaw != Flaw.STORES_NOTHING_AND_DOES_NOT_SAY_SO) {
+        store.putIfAbsent(flaw == Flaw.STORES_A_STATE_AGAIN ? key + store.size() : key,
+            flaw == Flaw.STORES_WHAT_A_CALL_LEFT ? new State(lastCount, state.environment) : state);
       }
     }
 
@@ -96,7 +142,7 @@ final class ToyBackend implements SandboxBackend {
           throw new AssertionError(e);
         }
       }
-      ToySandbox sandbox = new ToySandbox(request, fixture);
+      ToySandbox sandbox = new ToySandbox(request, fixture, state, flaw == Flaw.REPEATS_WHAT_WAS_DRAWN ? seed : seeds.getOrDefault(key, drawn()));
       synchronized (all) {
         all.add(sandbox);
       }
@@ -107,6 +153,12 @@ final class ToyBackend implements SandboxBackend {
     public void close() {
       closed = true;
     }
+  }
+
+  private byte[] drawn() {
+    byte[] bytes = new byte[16];
+    random.nextBytes(bytes);
+    return bytes;
   }
 
   /** What ends a function of the toy from inside. */
@@ -126,12 +178,17 @@ final class ToyBackend implements SandboxBackend {
     private volatile boolean killed;
     private volatile boolean closed;
     private volatile boolean spoiled;
+    private byte[] seed;
     private int count;
     private boolean fresh = true;
+    private final State state;
 
-    ToySandbox(PrepareRequest request, Fixture fixture) {
+    ToySandbox(PrepareRequest request, Fixture fixture, State state, byte[] seed) {
       this.request = request;
       this.fixture = fixture;
+      this.state = state;
+      this.seed = seed;
+      this.count = state.count;
     }
 
     @Override
@@ -236,11 +293,12 @@ final class ToyBackend implements SandboxBackend {
           }
           say(call, "logged");
         }
-        case COUNTER -> say(call, Integer.toString(flaw == Flaw.SHARES_STATE ? ++sharedCount : ++count));
+        case COUNTER -> say(call, Integer.toString(flaw == Flaw.SHARES_STATE ? ++sharedCount : (lastCount = ++count)));
+        case DRAWN -> call.output().write(seed);
         case ENV -> {
           String name = new String(in.readAllBytes(), StandardCharsets.UTF_8);
           String other = flaw == Flaw.PASSES_THE_NODES_ENVIRONMENT ? System.getenv().getOrDefault(name, "") : "";
-          say(call, flaw == Flaw.FORGETS_THE_ENVIRONMENT ? "" : request.version().spec().environment().getOrDefault(name, other));
+          say(call, flaw == Flaw.FORGETS_THE_ENVIRONMENT ? "" : state.environment.getOrDefault(name, other));
         }
         case BAD -> {}
       }
@@ -295,7 +353,8 @@ final class ToyBackend implements SandboxBackend {
       }
       fresh = true;
       if (flaw != Flaw.DOES_NOT_RESET) {
-        count = 0;
+        count = state.count;
+        seed = flaw == Flaw.REPEATS_WHAT_WAS_DRAWN || flaw == Flaw.REPEATS_WHAT_WAS_DRAWN_AFTER_A_RESET ? seed : drawn();
       }
     }
 

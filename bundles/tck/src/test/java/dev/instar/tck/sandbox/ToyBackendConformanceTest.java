@@ -5,6 +5,7 @@ import dev.instar.api.sandbox.SandboxBackend;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.OptionalInt;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The suite passes a backend that is right. */
@@ -12,13 +13,21 @@ class ToyBackendConformanceTest extends SandboxBackendSuite {
   @TempDir
   static Path directory;
 
+  private ToyBackend backend;
+
   Flaw flaw() {
     return Flaw.NONE;
   }
 
   @Override
   protected SandboxBackend openBackend() {
-    return new ToyBackend(flaw());
+    backend = new ToyBackend(flaw());
+    return backend;
+  }
+
+  @Override
+  protected OptionalInt storedStates() {
+    return OptionalInt.of(backend.stored());
   }
 
   @Override

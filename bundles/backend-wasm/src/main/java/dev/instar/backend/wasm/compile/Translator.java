@@ -13,6 +13,7 @@ import com.dylibso.chicory.wasm.types.DataCountSection;
 import com.dylibso.chicory.wasm.types.DataSection;
 import com.dylibso.chicory.wasm.types.ElementSection;
 import com.dylibso.chicory.wasm.types.ExportSection;
+import com.dylibso.chicory.wasm.types.ExternalType;
 import com.dylibso.chicory.wasm.types.FunctionSection;
 import com.dylibso.chicory.wasm.types.GlobalSection;
 import com.dylibso.chicory.wasm.types.ImportSection;
@@ -110,6 +111,7 @@ public final class Translator {
     Map<String, byte[]> sorted = new TreeMap<>();
     result.classBytes().forEach((name, bytes) -> sorted.put(name.replace('/', '.'), bytes));
     sorted.remove(HELPERS);
+    HostArguments.use(sorted, module.importSection().count(ExternalType.FUNCTION));
     byte[] machine = sorted.remove(Code.MACHINE);
     Map<String, byte[]> classes = new LinkedHashMap<>(sorted);
     classes.put(Code.MACHINE, machine);
@@ -118,8 +120,8 @@ public final class Translator {
 
   /** The helpers that every module's code needs, made from Chicory's own class. */
   static byte[] helpers() {
-    return Compiler.builder(WasmModule.builder().build()).withClassCollectorFactory(ByteClassCollector::new).build().compile().classBytes()
-        .get(HELPERS.replace('.', '/'));
+    return HostArguments.added(Compiler.builder(WasmModule.builder().build()).withClassCollectorFactory(ByteClassCollector::new).build().compile()
+        .classBytes().get(HELPERS.replace('.', '/')));
   }
 
   /** Parses and validates a module. */

@@ -57,6 +57,8 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
   /** What is filled or copied in one go. Meanwhile no kill is seen. */
   private static final int CHUNK = 1 << 20;
   private static final byte[][] NO_BYTES = {};
+  /** Arguments of a call to the host whose array is kept; WASI's path_open has nine. */
+  private static final int SMALL_CALL = 9;
 
   private final MemoryImage image;
   private final Region region;
@@ -79,6 +81,7 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
   private byte[][] segmentBytes = NO_BYTES;
   private LongPredicate mayGrow = more -> true;
   private boolean refused;
+  private final long[][] hostArguments = new long[SMALL_CALL + 1][];
 
   CowMemory(MemoryImage image, Region region, Consumer<Region> giveBack) {
     this.image = image;
@@ -86,6 +89,15 @@ public final class CowMemory implements Memory, ChicoryMemory.Bulk, AutoCloseabl
     this.giveBack = giveBack;
     awaitsInitialization = image.captured();
     follow();
+  }
+
+  /** An array for the arguments of a call to the host, which stands only until the guest's next one. */
+  public long[] hostArguments(int count) {
+    if (count > SMALL_CALL) {
+      return new long[count];
+    }
+    long[] kept = hostArguments[count];
+    return kept != null ? kept : (hostArguments[count] = new long[count]);
   }
 
   private static VarHandle view(Class<?> array) {

@@ -153,10 +153,15 @@ final class LibC {
 
   /** Opens the table of the process' own pages, for {@link #writtenRanges}. */
   static int pagemap() {
+    return open(Path.of("/proc/self/pagemap"));
+  }
+
+  /** Opens a file for reading. */
+  static int open(Path file) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
-      int result = (int) OPEN.invokeExact(state, arena.allocateFrom("/proc/self/pagemap"), O_CLOEXEC);
-      check(result, "open of /proc/self/pagemap", state);
+      int result = (int) OPEN.invokeExact(state, arena.allocateFrom(file.toString()), O_CLOEXEC);
+      check(result, "open of " + file, state);
       return result;
     } catch (Throwable t) {
       throw unchecked(t);

@@ -5,17 +5,24 @@ import com.dylibso.chicory.wasm.types.MemoryLimits;
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import java.io.EOFException;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.BitSet;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * What a linear memory held at one moment; it never changes. It is kept once, however many memories are opened from it: in a memfd, or in an
- * unlinked file where there are none, or on a host without mmap in memory of the process. Pages of zeros take no room.
+ * unlinked file where there are none, or on a host without mmap in memory of the process; or it is somebody else's file, which is mapped. Pages of
+ * zeros take no room.
  *
  * <p>Costs a file descriptor and a mapping until it is closed and the last memory of it is. Memories that were opened before a close stay whole.
  * Thread-safe.
@@ -95,6 +102,83 @@ public final class MemoryImage implements AutoCloseable {
         yield new MemoryImage(host, pages, maximum, true, dropped, OptionalInt.of(descriptor), view(descriptor, end));
       }
     };
+  }
+
+  /**
+   * The image that a file holds.
+   *
+   * @param file its first {@code length} bytes are the memory's, zeros follow up to its size; they must not change while the image is open. It may be
+   *     unlinked
+   * @param pages that a memory of it starts with
+   * @param maximumPages that it may grow to
+   * @throws IOException when the file cannot be read, or is shorter
+   * @throws InstarException NODE_BUSY when the host does not map it
+   */
+  public static MemoryImage of(Path file, long length, int pages, int maximumPages) throws IOException {
+    return of(file, length, pages, maximumPages, Host.OF_PROCESS);
+  }
+
+  static MemoryImage of(Path file, long length, int pages, int maximumPages, Host host) throws IOException {
+    int maximum = Math.min(maximumPages, Memory.RUNTIME_MAX_PAGES);
+    if (pages < 0 || pages > maximum || length < 0 || length > (long) pages * Memory.PAGE_SIZE) {
+      throw new IllegalArgumentException("An image of " + length + " bytes in " + pages + " pages of at most " + maximum);
+    }
+    if (length == 0) {
+      return new MemoryImage(host, pages, maximum, true, new BitSet(), OptionalInt.empty(), ZEROS.asSlice(0, 0));
+    }
+    if (Files.size(file) < length) {
+      throw new EOFException(file + " has fewer than " + length + " bytes");
+    }
+    if (host == Host.COPYING) {
+      MemorySegment copy = Arena.ofAuto().allocate(length, 8);
+      try (FileChannel in = FileChannel.open(file); Arena arena = Arena.ofConfined()) {
+        copy.copyFrom(in.map(FileChannel.MapMode.READ_ONLY, 0, length, arena));
+      }
+      return new MemoryImage(host, pages, maximum, true, new BitSet(), OptionalInt.empty(), copy.asReadOnly());
+    }
+    int descriptor;
+    try {
+      descriptor = LibC.open(file);
+    } catch (LibC.Failure e) {
+      throw new IOException(e.getMessage(), e);
+    }
+    // What lies between its end and that of its last page reads as zeros.
+    long whole = (length + LibC.PAGE_SIZE - 1) / LibC.PAGE_SIZE * LibC.PAGE_SIZE;
+    return new MemoryImage(host, pages, maximum, true, new BitSet(), OptionalInt.of(descriptor), view(descriptor, whole));
+  }
+
+  /** What it holds, for as long as it is open. */
+  public static final class Content implements AutoCloseable {
+    private final MemoryImage image;
+    private final AtomicBoolean open = new AtomicBoolean(true);
+
+    private Content(MemoryImage image) {
+      this.image = image;
+    }
+
+    /** The bytes up to the end of the last page that isn't all zeros. Not to be used after {@link #close}. */
+    public ByteBuffer bytes() {
+      return image.stored.asByteBuffer();
+    }
+
+    @Override
+    public void close() {
+      if (open.getAndSet(false)) {
+        image.leave();
+      }
+    }
+  }
+
+  /**
+   * Opens what it holds; a close of the image leaves that as it is.
+   *
+   * @throws IllegalStateException when the image is closed
+   */
+  public Content content() {
+    if (!uses.acquire()) {
+      throw closedImage();
+    }
+    return new Content(this);
   }
 
   /** WebAssembly pages that a memory of this image starts with. */

@@ -37,8 +37,14 @@ public final class ChicoryImports {
           return NOTHING;
         });
       }
-      return new HostFunction(Preview1.MODULE, name(), type,
-          (instance, args) -> new long[] {function.call(wasi, memory(wasi, instance), args).code()});
+      if (type.params().isEmpty()) {
+        return new HostFunction(Preview1.MODULE, name(), type, (instance, args) -> new long[] {function.call(wasi, memory(wasi, instance), args).code()});
+      }
+      return new HostFunction(Preview1.MODULE, name(), type, (instance, args) -> {
+        // Who calls is done with the arguments: their array takes the result, so that calls make no garbage.
+        args[0] = function.call(wasi, memory(wasi, instance), args).code();
+        return args;
+      });
     }
   }
 

@@ -1,12 +1,15 @@
 package dev.instar.backend.wasm.writeback;
 
 import java.io.Serial;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 
 /**
  * Where the parts of a module lie in its bytes. It looks only at what is written anew: bodies, types and most custom sections are a range to be
@@ -48,20 +51,25 @@ final class ModuleBytes {
   /** @param name of a custom section */
   record Section(int id, String name, Range whole, Range content) {}
 
-  record TableType(int type, OptionalLong maximum) {}
+  record TableType(int type, long minimum, OptionalLong maximum) {}
 
   record MemoryType(long minimum, OptionalLong maximum) {}
 
-  record Global(int type, boolean mutable) {}
+  /** @param initial the expression of its first value */
+  record Global(int type, boolean mutable, Range initial) {}
 
   record Export(String name, int kind, int index, Range whole) {}
 
-  /** @param type of the elements */
-  record Elements(int type, boolean passive, Range whole) {}
+  /**
+   * @param type of the elements
+   * @param items how many
+   */
+  record Elements(int type, boolean passive, int items, Range whole) {}
 
-  record Data(boolean passive, Range whole) {}
+  /** @param length of its contents */
+  record Data(boolean passive, int length, Range whole) {}
 
-  private final byte[] bytes;
+  private final ByteBuffer bytes;
   private int at;
   private int end;
   private int types;
@@ -97,27 +105,30 @@ final class ModuleBytes {
     }
   }
 
-  private ModuleBytes(byte[] bytes) {
+  private ModuleBytes(ByteBuffer bytes) {
     this.bytes = bytes;
-    this.end = bytes.length;
+    this.end = bytes.limit();
   }
 
-  /** @throws Refused when it has no module that could be written back */
-  static ModuleBytes read(byte[] bytes) {
+  /**
+   * @param bytes from 0 to its limit
+   * @throws Refused when it has no module that could be written back
+   */
+  static ModuleBytes read(ByteBuffer bytes) {
     ModuleBytes module = new ModuleBytes(bytes);
     module.module();
     return module;
   }
 
   private void module() {
-    if (bytes.length < 8 || bytes[0] != 0 || bytes[1] != 'a' || bytes[2] != 's' || bytes[3] != 'm' || bytes[4] != 1
-        || (bytes[5] | bytes[6] | bytes[7]) != 0) {
+    // "\0asm" and the version, 1.
+    if (bytes.limit() < 8 || bytes.order(ByteOrder.BIG_ENDIAN).getLong(0) != 0x0061_736d_0100_0000L) {
       throw unreadable("it is no module of version 1");
     }
     at = 8;
     int latest = -1;
-    while (at < bytes.length) {
-      end = bytes.length;
+    while (at < bytes.limit()) {
+      end = bytes.limit();
       int from = at;
       int id = u8();
       int size = size();
@@ -175,8 +186,9 @@ final class ModuleBytes {
       case GLOBAL -> each(() -> {
         int type = valueType();
         int mutable = u8();
+        int from = at;
         expression();
-        globals.add(new Global(type, mutable == 1));
+        globals.add(new Global(type, mutable == 1, new Range(from, at)));
       });
       case EXPORT -> each(() -> {
         int from = at;
@@ -198,7 +210,7 @@ final class ModuleBytes {
     return true;
   }
 
-  private void each(Runnable one) {
+  private int each(Runnable one) {
     int n = number();
     // Each takes a byte at least, so that a count is believed only when so much follows.
     if (n > end - at) {
@@ -207,6 +219,7 @@ final class ModuleBytes {
     for (int i = 0; i < n; i++) {
       one.run();
     }
+    return n;
   }
 
   private void importOf() {
@@ -229,7 +242,7 @@ final class ModuleBytes {
   }
 
   private void table() {
-    boolean initialised = at < end && bytes[at] == 0x40;
+    boolean initialised = at < end && bytes.get(at) == 0x40;
     if (initialised) {
       at += 2;
     }
@@ -238,8 +251,7 @@ final class ModuleBytes {
     if (type != FUNCREF && type != EXTERNREF && type != EXNREF || flags > 1) {
       throw new Refused(Outcome.Reason.TABLE_KIND, "a table has 64-bit indices, or elements of the unknown type " + type);
     }
-    unsigned();
-    tables.add(new TableType(type, flags == 1 ? OptionalLong.of(unsigned()) : OptionalLong.empty()));
+    tables.add(new TableType(type, unsigned(), flags == 1 ? OptionalLong.of(unsigned()) : OptionalLong.empty()));
     if (initialised) {
       expression();
     }
@@ -281,8 +293,8 @@ final class ModuleBytes {
         throw unreadable("an element segment has the unknown type " + type);
       }
     }
-    each(expressions ? this::expression : () -> declared.add(number()));
-    elements.add(new Elements(type, !active && !explicit, new Range(from, at)));
+    int items = each(expressions ? this::expression : () -> declared.add(number()));
+    elements.add(new Elements(type, !active && !explicit, items, new Range(from, at)));
   }
 
   private void data() {
@@ -297,8 +309,9 @@ final class ModuleBytes {
     if (mode != 1) {
       expression();
     }
-    skip(number());
-    data.add(new Data(mode == 1, new Range(from, at)));
+    int length = number();
+    skip(length);
+    data.add(new Data(mode == 1, length, new Range(from, at)));
   }
 
   /** A constant expression. */
@@ -350,6 +363,87 @@ final class ModuleBytes {
     }
   }
 
+  // ---- what Writeback has written ----
+
+  /** The value that a global begins with; {@link Writeback} writes nothing but constants. */
+  ModuleState.Bits constant(Range expression) {
+    return within(expression, () -> switch (u8()) {
+      case 0x41 -> new ModuleState.Bits((int) signed(5), 0);
+      case 0x42 -> new ModuleState.Bits(signed(10), 0);
+      case 0x43 -> new ModuleState.Bits((int) little(4), 0);
+      case 0x44 -> new ModuleState.Bits(little(8), 0);
+      case 0xfd -> {
+        number();
+        yield new ModuleState.Bits(little(8), little(8));
+      }
+      case 0xd0 -> {
+        u8();
+        yield new ModuleState.Bits(ModuleState.NULL, 0);
+      }
+      case 0xd2 -> new ModuleState.Bits(number(), 0);
+      default -> throw unreadable("a global begins with what is no constant");
+    });
+  }
+
+  /** Writes an active segment, of the forms 2 and 6, into its table; does nothing for one that is not active. */
+  void place(Range segment, List<int[]> into) {
+    within(segment, () -> {
+      int form = u8();
+      if ((form & 1) == 1) {
+        at = end;
+        return null;
+      }
+      if (form != 2 && form != 6) {
+        throw unreadable("an active element segment does not name its table");
+      }
+      int table = number();
+      if (table >= into.size() || u8() != 0x41) {
+        throw unreadable("an element segment is for no table, or not for a constant place in it");
+      }
+      long from = signed(5);
+      u8();
+      u8();
+      int[] references = into.get(table);
+      int n = number();
+      if (from < 0 || n > references.length - from) {
+        throw unreadable("an element segment goes past the end of its table");
+      }
+      for (int i = 0; i < n; i++) {
+        references[(int) from + i] = form == 2 ? number() : reference();
+      }
+      return null;
+    });
+  }
+
+  private int reference() {
+    int op = u8();
+    int reference = op == 0xd2 ? number() : ModuleState.NULL;
+    if (op == 0xd0) {
+      u8();
+    }
+    u8();
+    return reference;
+  }
+
+  private <T> T within(Range range, Supplier<T> read) {
+    at = range.from();
+    end = range.to();
+    T value = read.get();
+    // The end of the expression, of which the first pass has found that it is one.
+    if (end - at > 1) {
+      throw unreadable("an expression has more than one instruction");
+    }
+    return value;
+  }
+
+  private long little(int size) {
+    long value = 0;
+    for (int i = 0; i < size; i++) {
+      value |= (long) u8() << 8 * i;
+    }
+    return value;
+  }
+
   // ---- primitives ----
 
   private static Refused unreadable(String detail) {
@@ -360,7 +454,7 @@ final class ModuleBytes {
     if (at >= end) {
       throw unreadable("it ends in the middle of something at byte " + at);
     }
-    return bytes[at++] & 0xff;
+    return bytes.get(at++) & 0xff;
   }
 
   /** An unsigned number of at most 32 bits. */
@@ -397,10 +491,14 @@ final class ModuleBytes {
     return size;
   }
 
-  private void signed(int most) {
+  private long signed(int most) {
+    long value = 0;
     for (int i = 0; i < most; i++) {
-      if (u8() < 0x80) {
-        return;
+      int b = u8();
+      value |= (long) (b & 0x7f) << 7 * i;
+      if (b < 0x80) {
+        int unused = 64 - 7 * (i + 1);
+        return unused > 0 ? value << unused >> unused : value;
       }
     }
     throw unreadable("there is a number with too many digits at byte " + at);
@@ -423,7 +521,9 @@ final class ModuleBytes {
 
   private String name() {
     int size = size();
+    byte[] name = new byte[size];
+    bytes.get(at, name);
     at += size;
-    return new String(bytes, at - size, size, StandardCharsets.UTF_8);
+    return new String(name, StandardCharsets.UTF_8);
   }
 }

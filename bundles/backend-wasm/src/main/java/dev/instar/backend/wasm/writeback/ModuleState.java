@@ -12,15 +12,15 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What an instance can have changed. The memory is read when the state is written back, and must hold still until then.
+ * What an instance can have changed.
  *
- * @param memory the linear memory, if there is one
+ * @param memory the linear memory, if there is one; it is read while what is written back is read, and must hold still until then
  * @param globals values of the module's own globals
  * @param tables of each table the indices of the functions in it
  * @param leftData which data segments have not been dropped; of active ones it says nothing, since they are dropped by the instantiation
  * @param leftElements which element segments have not been dropped, in the same way
  */
-public record ModuleState(Optional<Memory> memory, List<Bits> globals, List<int[]> tables, BitSet leftData, BitSet leftElements) {
+public record ModuleState(Optional<Linear> memory, List<Bits> globals, List<int[]> tables, BitSet leftData, BitSet leftElements) {
   /** The null reference, in globals and tables. */
   public static final int NULL = -1;
   /** In tables: a function of another instance. */
@@ -33,6 +33,30 @@ public record ModuleState(Optional<Memory> memory, List<Bits> globals, List<int[
    * @param high of a vector, the upper 64 bits
    */
   public record Bits(long low, long high) {}
+
+  /** The bytes of a linear memory. */
+  public interface Linear {
+    /** How many pages of WebAssembly it has. */
+    int pages();
+
+    /** A copy of some of them. */
+    byte[] read(int address, int length);
+
+    /** Of a memory of the engine. */
+    static Linear of(Memory memory) {
+      return new Linear() {
+        @Override
+        public int pages() {
+          return memory.pages();
+        }
+
+        @Override
+        public byte[] read(int address, int length) {
+          return memory.readBytes(address, length);
+        }
+      };
+    }
+  }
 
   /** The state of an instance that does not run. */
   public static ModuleState of(Instance instance) {
@@ -55,7 +79,7 @@ public record ModuleState(Optional<Memory> memory, List<Bits> globals, List<int[
     for (int i = 0; i < instance.elementCount(); i++) {
       leftElements.set(i, instance.element(i) instanceof PassiveElement);
     }
-    Optional<Memory> memory = module.memorySection().map(section -> instance.memory());
+    Optional<Linear> memory = module.memorySection().map(section -> Linear.of(instance.memory()));
     return new ModuleState(memory, globals, tables, leftData, leftElements);
   }
 

@@ -1,18 +1,42 @@
 package dev.instar.backend.wasm.writeback;
 
 import dev.instar.api.Digest;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
 
 /** What became of writing a state back. */
 public sealed interface Outcome {
-  /**
-   * A module that begins in the state.
-   *
-   * @param module its bytes, which the caller must not change
-   */
-  record Written(byte[] module) implements Outcome {
+  /** A module that begins in the state. What it has of the memory is read from there each time that it is read. */
+  final class Written implements Outcome {
+    private final Pieces pieces;
+
+    Written(Pieces pieces) {
+      this.pieces = pieces;
+    }
+
+    /** Its bytes, in order. */
+    public InputStream open() {
+      return pieces.open();
+    }
+
+    /** How many they are. */
+    public long bytes() {
+      return pieces.size();
+    }
+
+    /** All of them. */
+    public byte[] module() {
+      try (InputStream in = open()) {
+        return in.readAllBytes();
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+
     /** What it is known by. */
     public Digest digest() {
-      return Digest.of(module);
+      return Digest.of(module());
     }
   }
 
@@ -36,6 +60,8 @@ public sealed interface Outcome {
     HOST_REFERENCE,
     /** Files were written or opened. */
     FILES,
+    /** Random numbers were drawn or a clock was read, and nothing makes an instance of the state differ from the next. */
+    DRAWN,
     /** Each exported function constructs all static objects before it runs, so that those of the state would be constructed again. */
     CONSTRUCTING_EXPORTS,
     /** The module would have more bytes, segments or elements than a module may have. */

@@ -13,6 +13,7 @@ import static dev.instar.backend.wasm.writeback.ModuleBytes.START;
 import static dev.instar.backend.wasm.writeback.ModuleBytes.TABLE;
 
 import com.dylibso.chicory.runtime.Memory;
+import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -48,6 +49,8 @@ public final class Writeback {
   private static final int GAP = 12;
   private static final int NULLS = 4;
   private static final int CHUNK = Memory.PAGE_SIZE;
+  /** What is shorter is copied: its place would take as much of the heap. */
+  private static final int SMALL = 256;
   private static final byte[] ZEROS = new byte[CHUNK];
 
   private final byte[] original;
@@ -82,13 +85,13 @@ public final class Writeback {
    */
   public static Outcome write(byte[] module, ModuleState state, Set<String> initialisers, Bounds bounds) {
     try {
-      return new Outcome.Written(new Writeback(module, ModuleBytes.read(module), state, initialisers, bounds).module());
+      return new Outcome.Written(new Writeback(module, ModuleBytes.read(ByteBuffer.wrap(module)), state, initialisers, bounds).module());
     } catch (ModuleBytes.Refused e) {
       return e.why();
     }
   }
 
-  private byte[] module() {
+  private Pieces module() {
     demand(module.memory.isPresent() == state.memory().isPresent(), "memories");
     demand(module.globals.size() == state.globals().size(), "globals");
     demand(module.tables.size() == state.tables().size(), "tables");
@@ -104,11 +107,11 @@ public final class Writeback {
     changed.put(EXPORT, exports());
     changed.put(START, new Encoded());
     changed.put(ELEMENT, elements());
-    changed.put(DATA, data());
+    Pieces data = data();
     if (module.dataCount) {
       changed.put(DATA_COUNT, new Encoded().u32(segments));
     }
-    return assemble(changed);
+    return assemble(changed, data);
   }
 
   private static void demand(boolean holds, String what) {
@@ -118,38 +121,41 @@ public final class Writeback {
   }
 
   /** New sections come to their places, after those custom sections that follow the one before. */
-  private byte[] assemble(Map<Integer, Encoded> changed) {
-    Encoded out = new Encoded();
-    out.write(original, 0, 8);
+  private Pieces assemble(Map<Integer, Encoded> changed, Pieces data) {
+    Pieces out = new Pieces();
+    out.tail().write(original, 0, 8);
     int next = 0;
     for (ModuleBytes.Section section : module.sections) {
       if (section.id() == CUSTOM) {
         if (!stale(section.name())) {
-          out.copy(original, section.whole());
+          out.tail().copy(original, section.whole());
         }
         continue;
       }
       for (; ORDER.get(next) != section.id(); next++) {
-        put(out, ORDER.get(next), changed);
+        put(out, ORDER.get(next), changed, data);
       }
       next++;
-      if (changed.containsKey(section.id())) {
-        put(out, section.id(), changed);
+      if (section.id() == DATA || changed.containsKey(section.id())) {
+        put(out, section.id(), changed, data);
       } else {
-        out.copy(original, section.whole());
+        out.tail().copy(original, section.whole());
       }
     }
     for (; next < ORDER.size(); next++) {
-      put(out, ORDER.get(next), changed);
+      put(out, ORDER.get(next), changed, data);
     }
     fits(out.size(), bounds.bytes(), "bytes");
-    return out.toByteArray();
+    return out;
   }
 
-  private static void put(Encoded out, int id, Map<Integer, Encoded> changed) {
+  private static void put(Pieces out, int id, Map<Integer, Encoded> changed, Pieces data) {
     Encoded content = changed.getOrDefault(id, new Encoded());
-    if (content.size() > 0) {
-      out.section(id, content);
+    if (id == DATA && data.size() > 0) {
+      out.tail().u8(DATA).u32(data.size());
+      out.all(data);
+    } else if (content.size() > 0) {
+      out.tail().section(id, content);
     }
   }
 
@@ -347,7 +353,7 @@ public final class Writeback {
 
   // ---- data segments ----
 
-  private Encoded data() {
+  private Pieces data() {
     BitSet left = new BitSet();
     for (int i = 0; i < module.data.size(); i++) {
       left.set(i, module.data.get(i).passive() && state.leftData().get(i));
@@ -357,41 +363,46 @@ public final class Writeback {
     Deque<Run> runs = new ArrayDeque<>(state.memory().map(memory -> runs(memory, bounds.segments() - kept)).orElse(List.of()));
     long bytes = runs.stream().mapToLong(run -> (long) run.to - run.from).sum();
     fits(bytes, bounds.bytes(), "bytes");
-    List<Encoded> all = new ArrayList<>();
+    segments = Math.max(module.data.size(), kept + runs.size());
+    fits(segments, bounds.segments(), "data segments");
+    Pieces out = new Pieces();
+    if (segments == 0) {
+      return out;
+    }
+    out.tail().u32(segments);
     for (int i = 0; i < module.data.size(); i++) {
-      ModuleBytes.Data segment = module.data.get(i);
       if (left.get(i)) {
-        all.add(new Encoded().copy(original, segment.whole()));
+        out.tail().copy(original, module.data.get(i).whole());
       } else if (!runs.isEmpty()) {
-        all.add(segment(runs.poll()));
+        segment(runs.poll(), out);
       } else {
-        all.add(new Encoded().u8(1, 0));
+        out.tail().u8(1, 0);
       }
     }
-    runs.forEach(run -> all.add(segment(run)));
-    segments = all.size();
-    return listed(all, "data segments");
+    runs.forEach(run -> segment(run, out));
+    return out;
   }
 
   /** A part of the memory, up to {@code to} exclusively; memories of this engine end below 2 GiB. */
   private record Run(int from, int to) {}
 
-  private Encoded segment(Run run) {
-    Encoded out = new Encoded().u8(0, 0x41).signed(run.from).u8(0x0b).u32(run.to - run.from);
-    for (int at = run.from; at < run.to; at += CHUNK) {
-      out.writeBytes(state.memory().orElseThrow().readBytes(at, Math.min(CHUNK, run.to - at)));
+  private void segment(Run run, Pieces out) {
+    out.tail().u8(0, 0x41).signed(run.from).u8(0x0b).u32(run.to - run.from);
+    if (run.to - run.from < SMALL) {
+      out.tail().writeBytes(state.memory().orElseThrow().read(run.from, run.to - run.from));
+    } else {
+      out.later(state.memory().orElseThrow(), run.from, run.to);
     }
-    return out;
   }
 
   /** What is not zero, in at most so many parts: where there would be more, larger gaps are bridged. */
-  private static List<Run> runs(Memory memory, int most) {
+  private static List<Run> runs(ModuleState.Linear memory, int most) {
     List<Run> runs = new ArrayList<>();
     long gap = GAP;
     int from = -1;
     int to = -1;
     for (int page = 0; page < memory.pages(); page++) {
-      byte[] content = memory.readBytes(page * CHUNK, CHUNK);
+      byte[] content = memory.read(page * CHUNK, CHUNK);
       if (Arrays.equals(content, ZEROS)) {
         continue;
       }

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -56,6 +57,44 @@ class MemoryImageTest {
       assertEquals(Digest.of(held), image.digest());
       image.close();
       assertThrows(IllegalStateException.class, image::digest);
+    }
+  }
+
+  /** 5000 bytes are no whole page, so that zeros must follow in the file's last one. */
+  @ParameterizedTest
+  @EnumSource(Host.class)
+  void aFileIsAnImage(Host host) throws IOException {
+    byte[] bytes = new byte[5000];
+    Arrays.fill(bytes, (byte) 7);
+    Path file = Files.write(scratch.resolve("memory"), bytes);
+    byte[] whole = Arrays.copyOf(bytes, 2 * Memory.PAGE_SIZE);
+    MemoryImage image = MemoryImage.of(file, 5000, 2, 4, host);
+    Files.delete(file);
+    try (CowMemory one = image.open(); CowMemory other = image.open(); MemoryImage.Content content = image.content()) {
+      assertArrayEquals(whole, one.readBytes(0, 2 * Memory.PAGE_SIZE));
+      one.fill((byte) 1, 0, 2 * Memory.PAGE_SIZE);
+      assertEquals(2, one.grow(2));
+      assertEquals(-1, one.grow(1));
+      assertArrayEquals(whole, other.readBytes(0, 2 * Memory.PAGE_SIZE));
+      one.reset();
+      image.close();
+      assertArrayEquals(whole, one.readBytes(0, 2 * Memory.PAGE_SIZE));
+      assertEquals(7, content.bytes().get(4999));
+      assertTrue(content.bytes().limit() < 2 * Memory.PAGE_SIZE);
+    }
+    assertThrows(IllegalStateException.class, image::content);
+  }
+
+  @ParameterizedTest
+  @EnumSource(Host.class)
+  void aFileThatIsMissingOrTooShortIsNone(Host host) throws IOException {
+    Path file = Files.write(scratch.resolve("memory"), new byte[4096]);
+    assertThrows(IOException.class, () -> MemoryImage.of(file, 4097, 2, 4, host));
+    assertThrows(IOException.class, () -> MemoryImage.of(scratch.resolve("none"), 1, 2, 4, host));
+    assertThrows(IllegalArgumentException.class, () -> MemoryImage.of(file, 4096, 5, 4, host));
+    assertThrows(IllegalArgumentException.class, () -> MemoryImage.of(file, Memory.PAGE_SIZE + 1, 1, 4, host));
+    try (MemoryImage zeros = MemoryImage.of(scratch.resolve("none"), 0, 1, 1, host); CowMemory memory = zeros.open()) {
+      assertArrayEquals(new byte[Memory.PAGE_SIZE], memory.readBytes(0, Memory.PAGE_SIZE));
     }
   }
 

@@ -1,0 +1,291 @@
+package dev.instar.backend.wasm;
+
+import dev.instar.api.Digest;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.snapshot.Extent;
+import dev.instar.api.snapshot.OpenLayer;
+import dev.instar.api.snapshot.SnapshotBuilder;
+import dev.instar.api.snapshot.SnapshotKey;
+import dev.instar.api.snapshot.SnapshotLayer;
+import dev.instar.api.snapshot.SnapshotLease;
+import dev.instar.api.snapshot.SnapshotStore;
+import dev.instar.backend.wasm.memory.MemoryImage;
+import dev.instar.backend.wasm.wasi.FileQuota;
+import dev.instar.backend.wasm.wasi.WasiSettings;
+import dev.instar.backend.wasm.writeback.Outcome;
+import java.io.FilterInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What the snapshot store has of a prepared function: one base layer. Its memory is the linear memory from the address 0 on, without the zeros at the
+ * end; its blob {@code module} is the module that {@link Snapshot#writeBack} writes. Any engine can start from the module; this one maps the memory
+ * and takes the rest out of the module without parsing it.
+ *
+ * <p>Nothing that goes wrong with the store fails a function: it is initialised as if there were none.
+ */
+final class StoredState implements AutoCloseable {
+  private static final Logger LOG = LoggerFactory.getLogger(StoredState.class);
+  private static final String MODULE = "module";
+  /** What the store gets in one go. In between a close is seen. */
+  private static final int STEP = 1 << 20;
+
+  private final Supplier<Optional<SnapshotStore>> stores;
+  private final SnapshotKey key;
+  private final FunctionVersion version;
+  private volatile Stage stage = new Blank();
+  private volatile boolean closed;
+  /** One that was found and is of no use, though the store takes it for whole. */
+  private Optional<Digest> useless = Optional.empty();
+
+  /** Where a function's state is. */
+  private sealed interface Stage {}
+
+  private record Blank() implements Stage {}
+
+  private record Stored(Digest layer) implements Stage {}
+
+  /** @param lease keeps the layer from being collected, whose memory file is mapped */
+  private record Restored(Digest layer, SnapshotLease lease) implements Stage {}
+
+  private record Never(Outcome.Inexpressible why) implements Stage {}
+
+  /** Makes a state of what a layer has. */
+  interface Restorer {
+    /** @throws IllegalArgumentException when it cannot be one of this function */
+    Snapshot restore(Path module, Path memory, long bytes) throws IOException;
+  }
+
+  /** Writes a state into the function's module. */
+  interface Write {
+    /** @param content what the snapshot's image holds, for as long as what was written is read */
+    Outcome write(MemoryImage.Content content) throws IOException;
+  }
+
+  /**
+   * @param stores the store that there is now
+   * @param version who needs the layer
+   */
+  StoredState(Supplier<Optional<SnapshotStore>> stores, SnapshotKey key, FunctionVersion version) {
+    this.stores = stores;
+    this.key = key;
+    this.version = version;
+  }
+
+  /**
+   * Everything that an initialiser can see, and what bounds it.
+   *
+   * @param backend its version, and that of the form of what it stores
+   * @param maximumPages of the memory
+   */
+  static SnapshotKey key(String backend, Digest image, Entry entry, int maximumPages, int tableElements, WasiSettings wasi) {
+    FileQuota quota = wasi.quota();
+    var machine = new TreeMap<>(Map.of(
+        "arguments", digest(wasi.arguments().stream()),
+        "entry", entry.export(),
+        "environment", digest(wasi.environment().entrySet().stream().flatMap(e -> Stream.of(e.getKey(), e.getValue()))),
+        "files", wasi.files().isEmpty() ? "none" : quota.descriptors() + " open, " + quota.inodes() + " made, " + quota.bytes() + " bytes",
+        "memory-pages", Integer.toString(maximumPages),
+        "table-elements", Integer.toString(tableElements)));
+    return new SnapshotKey("wasm", backend, machine, List.of(image));
+  }
+
+  /** Of texts without a NUL, in their order. */
+  private static String digest(Stream<String> texts) {
+    return Digest.of(texts.map(text -> text + '\0').collect(Collectors.joining()).getBytes(StandardCharsets.UTF_8)).value();
+  }
+
+  /** The function in the state that is stored; nothing when none is, or none that is of use. */
+  Optional<Snapshot> restore(Restorer restorer) {
+    Optional<SnapshotStore> store = stores.get();
+    if (store.isEmpty()) {
+      return Optional.empty();
+    }
+    Optional<Digest> found = Optional.empty();
+    Optional<SnapshotLease> lease = Optional.empty();
+    try {
+      found = store.get().find(key).map(SnapshotLayer::id);
+      if (found.isEmpty()) {
+        return Optional.empty();
+      }
+      lease = Optional.of(store.get().open(found.get(), key));
+      Snapshot snapshot = restore(lease.get().layers(), restorer);
+      stage = new Restored(found.get(), lease.get());
+      hold(store.get(), found.get());
+      return Optional.of(snapshot);
+    } catch (RuntimeException | IOException | OutOfMemoryError | InternalError e) {
+      // An InternalError is what the JVM makes of a mapped file that got shorter.
+      lease.ifPresent(StoredState::close);
+      useless = found;
+      LOG.warn("The stored state {} of {} cannot be used; it is initialised anew: {}", found.map(Digest::value).orElse(""), version.label(), e.getMessage());
+      return Optional.empty();
+    }
+  }
+
+  private static Snapshot restore(List<OpenLayer> layers, Restorer restorer) throws IOException {
+    OpenLayer base = layers.getLast();
+    SnapshotLayer layer = base.layer();
+    if (!layer.isBase() || !layer.extents().equals(extents(layer.memoryBytes()))) {
+      throw new IllegalArgumentException("it is no base whose memory begins at the address 0");
+    }
+    Path module = base.blob(MODULE);
+    base.verify(0, layer.memoryBytes());
+    return restorer.restore(module, base.memory(), layer.memoryBytes());
+  }
+
+  private static List<Extent> extents(long bytes) {
+    return bytes == 0 ? List.of() : List.of(new Extent(0, bytes, 0));
+  }
+
+  /** Without it the layer goes earlier than it might, and is made again. */
+  private void hold(SnapshotStore store, Digest layer) {
+    try {
+      store.hold(layer, version.uid());
+    } catch (RuntimeException e) {
+      LOG.warn("That {} needs the snapshot layer {} cannot be noted: {}", version.label(), layer, e.getMessage());
+    }
+  }
+
+  /** To be told when a function was initialised. */
+  void initialised(Snapshot snapshot) {
+    snapshot.inexpressible().ifPresent(why -> stage = new Never(why));
+  }
+
+  /**
+   * Stores the state, unless it is stored, came from there or cannot be expressed, or there is no store.
+   *
+   * @throws InstarException when the store fails
+   */
+  synchronized void store(Snapshot snapshot, Write write) throws InterruptedException {
+    Optional<SnapshotStore> store = stores.get();
+    if (!(stage instanceof Blank) || closed || store.isEmpty()) {
+      return;
+    }
+    try (MemoryImage.Content content = snapshot.content()) {
+      Optional<Digest> there = store.get().find(key).map(SnapshotLayer::id).filter(id -> !useless.equals(Optional.of(id)));
+      if (there.isPresent()) {
+        // Of another version that initialises to the same.
+        stored(store.get(), there.get());
+        return;
+      }
+      switch (write.write(content)) {
+        case Outcome.Inexpressible never -> stage = new Never(never);
+        case Outcome.Written written -> {
+          int bytes = Math.min(content.bytes().limit(), snapshot.end());
+          stored(store.get(), publish(store.get(), written, content.bytes().limit(bytes)));
+        }
+      }
+    } catch (ClosedMeanwhile | IllegalStateException e) {
+      if (!closed) {
+        throw e;
+      }
+    } catch (ClosedByInterruptException e) {
+      Thread.interrupted();
+      throw new InterruptedException();
+    } catch (IOException e) {
+      LOG.error("The state of {} cannot be stored", version.label(), e);
+      throw new InstarException(ErrorCode.INTERNAL, "The initialised state of " + version.label() + " cannot be stored: its image cannot be read.");
+    }
+  }
+
+  private void stored(SnapshotStore store, Digest layer) {
+    // Else it would be held for ever by a version that has been removed.
+    if (!closed) {
+      hold(store, layer);
+    }
+    stage = new Stored(layer);
+  }
+
+  private Digest publish(SnapshotStore store, Outcome.Written written, ByteBuffer memory) throws IOException {
+    try (SnapshotBuilder builder = store.base(key, creator())) {
+      for (int at = 0; at < memory.limit(); at += STEP) {
+        demandOpen();
+        builder.memory(at, memory.duplicate().position(at).limit(Math.min(at + STEP, memory.limit())));
+      }
+      builder.blob(MODULE, new UntilClosed(written.open()));
+      demandOpen();
+      return builder.publish().id();
+    }
+  }
+
+  /** Printable ASCII, as the store demands it. */
+  private String creator() {
+    String creator = "wasm, for " + version.label().replaceAll("[^ -~]", "?");
+    return creator.substring(0, Math.min(200, creator.length()));
+  }
+
+  private void demandOpen() {
+    if (closed) {
+      throw new ClosedMeanwhile();
+    }
+  }
+
+  /** The function was closed: nobody waits for its state any more. */
+  private static final class ClosedMeanwhile extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    ClosedMeanwhile() {
+      super("The prepared function was closed", null, false, false);
+    }
+  }
+
+  private final class UntilClosed extends FilterInputStream {
+    UntilClosed(InputStream in) {
+      super(in);
+    }
+
+    @Override
+    public int read() throws IOException {
+      demandOpen();
+      return super.read();
+    }
+
+    @Override
+    public int read(byte[] into, int offset, int length) throws IOException {
+      demandOpen();
+      return super.read(into, offset, length);
+    }
+  }
+
+  /** For people. */
+  String describe() {
+    return switch (stage) {
+      case Blank _ -> "not stored yet";
+      case Stored s -> "stored as " + s.layer;
+      case Restored r -> "restored from " + r.layer;
+      case Never n -> "cannot be stored: " + n.why.detail();
+    };
+  }
+
+  /** Ends what {@link #store} does, without waiting for it, and lets the layer go. */
+  @Override
+  public void close() {
+    closed = true;
+    if (stage instanceof Restored r) {
+      close(r.lease);
+    }
+  }
+
+  private static void close(SnapshotLease lease) {
+    try {
+      lease.close();
+    } catch (RuntimeException e) {
+      LOG.warn("A snapshot layer cannot be let go of: {}", e.toString());
+    }
+  }
+}

@@ -1,0 +1,49 @@
+package dev.instar.snapshots;
+
+import dev.instar.api.InstarException;
+import dev.instar.api.function.FunctionRegistry;
+import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.snapshot.SnapshotStore;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.osgi.service.component.annotations.Activate;
+import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Reference;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Ends what versions hold that are no longer there: they were removed while nobody listened, or prepared and never published. It is a component of its
+ * own, beside the one that listens, so that the registry does not wait for a listener that waits for the registry.
+ *
+ * <p>A version that is being published just then may lose what it holds. It holds it again when it is next prepared, and a layer that nobody holds still
+ * stays for the age that is configured.
+ */
+@Component(immediate = true, service = {})
+public final class ReleaseAtStart {
+  private static final Logger LOG = LoggerFactory.getLogger(ReleaseAtStart.class);
+  /** The form of {@link FunctionVersion#uid}; whoever else holds layers has other names. */
+  private static final Pattern UID = Pattern.compile("[0-9a-f]{32}");
+
+  @Activate
+  public ReleaseAtStart(@Reference SnapshotStore snapshots, @Reference FunctionRegistry functions) {
+    // The holders first: a version that comes in between is no reason to release.
+    Set<String> gone = snapshots.list().stream().flatMap(info -> info.users().stream()).filter(user -> UID.matcher(user).matches())
+        .collect(Collectors.toCollection(TreeSet::new));
+    if (gone.isEmpty()) {
+      return;
+    }
+    functions.list().forEach(function -> function.versions().forEach(version -> gone.remove(version.uid())));
+    try {
+      gone.forEach(snapshots::release);
+    } catch (InstarException e) {
+      LOG.warn("Versions that are no longer there still hold snapshots; the next start of the node tries again", e);
+      return;
+    }
+    if (!gone.isEmpty()) {
+      LOG.info("Released the snapshots of {} versions that are no longer there", gone.size());
+    }
+  }
+}
