@@ -8,10 +8,17 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.instar.api.snapshot.GcPolicy;
+import dev.instar.api.snapshot.SnapshotBuilder;
+import dev.instar.api.snapshot.SnapshotKey;
+import dev.instar.api.snapshot.SnapshotLayer;
+import dev.instar.data.LockedDataDirectory;
 import dev.instar.launcher.Shell.Result;
 import dev.instar.launcher.Shell.Running;
+import dev.instar.snapshots.SnapshotStoreComponent;
 import dev.instar.tck.capability.RequiresCapability;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -19,16 +26,19 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
@@ -256,6 +266,51 @@ class LauncherIT {
     assertEquals(2, result.code());
     assertEquals("instar: There is no feature 'teleport'; this distribution has: node, process.\nSee 'instar run --help'.\n", result.err());
     assertFalse(Files.exists(home.resolve("data")), "nothing has been made yet");
+  }
+
+  @Test
+  void anArchiveOfASnapshotIsTakenInShownAndGivenBack() throws Exception {
+    Path archive = home.resolve("toy.snapshot");
+    String id;
+    try (LockedDataDirectory elsewhere = LockedDataDirectory.open(home.resolve("elsewhere"))) {
+      SnapshotStoreComponent store = new SnapshotStoreComponent(elsewhere, new SnapshotStoreComponent.Limits(new GcPolicy(Duration.ofHours(1), 1L << 30), 1L << 30));
+      try (SnapshotBuilder builder = store.base(new SnapshotKey("toy", "1", new TreeMap<>(), List.of()), "a test"); OutputStream out = Files.newOutputStream(archive)) {
+        byte[] memory = new byte[1 << 20];
+        new Random(3).nextBytes(memory);
+        builder.memory(0, ByteBuffer.wrap(memory));
+        SnapshotLayer layer = builder.publish();
+        id = layer.id().value();
+        store.exportTo(layer.id(), out);
+      } finally {
+        store.stop();
+      }
+    }
+    Path data = home.resolve("data");
+    Running node = shell.node(data, "--no-examples");
+    shell = shell.with(Map.of("INSTAR_URL", node.url().toString()));
+    assertTrue(ok(shell.instar("snapshots", "list")).startsWith("There are no snapshots"));
+    assertEquals("Imported " + id + " of backend toy, 1 MiB of memory.\n", ok(shell.instar(Files.readAllBytes(archive), "snapshots", "import", "-")));
+    String digits = id.substring(7, 19);
+    assertTrue(ok(shell.instar("snapshots", "list")).lines().anyMatch(l -> l.matches(digits + " +- +toy +1 MiB +1[.]0 MiB +[0-9]+[sm] +[0-9]+[sm] +0")), () -> "list");
+    byte[] bytes = Files.readAllBytes(archive);
+    bytes[bytes.length / 2] ^= 1;
+    Path bad = Files.write(home.resolve("bad.snapshot"), bytes);
+    Result refused = shell.instar("snapshots", "import", bad.toString());
+    assertEquals(1, refused.code());
+    assertTrue(refused.err().contains("(archive-refused, request "), refused.err());
+
+    // It outlives the node.
+    node.stop("KILL");
+    node = shell.node(data, "--no-examples");
+    shell = shell.with(Map.of("INSTAR_URL", node.url().toString()));
+    assertTrue(ok(shell.instar("snapshots", "verify", digits)).contains(id));
+    Path given = home.resolve("given.snapshot");
+    ok(shell.instar("snapshots", "export", digits, "--to", given.toString()));
+    assertArrayEquals(Files.readAllBytes(archive), Files.readAllBytes(given));
+    assertArrayEquals(Files.readAllBytes(archive), shell.instar("snapshots", "export", digits, "--to", "-").bytes());
+    assertTrue(ok(shell.instar("snapshots", "gc", "--unused-for", "0s")).startsWith("Removed " + id));
+    assertEquals(1, shell.instar("snapshots", "remove", id).code());
+    node.stop("TERM");
   }
 
   @Test

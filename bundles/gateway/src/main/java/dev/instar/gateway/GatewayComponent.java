@@ -7,6 +7,7 @@ import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.log.FunctionLogs;
+import dev.instar.api.snapshot.SnapshotStore;
 import java.util.Map;
 import java.util.Objects;
 import org.eclipse.jetty.server.Request;
@@ -104,5 +105,14 @@ public final class GatewayComponent implements HttpEntry {
 
   void removeLogs(FunctionLogs service) {
     services.logs().unbind(service);
+  }
+
+  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addSnapshots")
+  void addSnapshots(SnapshotStore service, Map<String, Object> properties) {
+    services.snapshots().bind(service, properties);
+  }
+
+  void removeSnapshots(SnapshotStore service) {
+    services.snapshots().unbind(service);
   }
 }

@@ -13,13 +13,19 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.http.HttpExchange;
+import dev.instar.api.http.InvocationExchange;
+import java.io.BufferedOutputStream;
 import java.io.CharConversionException;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * JSON in and out, by trees: no class is ever named by what a caller sends. What is read is bounded in size, depth, number of tokens and number length, and has no name
@@ -61,12 +67,43 @@ final class Json {
     exchange.respond(status, all, bytes(node));
   }
 
+  /**
+   * Sends an object with one list in it, element by element: documents of ten thousand functions are 4 MB, and a caller may take long to read them.
+   *
+   * @param name of the list
+   */
+  static void respond(HttpExchange exchange, String name, Stream<? extends JsonNode> elements) throws IOException {
+    HttpExchange.Streamed answer = exchange.stream(200, Map.of("Content-Type", "application/json"), InvocationExchange.HOLD);
+    OutputStream out = new BufferedOutputStream(answer, InvocationExchange.HOLD / 2);
+    out.write(("{\"" + name + "\":[").getBytes(StandardCharsets.US_ASCII));
+    boolean first = true;
+    for (Iterator<? extends JsonNode> each = elements.iterator(); each.hasNext(); first = false) {
+      if (!first) {
+        out.write(',');
+      }
+      out.write(bytes(each.next()));
+    }
+    out.write("]}".getBytes(StandardCharsets.US_ASCII));
+    out.flush();
+    answer.finish();
+  }
+
+  /** The body, as {@link #body(HttpExchange)} takes it; an object without fields when there is none. */
+  static JsonObject bodyIfAny(HttpExchange exchange) throws IOException {
+    byte[] body = exchange.bodyBytes(BODY_BYTES);
+    return body.length == 0 ? new JsonObject("", object()) : body(body);
+  }
+
   /** The body, which must be one JSON object. @throws InstarException BAD_BODY with the place of the mistake */
   static JsonObject body(HttpExchange exchange) throws IOException {
     byte[] body = exchange.bodyBytes(BODY_BYTES);
     if (body.length == 0) {
       throw new InstarException(ErrorCode.BAD_BODY, "The body is empty; a JSON object is needed.");
     }
+    return body(body);
+  }
+
+  private static JsonObject body(byte[] body) throws IOException {
     try {
       JsonNode tree = MAPPER.readTree(body);
       if (!(tree instanceof ObjectNode object)) {

@@ -18,16 +18,14 @@ import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.gateway.Json.JsonObject;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.OffsetDateTime;
 import java.time.format.DateTimeParseException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -44,11 +42,13 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private final byte[] root;
   private final byte[] openApi;
   private final LogStream logStream = new LogStream();
+  private final SnapshotApi snapshots;
   private volatile Settings settings;
   private volatile InvocationExchange invocations;
 
   NodeApi(Services services, Settings settings, String version) {
     this.services = services;
+    snapshots = new SnapshotApi(services, () -> this.settings.serviceWait());
     root = root(version);
     openApi = openApi(version);
     apply(settings);
@@ -66,7 +66,8 @@ final class NodeApi implements HttpDialect, AutoCloseable {
 
   @Override
   public List<Route> routes() {
-    return List.of(
+    List<Route> routes = new ArrayList<>(snapshots.routes());
+    routes.addAll(List.of(
         new Route("GET", "/v1", x -> x.respond(200, Map.of("Content-Type", "application/json"), root)),
         new Route("GET", "/v1/openapi.json", x -> x.respond(200, Map.of("Content-Type", "application/json"), openApi)),
         new Route("POST", "/v1/images", this::addImage),
@@ -80,12 +81,13 @@ final class NodeApi implements HttpDialect, AutoCloseable {
         new Route("POST", FUNCTION + "/activate", this::activate),
         new Route("POST", FUNCTION + "/rollback", x -> Json.respond(x, 200, FunctionJson.of(registry().rollBack(name(x))))),
         new Route("POST", FUNCTION + "/invoke", this::invoke),
-        new Route("GET", FUNCTION + "/logs", this::logs));
+        new Route("GET", FUNCTION + "/logs", this::logs)));
+    return List.copyOf(routes);
   }
 
   private static byte[] root(String version) {
     ObjectNode node = Json.object().put("name", "instar").put("version", version);
-    node.putObject("links").put("openapi", "/v1/openapi.json").put("functions", "/v1/functions").put("images", "/v1/images").put("backends", "/v1/backends")
+    node.putObject("links").put("openapi", "/v1/openapi.json").put("functions", "/v1/functions").put("images", "/v1/images").put("snapshots", "/v1/snapshots").put("backends", "/v1/backends")
         .put("bundles", "/v1/bundles").put("health", "/healthz").put("ready", "/readyz");
     return Json.bytes(node);
   }
@@ -119,23 +121,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private void functions(HttpExchange x) throws IOException, InterruptedException {
     Optional<String> user = x.query("user");
     List<Function> all = registry().list();
-    HttpExchange.Streamed answer = x.stream(200, Map.of("Content-Type", "application/json"), InvocationExchange.HOLD);
-    // One function's document at a time: those of ten thousand are 4 MB, and a caller may take long to read them.
-    OutputStream out = new BufferedOutputStream(answer, InvocationExchange.HOLD / 2);
-    out.write("{\"functions\":[".getBytes(StandardCharsets.US_ASCII));
-    boolean first = true;
-    for (Function function : all) {
-      if (user.isEmpty() || user.get().equals(function.name().user())) {
-        if (!first) {
-          out.write(',');
-        }
-        first = false;
-        out.write(Json.bytes(FunctionJson.of(function)));
-      }
-    }
-    out.write("]}".getBytes(StandardCharsets.US_ASCII));
-    out.flush();
-    answer.finish();
+    Json.respond(x, "functions", all.stream().filter(function -> user.isEmpty() || user.get().equals(function.name().user())).map(FunctionJson::of));
   }
 
   private void function(HttpExchange x) throws IOException, InterruptedException {

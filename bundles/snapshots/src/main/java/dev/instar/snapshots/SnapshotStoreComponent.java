@@ -80,8 +80,13 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   private volatile Limits limits;
   private Optional<AreaLock> owned;
 
-  /** How much is kept, and taken in. */
-  record Limits(GcPolicy policy, long importBytes) {}
+  /**
+   * How much is kept, and taken in.
+   *
+   * @param policy what is collected after each publication and import
+   * @param importBytes what one archive may hold when it is unpacked
+   */
+  public record Limits(GcPolicy policy, long importBytes) {}
 
   /** What is known of one layer; guarded by the lock. */
   private static final class Entry {
@@ -114,7 +119,8 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     this(data, limits(config));
   }
 
-  SnapshotStoreComponent(DataDirectory data, Limits limits) {
+  /** For use without OSGi. */
+  public SnapshotStoreComponent(DataDirectory data, Limits limits) {
     this.limits = limits;
     area = data.area("snapshots");
     layersDirectory = area.resolve("layers");
@@ -154,8 +160,9 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     limits = limits(config);
   }
 
+  /** Gives the area back to whoever wants to sweep and collect. */
   @Deactivate
-  void stop() {
+  public void stop() {
     lock.lock();
     try {
       owned.ifPresent(AreaLock::close);

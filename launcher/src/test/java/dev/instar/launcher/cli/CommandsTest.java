@@ -15,11 +15,13 @@ import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -35,6 +37,9 @@ class CommandsTest {
        {"number":2,"created":"2026-01-02T00:00:00Z","variants":[{"digest":"sha256:bb","kind":"wasm","backend":"wasm"}],
         "limits":{"memory":65536,"tables":7,"stack":1048576,"timeout":500,"runTime":400,"input":1,"output":2,"log":3,"openFiles":4,"fileBytes":5,"madeFiles":6,"concurrency":4},"environment":{"K":"V"},"labels":{"team":"a"},"snapshot":"calls:2"}],
        "runs":{"backend":"wasm","reset":"after every call"}}""";
+
+  /** The type of an answer whose connection ends before it does. */
+  private static final String CUT = "application/cut";
 
   private record Answer(int status, String type, String body) {}
 
@@ -68,8 +73,9 @@ class CommandsTest {
       exchange.getResponseHeaders().set("Content-Type", answer.type);
       exchange.getResponseHeaders().set("Instar-Request-Id", "r1");
       byte[] body = answer.body.getBytes(StandardCharsets.UTF_8);
-      exchange.sendResponseHeaders(answer.status, body.length == 0 ? -1 : body.length);
+      exchange.sendResponseHeaders(answer.status, body.length == 0 ? -1 : CUT.equals(answer.type) ? body.length + 1 : body.length);
       exchange.getResponseBody().write(body);
+      exchange.getResponseBody().flush();
     }
   }
 
@@ -213,6 +219,113 @@ class CommandsTest {
     assertTrue(out.lines().anyMatch(l -> l.matches("vm +no .*missing: /dev/kvm; remedy: modprobe kvm")), out);
   }
 
+  private static final String FIRST = "sha256:aaaaaaaa1" + "0".repeat(55);
+  private static final String SECOND = "sha256:aaaaaaaa2" + "0".repeat(55);
+
+  private static String snapshot(String id, String users) {
+    return """
+        {"id":"%s","parent":null,"backend":"wasm","backendVersion":"9","machine":{"limit":"7"},"images":["sha256:bb"],"created":"2026-01-01T00:00:00Z","creator":"node",
+        "memoryBytes":16777216,"storedBytes":2048,"lastUsed":"%s","leases":3,"users":[%s],"blobs":[{"name":"module","digest":"sha256:cc","bytes":5}],
+        "extents":[{"offset":0,"length":4096,"guestAddress":0}]}""".formatted(id, Instant.now(), users);
+  }
+
+  private void twoSnapshots() {
+    json("GET /v1/snapshots", "{\"snapshots\":[" + snapshot(FIRST, "{\"uid\":\"u1\",\"function\":\"demo/echo\",\"version\":3,\"active\":true},{\"uid\":\"zygote\\u001b\"}") + ","
+        + snapshot(SECOND, "{\"uid\":\"u2\",\"function\":\"demo/echo\",\"version\":2,\"active\":false}") + "]}");
+  }
+
+  @Test
+  void snapshotsOfFunctions() {
+    json("GET /v1/snapshots", "{\"snapshots\":[]}");
+    assertEquals(0, instar("snapshots", "list"), err);
+    assertTrue(out.startsWith("There are no snapshots"), out);
+    twoSnapshots();
+    assertEquals(0, instar("snapshots", "list"), err);
+    List<String> lines = out.lines().toList();
+    assertEquals("ID            FUNCTION                              BACKEND  MEMORY  STORED  AGE   USED  OPEN".replaceAll(" +", " "), lines.get(0).replaceAll(" +", " "));
+    assertTrue(lines.get(1).matches("aaaaaaaa1000 +demo/echo version 3, zygote\ufffd +wasm +16 MiB +2 KiB +[0-9]+d +[0-9]+s +3"), out);
+    assertTrue(lines.get(2).startsWith("aaaaaaaa2000  demo/echo version 2 "), out);
+    assertEquals(0, instar("snapshots", "list", "-o", "json"), err);
+    assertTrue(out.contains(FIRST), out);
+  }
+
+  @Test
+  void aSnapshotIsNamedByItsFunctionOrTheBeginningOfItsId() {
+    twoSnapshots();
+    json("GET /v1/snapshots/" + FIRST, snapshot(FIRST, ""));
+    json("GET /v1/snapshots/" + SECOND, snapshot(SECOND, ""));
+    for (String name : List.of("demo/echo", "aaaaaaaa1", "sha256:aaaaaaaa1", FIRST, FIRST.substring(7))) {
+      assertEquals(0, instar("snapshots", "inspect", name), err);
+      assertTrue(out.startsWith(FIRST + "\n") && out.contains("held by             -\n") && out.contains("file module         5 B sha256:cc\n") && out.contains("16 MiB in 1 extents"), out);
+    }
+    assertEquals(0, instar("snapshots", "inspect", "aaaaaaaa2", "-o", "json"), err);
+    assertTrue(out.contains(SECOND), out);
+    assertEquals(1, instar("snapshots", "inspect", "aaaaaaaa"));
+    assertEquals("instar: 2 snapshots begin with aaaaaaaa; give more digits: " + FIRST + ", " + SECOND + "\n", err);
+    assertEquals(1, instar("snapshots", "inspect", "bbbbbbbb"));
+    assertEquals("instar: There is no snapshot bbbbbbbb; see 'instar snapshots list'.\n", err);
+    assertEquals(1, instar("snapshots", "inspect", "demo/other"));
+    assertTrue(err.contains("The version of demo/other that answers calls holds no snapshot"), err);
+  }
+
+  @Test
+  void snapshotsAreVerifiedCollectedAndRemoved() {
+    twoSnapshots();
+    json("POST /v1/snapshots/" + FIRST + "/verify", snapshot(FIRST, ""));
+    assertEquals(0, instar("snapshots", "verify", "demo/echo"), err);
+    assertEquals("Every byte of " + FIRST + " is as it was published.\n", out);
+    json("POST /v1/snapshots/gc", "{\"removed\":[\"" + SECOND + "\"],\"freedBytes\":2048,\"keptBytes\":1024}");
+    assertEquals(0, instar("snapshots", "gc", "--unused-for", "2h", "--budget", "1Mi"), err);
+    assertEquals("Removed " + SECOND + ".\n1 removed, 2 KiB freed, 1 KiB kept.\n", out);
+    assertEquals("POST /v1/snapshots/gc {\"unusedForSeconds\":7200,\"budgetBytes\":1048576}", requests.getLast().replaceAll("\\s+(?=[\"}])|(?<=:)\\s+|(?<=\\})\\s+", "").replace("gc{", "gc {"));
+    assertEquals(0, instar("snapshots", "gc"), err);
+    answers.put("DELETE /v1/snapshots/" + SECOND, new Answer(204, "application/json", ""));
+    assertEquals(0, instar("snapshots", "remove", SECOND), err);
+  }
+
+  @Test
+  void anExportIsWholeOrNotThere() throws IOException {
+    twoSnapshots();
+    String archive = "GET /v1/snapshots/" + FIRST + "/archive";
+    answers.put(archive, new Answer(200, "application/octet-stream", "the archive"));
+    Path file = directory.resolve("echo.snapshot");
+    assertEquals(0, instar("snapshots", "export", "demo/echo", "--to", file.toString()), err);
+    assertEquals("the archive", Files.readString(file));
+    assertEquals(1, instar("snapshots", "export", "demo/echo", "-o", file.toString()));
+    assertEquals("instar: The file " + file + " is there already; give another name, or --force to replace it.\n", err);
+    answers.put(archive, new Answer(200, "application/octet-stream", "another"));
+    assertEquals(0, instar("snapshots", "export", "demo/echo", "--to", file.toString(), "--force"), err);
+    assertEquals("another", Files.readString(file));
+    assertEquals(1, instar("snapshots", "export", "demo/echo", "--to", directory.toString(), "--force"));
+    assertTrue(err.contains("is no file"), err);
+
+    answers.put(archive, new Answer(200, CUT, "half"));
+    assertEquals(1, instar("snapshots", "export", "demo/echo", "--to", file.toString(), "--force"));
+    assertTrue(err.startsWith("instar: The archive of demo/echo was cut off: "), err);
+    assertEquals(1, instar("snapshots", "export", "demo/echo", "--to", directory.resolve("new").toString()));
+    answers.put(archive, new Answer(500, "application/problem+json", "{\"code\":\"damaged\",\"title\":\"Stored data is damaged\",\"detail\":\"It was set aside.\"}"));
+    assertEquals(1, instar("snapshots", "export", "demo/echo", "--to", directory.resolve("new").toString()));
+    assertEquals("instar: Stored data is damaged: It was set aside. (damaged, request r1)\n", err);
+    assertEquals("another", Files.readString(file));
+    try (Stream<Path> left = Files.list(directory)) {
+      assertEquals(List.of(file), left.toList());
+    }
+  }
+
+  @Test
+  void anImportSendsTheFile() throws IOException {
+    Path file = Files.writeString(directory.resolve("echo.snapshot"), "archive");
+    answers.put("POST /v1/snapshots", new Answer(201, "application/json", snapshot(FIRST, "")));
+    assertEquals(0, instar("snapshots", "import", file.toString()), err);
+    assertEquals("POST /v1/snapshots archive", requests.getLast());
+    assertEquals("Imported " + FIRST + " of backend wasm, 16 MiB of memory.\n", out);
+    assertEquals(1, instar("snapshots", "import", directory.resolve("none").toString()));
+    assertEquals("instar: There is no file " + directory.resolve("none") + ".\n", err);
+    answers.put("POST /v1/snapshots", new Answer(422, "application/problem+json", "{\"code\":\"archive-refused\",\"title\":\"The archive was refused\",\"detail\":\"It is cut off.\"}"));
+    assertEquals(1, instar("snapshots", "import", file.toString()));
+    assertEquals("instar: The archive was refused: It is cut off. (archive-refused, request r1)\n", err);
+  }
+
   @Test
   void bundles() {
     json("GET /v1/bundles", "{\"bundles\":[{\"id\":7,\"name\":\"dev.instar.gateway\",\"version\":\"0.1.0\",\"state\":\"active\",\"startLevel\":4}]}");
@@ -266,7 +379,8 @@ class CommandsTest {
   @Test
   void wrongUsageIsExitCodeTwoAndPointsToTheHelp() {
     for (String[] wrong : new String[][] {{"depoy"}, {"deploy", "noslash", "f"}, {"deploy", "a/b"}, {"list", "-o", "xml"}, {"invoke"}, {"invoke", "a/b", "--data", "x", "--file", "y"},
-        {"deploy", "a/b", "f", "--memory", "64MB"}, {"logs", "a/b", "--since", "soon"}, {"activate", "a/b", "two"}, {"list", "--url", "localhost"}, {"run", "--port", "70000"}, {}}) {
+        {"deploy", "a/b", "f", "--memory", "64MB"}, {"logs", "a/b", "--since", "soon"}, {"activate", "a/b", "two"}, {"list", "--url", "localhost"}, {"run", "--port", "70000"}, {"snapshots"},
+        {"snapshots", "inspect", "1234567"}, {"snapshots", "verify", "sha256:XYZ"}, {"snapshots", "export", "a/b"}, {"snapshots", "gc", "--budget", "1GB"}, {}}) {
       assertEquals(2, plain(wrong), String.join(" ", wrong));
       assertTrue(err.startsWith("instar: ") && err.contains("help"), err);
     }
