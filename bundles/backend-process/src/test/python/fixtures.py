@@ -6,6 +6,7 @@ import time
 import instar_guest
 
 count = 0
+seed = os.urandom(16)
 
 
 def echo(call):
@@ -64,6 +65,10 @@ def counter(call):
     global count
     count += 1
     call.output.write(b"%d" % count)
+
+
+def drawn(call):
+    call.output.write(seed)
 
 
 def env(call):

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.instar.launcher.Shell.Running;
+import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -18,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -41,6 +43,8 @@ class ScaleIT {
   /** Of the default, most of the time goes into their compilation; enough that each bound below would be broken by one thing kept for each. */
   private static final int FUNCTIONS = Integer.getInteger("scale.functions", 40);
   private static final int CALLS = Integer.getInteger("scale.calls", 8000);
+  /** Functions whose state is stored before a restart. */
+  private static final int SNAPSHOTS = Integer.getInteger("scale.snapshots", 16);
   private static final int CONNECTIONS = 16;
   private static final int USERS = 100;
   /** MiB of prepared images, and so 64 KiB each: sixteen functions. */
@@ -135,6 +139,49 @@ class ScaleIT {
     each(FUNCTIONS, number -> call(again.url(), number));
     say("served all: " + Resources.of(again.process().pid()));
     assertEquals(143, again.stop("TERM"));
+  }
+
+  @Test
+  void aNodeThatStartsAgainCompilesAndInitialisesNothingAgain() throws Exception {
+    Path data = home.resolve("data");
+    Running node = shell.node(data, "--no-examples");
+    URI first = node.url();
+    each(SNAPSHOTS, number -> {
+      HttpResponse<String> answer = http.send(HttpRequest.newBuilder(url(first, number))
+          .PUT(HttpRequest.BodyPublishers.ofByteArray(ScaleModule.of(number))).build(), HttpResponse.BodyHandlers.ofString());
+      assertEquals(201, answer.statusCode(), answer::body);
+    });
+    long end = System.nanoTime() + 60_000_000_000L + SNAPSHOTS * 1_000_000_000L;
+    while (layers(data) < SNAPSHOTS) {
+      assertTrue(System.nanoTime() < end, "states were not stored");
+      Thread.sleep(200);
+    }
+    assertEquals(143, node.stop("TERM"));
+
+    long began = System.nanoTime();
+    Running again = shell.node(data, "--no-examples");
+    say("ready with " + SNAPSHOTS + " snapshotted functions in " + millisSince(began) + " ms");
+    long[] micros = new long[SNAPSHOTS];
+    for (int number = 0; number < SNAPSHOTS; number++) {
+      long at = System.nanoTime();
+      call(again.url(), number);
+      micros[number] = (System.nanoTime() - at) / 1000;
+    }
+    Arrays.sort(micros);
+    say("first call of each: p50 " + micros[SNAPSHOTS / 2] / 1e3 + " ms, p90 " + micros[SNAPSHOTS * 9 / 10] / 1e3 + " ms");
+    for (int number : new int[] {0, SNAPSHOTS - 1}) {
+      String path = url(again.url(), number).getPath().replaceFirst("/f/", "/v1/functions/");
+      JsonNode runs = JSON.readTree(http.send(HttpRequest.newBuilder(again.url().resolve(path)).build(), HttpResponse.BodyHandlers.ofByteArray()).body()).path("runs");
+      assertTrue(runs.path("snapshot").asText().startsWith("restored from sha256:"), runs::toString);
+      assertTrue(runs.path("code").asText().endsWith(", from the cache"), runs::toString);
+    }
+    assertEquals(143, again.stop("TERM"));
+  }
+
+  private static long layers(Path data) throws IOException {
+    try (Stream<Path> layers = Files.list(data.resolve("snapshots/layers"))) {
+      return layers.count();
+    }
   }
 
   private static URI url(URI node, long number) {

@@ -72,10 +72,16 @@ final class Refusal {
         + " and was ended. Raise its limit 'runTime' (--run-time) if it needs longer.", Map.of("limit", "runTime", "limitMillis", limit.toMillis()));
   }
 
-  /** @param told what the backend said, which does not know the thread */
-  static Problem stackOverflow(Problem told, long bytes) {
-    return Problem.of(ErrorCode.STACK_OVERFLOW, told.detail() + " Its stack has " + bytes
-        + " bytes; raise its limit 'stack' (--stack) if it must call so deep.", Map.of("limit", "stack", "limitBytes", bytes));
+  /**
+   * @param told what the backend said, which does not know the thread
+   * @param bytes what the thread had
+   * @param asked the function's limit
+   */
+  static Problem stackOverflow(Problem told, long bytes, long asked) {
+    String raise = bytes < asked ? "this node's bound; its limit 'stack' asks for " + asked + ". Raise in-process-stack-mib of dev.instar.scheduler"
+        : "raise its limit 'stack' (--stack)";
+    return Problem.of(ErrorCode.STACK_OVERFLOW, told.detail() + " Its stack has " + bytes + " bytes" + (bytes < asked ? ", " : "; ") + raise
+        + " if it must call so deep.", Map.of("limit", "stack", "limitBytes", bytes));
   }
 
   static Problem preparingTooLong(FunctionVersion version, long limitNanos) {

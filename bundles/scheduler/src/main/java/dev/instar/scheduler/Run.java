@@ -202,7 +202,7 @@ final class Run {
     if (e instanceof InstarException told) {
       return new Outcome.Failed(switch (told.code()) {
         case TIMED_OUT -> timeUp();
-        case STACK_OVERFLOW -> stackBytes == 0 ? told.problem() : Refusal.stackOverflow(told.problem(), stackBytes);
+        case STACK_OVERFLOW -> stackBytes == 0 ? told.problem() : Refusal.stackOverflow(told.problem(), stackBytes, version.spec().limits().stackBytes());
         default -> told.problem();
       });
     }

@@ -15,6 +15,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
 import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionVersion;
@@ -990,7 +991,9 @@ class SchedulerTest {
       int small = reached[0];
       assertEquals(8L << 20, failed(ErrorCode.STACK_OVERFLOW, node.invoke("demo/large")).members().get("limitBytes"));
       assertTrue(reached[0] > 2 * small, reached[0] + " and " + small);
-      assertEquals(8L << 20, failed(ErrorCode.STACK_OVERFLOW, node.invoke("demo/huge")).members().get("limitBytes"));
+      Problem huge = failed(ErrorCode.STACK_OVERFLOW, node.invoke("demo/huge"));
+      assertEquals(8L << 20, huge.members().get("limitBytes"));
+      assertTrue(huge.detail().contains("in-process-stack-mib"), huge.detail());
     }
   }
 

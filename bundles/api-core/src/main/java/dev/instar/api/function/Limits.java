@@ -31,16 +31,16 @@ public record Limits(long memoryBytes, int tableElements, long stackBytes, Durat
 
   public static final Limits DEFAULT = new Limits(256L << 20, Duration.ofSeconds(30), 64L << 20, 64L << 20, 256L << 10, 64);
 
-  /** @throws InstarException {@link ErrorCode#BAD_REQUEST} when a value is out of its range */
+  /** @throws InstarException {@link ErrorCode#BAD_REQUEST} when a value is out of its range; it names the limit as the HTTP API does */
   public Limits {
-    range("memoryBytes", memoryBytes, 64L << 10, 4L << 30);
-    range("tableElements", tableElements, 0, 10_000_000);
-    range("stackBytes", stackBytes, 1L << 20, 256L << 20);
+    range("memory", memoryBytes, 64L << 10, 4L << 30);
+    range("tables", tableElements, 0, 10_000_000);
+    range("stack", stackBytes, 1L << 20, 256L << 20);
     range("timeout in ms", timeout.toMillis(), 1, Duration.ofHours(24).toMillis());
     range("runTime in ms", runTime.toMillis(), 1, Duration.ofHours(24).toMillis());
-    range("inputBytes", inputBytes, 0, 1L << 40);
-    range("outputBytes", outputBytes, 0, 1L << 40);
-    range("logBytes", logBytes, 0, 1L << 30);
+    range("input", inputBytes, 0, 1L << 40);
+    range("output", outputBytes, 0, 1L << 40);
+    range("log", logBytes, 0, 1L << 30);
     range("openFiles", openFiles, 4, 1024);
     range("fileBytes", fileBytes, 0, (2L << 30) - 1);
     range("madeFiles", madeFiles, 0, 100_000);

@@ -14,7 +14,8 @@ public interface PreparedFunction extends AutoCloseable {
   Map<String, String> describe();
 
   /**
-   * Starts a sandbox that is ready for a call.
+   * Starts a sandbox that is ready for a call. What the function's initialisation drew from a source of random numbers or read from a clock is in no other,
+   * but where the function sees to that itself.
    *
    * @throws dev.instar.api.InstarException FUNCTION_TRAPPED, FUNCTION_FAILED, OUT_OF_MEMORY, SANDBOX_CRASHED, TIMED_OUT when the
    *     function's own initialisation ends so; NODE_BUSY when the host has no resource left

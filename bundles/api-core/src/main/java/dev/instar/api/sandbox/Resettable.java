@@ -9,7 +9,8 @@ import org.osgi.annotation.versioning.ConsumerType;
 @ConsumerType
 public interface Resettable {
   /**
-   * Goes back. After it no byte of an earlier call can be seen by the next.
+   * Goes back. After it no byte of an earlier call can be seen by the next, and what the function's initialisation drew from a source of random numbers or
+   * read from a clock is another than it was, but where the function sees to that itself.
    *
    * @throws dev.instar.api.InstarException when it cannot; the sandbox is then closed
    */

@@ -101,6 +101,6 @@ enum Entry {
   /** The exports that a running instance needs. */
   static Map<String, Export> needed(WasmModule module, Entry entry) {
     return IntStream.range(0, module.exportSection().exportCount()).mapToObj(module.exportSection()::getExport)
-        .filter(e -> e.name().equals(entry.export)).collect(Collectors.toMap(Export::name, e -> e));
+        .filter(e -> e.name().equals(entry.export) || e.name().equals(Initialiser.RESEED)).collect(Collectors.toMap(Export::name, e -> e));
   }
 }

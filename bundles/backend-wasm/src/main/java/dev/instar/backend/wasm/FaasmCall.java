@@ -81,7 +81,7 @@ final class FaasmCall {
       status = e.code();
     }
     if (status != 0) {
-      throw Failures.failed(status);
+      throw Failures.failed(Failures.FUNCTION, status);
     }
     if (memory.readInt(base + 16) != 0) {
       throw new InstarException(ErrorCode.CHAINING_UNAVAILABLE, "The function asked for " + Integer.toUnsignedString(memory.readInt(base + 16))

@@ -19,6 +19,8 @@ import org.slf4j.LoggerFactory;
 final class Failures {
   private static final Logger LOG = LoggerFactory.getLogger(Failures.class);
 
+  static final String FUNCTION = "The function";
+
   private static final String STACK = "call stack exhausted";
 
   /** Beginnings of Chicory's messages, and the specification's words for them. The first that fits counts. */
@@ -42,13 +44,18 @@ final class Failures {
 
   /** The failure that a call ends with. An exit with 0 is none and must be dealt with before. */
   static InstarException of(Throwable thrown) {
+    return of(thrown, FUNCTION);
+  }
+
+  /** @param subject what has ended, as the beginning of a sentence */
+  static InstarException of(Throwable thrown, String subject) {
     return switch (thrown) {
       case InstarException e -> e;
-      case CallStopped e -> of(e.getCause());
-      case ProcExit e -> failed(e.code());
+      case CallStopped e -> of(e.getCause(), subject);
+      case ProcExit e -> failed(subject, e.code());
       case UncheckedIOException e -> callerGone(e);
       case IOException e -> callerGone(e);
-      default -> problem(thrown);
+      default -> problem(thrown, subject);
     };
   }
 
@@ -57,15 +64,15 @@ final class Failures {
         Problem.of(ErrorCode.CALLER_GONE, "The caller went away before the function had read its input or written its answer."), e);
   }
 
-  static InstarException failed(int code) {
-    return new InstarException(ErrorCode.FUNCTION_FAILED, "The function ended with the status " + code + ".", Map.of("exitCode", code));
+  static InstarException failed(String subject, int code) {
+    return new InstarException(ErrorCode.FUNCTION_FAILED, subject + " ended with the status " + code + ".", Map.of("exitCode", code));
   }
 
-  private static InstarException problem(Throwable thrown) {
+  private static InstarException problem(Throwable thrown, String subject) {
     Optional<String> trap = trap(thrown);
     if (trap.isPresent()) {
       return new InstarException(Problem.of(code(trap.get()),
-          "The function trapped: " + trap.get() + where(thrown) + ".",
+          subject + " trapped: " + trap.get() + where(thrown) + ".",
           Map.of("trap", trap.get())), thrown);
     }
     if (thrown instanceof OutOfMemoryError) {

@@ -57,7 +57,7 @@ final class Guest {
   private final CowMemory memory;
   private final Wasi wasi;
   private final Budgets budgets;
-  private final int end;
+  private int end;
   private final Allowance allowance;
   private final Room room;
   private int elementsLeft;
@@ -180,6 +180,19 @@ final class Guest {
   void connect(InputStream stdin, OutputStream stdout, GuestLog log, OutputStream answer) {
     wasi.connect(stdin, stdout, log);
     output = answer;
+  }
+
+  /** Where its answer goes from now on, and nothing that was there before. */
+  void answer(OutputStream answer) {
+    output = answer;
+    answered = false;
+  }
+
+  /** Ends what is run before a call: the room for calls begins behind all that was made. */
+  void initialised(long bytesBefore) {
+    if (memory.bytes() > bytesBefore) {
+      end = (int) memory.bytes();
+    }
   }
 
   /** Whether the answer has been given by {@code __faasm_write_output}. */

@@ -50,6 +50,9 @@ import java.util.function.Function;
  * the images kept apart so that they are shared.)
  */
 final class Snapshot {
+  private static final Outcome.Inexpressible DRAWN = new Outcome.Inexpressible(Outcome.Reason.DRAWN,
+      "its initialisation draws random numbers or reads a clock, which must not repeat, and the module exports no " + Initialiser.RESEED);
+
   private final WasmModule module;
   private final Function<Instance, Machine> machines;
   private final HostFunctions imports;
@@ -61,6 +64,7 @@ final class Snapshot {
   /** What the image is charged with: one that is a file's takes only what the system has left. */
   private final long charged;
   private final Settings settings;
+  private final List<Initialiser> first;
 
   /**
    * What an initialisation has made of all but memory and files.
@@ -115,6 +119,7 @@ final class Snapshot {
     this.wasi = wasi;
     this.charged = charged;
     this.settings = settings;
+    this.first = Initialiser.ofSnapshot(module);
   }
 
   /** A guest for {@link #instantiate}. */
@@ -124,10 +129,14 @@ final class Snapshot {
 
   /** Makes it an instance of a module as it was compiled: its segments are copied and its start function is run. Where that fails it is released. */
   static Guest instantiate(Guest guest, ModuleCompiler.Compiled compiled, HostFunctions imports, Settings settings) {
+    return instantiate(guest, compiled.module(), compiled.machines(), imports, settings);
+  }
+
+  private static Guest instantiate(Guest guest, WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, Settings settings) {
     try {
       guest.enter();
       try {
-        guest.run(builder(compiled.module(), compiled.machines(), imports, guest, settings)
+        guest.run(builder(module, machines, imports, guest, settings)
             .withTableFactory((table, value) -> table(guest, table, (int) table.limits().min(), value))
             .build());
       } finally {
@@ -180,6 +189,41 @@ final class Snapshot {
       guest.memory().grow(FaasmCall.roomPages(guest.memory().pages(), guest.memory().maximumPages()));
     }
     return of(guest, compiled, imports, Entry.needed(compiled.module(), entry).values(), end, pool, settings);
+  }
+
+  /**
+   * The state before anything of the module is run: its guests run all that initialises them, each for itself.
+   *
+   * @param memory as the module begins with it, without its segments
+   */
+  static Snapshot uninitialised(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory memory, MemoryPool pool, Settings settings) {
+    WasmModule module = compiled.module();
+    List<Export> exported = new ArrayList<>(Entry.needed(module, entry).values());
+    Initialiser.start(module).map(Initialiser::export).ifPresent(exported::add);
+    Initialiser.exported(module, entry).stream().map(Initialiser::export).forEach(exported::add);
+    Guest guest = instantiate(blank(compiled, memory, settings), withoutStart(module), compiled.machines(), imports, settings);
+    try {
+      // No room for calls: an initialiser that grows the memory expects it to go on where it ends.
+      return of(guest, compiled, imports, exported, (int) guest.memory().bytes(), pool, settings);
+    } finally {
+      guest.release();
+    }
+  }
+
+  private static WasmModule withoutStart(WasmModule module) {
+    WasmModule.Builder builder = WasmModule.builder().withValidation(false)
+        .setTypeSection(module.typeSection())
+        .setImportSection(module.importSection())
+        .setFunctionSection(module.functionSection())
+        .setTableSection(module.tableSection())
+        .setGlobalSection(module.globalSection())
+        .setExportSection(module.exportSection())
+        .setElementSection(module.elementSection())
+        .setCodeSection(module.codeSection())
+        .setDataSection(module.dataSection());
+    module.memorySection().ifPresent(builder::setMemorySection);
+    module.tagSection().ifPresent(builder::setTagSection);
+    return builder.build();
   }
 
   /**
@@ -338,9 +382,10 @@ final class Snapshot {
     }
   }
 
-  /** Whether it has what no module can hold. */
+  /** Why it must not outlive the node, or cannot. */
   Optional<Outcome.Inexpressible> inexpressible() {
-    return wasi.map(files -> new Outcome.Inexpressible(Outcome.Reason.FILES, "its initialisation has opened or written files, which no module can hold"));
+    return isUninitialised() ? Optional.of(DRAWN)
+        : wasi.map(files -> new Outcome.Inexpressible(Outcome.Reason.FILES, "its initialisation has opened or written files, which no module can hold"));
   }
 
   /** What the image has of the memory: it begins at the address 0, and zeros follow. To be open as long as something is read of {@link #writeBack}. */
@@ -379,6 +424,16 @@ final class Snapshot {
     var whole = new ModuleState(module.memorySection().map(section -> linear),
         state.globals().stream().map(low -> new ModuleState.Bits(low, 0)).toList(), state.tables(), state.leftData(), state.leftElements());
     return Writeback.write(original, whole, ran, new Writeback.Bounds(bounds.moduleBytes(), Bounds.SEGMENTS, Bounds.ELEMENT_ITEMS));
+  }
+
+  /** Whether each of its guests is initialised for itself. */
+  boolean isUninitialised() {
+    return first.stream().anyMatch(one -> !one.name().equals(Initialiser.RESEED));
+  }
+
+  /** What is to be run in a guest before its call, in order. */
+  List<Initialiser> first() {
+    return first;
   }
 
   /** A new guest in this state. */

@@ -6,7 +6,6 @@ import com.dylibso.chicory.wasm.ChicoryException;
 import com.dylibso.chicory.wasm.UninstantiableException;
 import com.dylibso.chicory.wasm.Version;
 import com.dylibso.chicory.wasm.WasmModule;
-import com.dylibso.chicory.wasm.types.FunctionType;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import com.sun.management.OperatingSystemMXBean;
 import dev.instar.api.ErrorCode;
@@ -52,6 +51,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
@@ -72,8 +72,6 @@ public final class WasmBackend implements SandboxBackend {
   private static final Logger LOG = LoggerFactory.getLogger(WasmBackend.class);
   /** Goes up when what is compiled or cached changes its form. */
   private static final int FORMAT = 3;
-  private static final List<String> INITIALISERS = List.of("_initialize", "__wasm_call_ctors");
-  private static final String ZYGOTE = "_faasm_zygote";
 
   private static final long LEAST_MEMORY = 64L << 20;
   /** More than an image store lets through; a bound for the heap that they take. */
@@ -230,6 +228,7 @@ public final class WasmBackend implements SandboxBackend {
     HostFunctions imports = HostFunctions.of(module);
     Entry.checkExports(module);
     Entry entry = Entry.of(module);
+    Optional<Initialiser> reseed = Initialiser.reseed(module);
     MemoryLimits declared = module.memorySection().map(m -> m.getMemory(0).limits()).orElse(new MemoryLimits(0, 0));
     Limits limits = request.version().spec().limits();
     // An address is an int here.
@@ -249,16 +248,20 @@ public final class WasmBackend implements SandboxBackend {
     SnapshotKey key = StoredState.key(describe().version() + "-" + FORMAT, request.image().digest(), entry, maximum, tableElements, wasi);
     StoredState stored = new StoredState(() -> offered(request), key, request.version());
     List<String> ran = new ArrayList<>();
+    List<String> drew = new ArrayList<>();
     Optional<Snapshot> restored = stored.restore((written, file, bytes) ->
         Snapshot.restore(compiled, imports, entry, maximum, readWritten(written, tableElements), file, bytes, pool, settings));
     Snapshot snapshot = restored.isPresent() ? restored.get() : initialised(request, compiled, imports, entry,
-        zeros(declared.initialPages(), maximum), settings, ran);
+        () -> zeros(declared.initialPages(), maximum), settings, ran, drew);
     stored.initialised(snapshot);
+    boolean anew = snapshot.isUninitialised();
     Map<String, String> description = new LinkedHashMap<>();
     description.put("entry", entry.description());
-    description.put("reset",
-        "each call has an instance of its own, made from the state after initialisation: memory, globals, tables, descriptors, files");
-    description.put("initialised", restored.isPresent() ? "from the snapshot" : ran.isEmpty() ? "nothing to run" : "once, by " + String.join(", ", ran));
+    description.put("reset", "each call has an instance of its own, made from the state " + (anew ? "before" : "after")
+        + " initialisation: memory, globals, tables, descriptors, files");
+    description.put("initialised", restored.isPresent() ? "from the snapshot"
+        : ran.isEmpty() ? "nothing to run" : (anew ? "anew for each call, by " : "once, by ") + String.join(", ", ran));
+    uniqueness(drew, reseed.isPresent()).ifPresent(how -> description.put("uniqueness", how));
     description.put("memory", snapshot.end() + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
     description.put("memoryBytes", Long.toString(limit));
     description.put("tableElements", Integer.toString(tableElements));
@@ -279,15 +282,39 @@ public final class WasmBackend implements SandboxBackend {
     return function;
   }
 
-  private Snapshot initialised(PrepareRequest request, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, CowMemory first,
-      Snapshot.Settings settings, List<String> ran) throws InterruptedException {
-    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, first, settings, ran),
+  /**
+   * The state that instances begin with.
+   *
+   * @param ran what was run to initialise the function
+   * @param drew what that has taken that is another each time
+   */
+  private Snapshot initialised(PrepareRequest request, ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, Supplier<CowMemory> zeros,
+      Snapshot.Settings settings, List<String> ran, List<String> drew) throws InterruptedException {
+    Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros.get(), settings, ran),
         initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
     try {
-      return Snapshot.of(guest, compiled, imports, entry, pool, settings);
+      if (guest.wasi().drewRandom()) {
+        drew.add("drew random numbers");
+      }
+      if (guest.wasi().readClock()) {
+        drew.add("read a clock");
+      }
+      if (drew.isEmpty() || Initialiser.reseed(compiled.module()).isPresent()) {
+        return Snapshot.of(guest, compiled, imports, entry, pool, settings);
+      }
     } finally {
       guest.release();
     }
+    return Snapshot.uninitialised(compiled, imports, entry, zeros.get(), pool, settings);
+  }
+
+  private static Optional<String> uniqueness(List<String> drew, boolean reseeds) {
+    String what = "its initialisation " + String.join(" and ", drew);
+    if (reseeds) {
+      return Optional.of(Initialiser.RESEED + " runs before each call" + (drew.isEmpty() ? "" : "; " + what));
+    }
+    return drew.isEmpty() ? Optional.empty()
+        : Optional.of(what + "; to be initialised once, do that in the call or export " + Initialiser.RESEED);
   }
 
   private Optional<SnapshotStore> offered(PrepareRequest request) {
@@ -330,24 +357,13 @@ public final class WasmBackend implements SandboxBackend {
       if (compiled.module().startSection().isPresent()) {
         ran.add("the start function");
       }
-      if (entry == Entry.FAASM) {
-        List<String> names = new ArrayList<>();
-        INITIALISERS.stream().filter(n -> Entry.function(compiled.module(), n).isPresent()).findFirst().ifPresent(names::add);
-        if (Entry.function(compiled.module(), ZYGOTE).isPresent()) {
-          names.add(ZYGOTE);
+      for (Initialiser one : Initialiser.exported(compiled.module(), entry)) {
+        running = one.name();
+        int status = initialiser(guest, one);
+        if (status != 0) {
+          throw Refusal.of("module", running + " reported the failure " + status + ".");
         }
-        for (String name : names) {
-          running = name;
-          FunctionType type = Entry.function(compiled.module(), name).orElseThrow();
-          if (!type.params().isEmpty()) {
-            throw Refusal.of("export", name + " has parameters; it must have none.");
-          }
-          long[] results = initialiser(guest, name);
-          if (name.equals(ZYGOTE) && results != null && results.length > 0 && (int) results[0] != 0) {
-            throw Refusal.of("module", name + " reported the failure " + (int) results[0] + ".");
-          }
-          ran.add(name);
-        }
+        ran.add(running);
       }
       return guest;
     } catch (Throwable e) {
@@ -362,10 +378,10 @@ public final class WasmBackend implements SandboxBackend {
     }
   }
 
-  private static long[] initialiser(Guest guest, String name) {
+  private static int initialiser(Guest guest, Initialiser one) {
     guest.enter();
     try {
-      return guest.call(name);
+      return one.run(guest);
     } finally {
       guest.leave();
     }

@@ -27,6 +27,8 @@ final class WasmSandbox implements Sandbox, Resettable {
   private Guest guest;
   private boolean used;
   private boolean done;
+  /** What runs, as an error names it. For the thread that makes the call. */
+  private String running = Failures.FUNCTION;
 
   WasmSandbox(Snapshot snapshot, Entry entry, Room room, Consumer<WasmSandbox> closed) {
     this.snapshot = snapshot;
@@ -42,6 +44,7 @@ final class WasmSandbox implements Sandbox, Resettable {
       throw new InterruptedException();
     }
     guard.enter();
+    running = Failures.FUNCTION;
     Throwable thrown = null;
     try {
       run(call);
@@ -61,7 +64,7 @@ final class WasmSandbox implements Sandbox, Resettable {
         guard.kill();
         throw new InterruptedException();
       }
-      throw Breaches.of(Failures.of(thrown), guest);
+      throw Breaches.of(Failures.of(thrown, running), guest);
     }
   }
 
@@ -69,35 +72,49 @@ final class WasmSandbox implements Sandbox, Resettable {
     if (used) {
       reset();
     }
-    Guest running = guest();
+    Guest fresh = guest();
     used = true;
-    running.enter();
+    fresh.enter();
     try {
-      run(running, call);
+      run(fresh, call);
     } finally {
-      running.leave();
+      fresh.leave();
     }
   }
 
-  private void run(Guest running, Call call) {
-    running.wasi().waits(call.waits());
+  private void run(Guest guest, Call call) {
+    guest.wasi().waits(call.waits());
+    // The answer of a Faasm reactor goes through memory; what such a function prints, and any initialiser, is for the log.
+    guest.connect(InputStream.nullInputStream(), new Printed(call.log()), call.log(), OutputStream.nullOutputStream());
+    initialise(guest);
+    guest.answer(call.output());
     switch (entry) {
       case COMMAND -> {
-        running.connect(call.input().stream(), call.output(), call.log(), call.output());
+        guest.wasi().reconnect(call.input().stream(), call.output());
         try {
-          running.call(entry.export());
+          guest.call(entry.export());
         } catch (ProcExit e) {
           if (e.code() != 0) {
             throw e;
           }
         }
       }
-      case FAASM -> {
-        // The answer goes through memory; what such a function prints is for its log.
-        running.connect(InputStream.nullInputStream(), new Printed(call.log()), call.log(), call.output());
-        FaasmCall.make(running, call.input());
+      case FAASM -> FaasmCall.make(guest, call.input());
+    }
+  }
+
+  /** Runs what the snapshot left to its instances; as a part of the call, so that its bounds, its time and its log count. */
+  private void initialise(Guest guest) {
+    long bytes = guest.memory().bytes();
+    for (Initialiser one : snapshot.first()) {
+      running = "Before the call, " + one.name();
+      int status = one.run(guest);
+      if (status != 0) {
+        throw Failures.failed(running, status);
       }
     }
+    running = Failures.FUNCTION;
+    guest.initialised(bytes);
   }
 
   /** A log as a stream. */

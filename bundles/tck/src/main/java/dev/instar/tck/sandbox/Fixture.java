@@ -26,6 +26,11 @@ public enum Fixture {
   LOG,
   /** Adds one to a number in its memory, which begins at zero, and answers it in decimal digits. */
   COUNTER,
+  /**
+   * Answers 16 bytes that it has drawn from its system's source of random numbers while it was initialised: as early as its form allows, and not when it
+   * is called, if there is anything before.
+   */
+  DRAWN,
   /** Answers the value of the environment variable that its input names; nothing when there is none. */
   ENV,
   /** Is refused when it is prepared, or at the latest when it is started. */

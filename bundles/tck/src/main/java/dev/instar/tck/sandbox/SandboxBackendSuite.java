@@ -41,6 +41,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -545,6 +546,27 @@ public abstract class SandboxBackendSuite {
     assertEquals("1", call(start(prepared), ""));
   }
 
+  /** Whatever a backend keeps of an initialised function to start others from. */
+  @Test
+  void whatWasDrawnAtFirstDoesNotRepeat() throws Exception {
+    PreparedFunction prepared = prepare(Fixture.DRAWN);
+    Sandbox one = start(prepared);
+    Sandbox other = start(prepared);
+    List<String> drawn = new ArrayList<>(List.of(drawn(one), drawn(other)));
+    if (description.resets()) {
+      drawn.add(drawn(one));
+      settle(other);
+      drawn.add(drawn(other));
+    }
+    assertEquals(drawn.size(), Set.copyOf(drawn).size(), () -> "Some were drawn twice: " + drawn);
+  }
+
+  private String drawn(Sandbox sandbox) throws InterruptedException {
+    byte[] answer = call(sandbox, NOTHING);
+    assertEquals(16, answer.length);
+    return HexFormat.of().formatHex(answer);
+  }
+
   @Test
   void resetCanComeTwiceAndBeforeTheFirstCall() throws Exception {
     Sandbox sandbox = start(Fixture.COUNTER);
@@ -843,6 +865,21 @@ public abstract class SandboxBackendSuite {
     close(used);
     close(first);
     assertEquals("1", call(start(prepare(request)), ""));
+  }
+
+  @Test
+  void whatWasDrawnAtFirstDoesNotRepeatFromWhatIsStored() throws Exception {
+    PrepareRequest request = request(Fixture.DRAWN, Limits.DEFAULT, Map.of());
+    PreparedFunction first = prepare(request);
+    Sandbox before = start(first);
+    List<String> drawn = new ArrayList<>(List.of(drawn(before)));
+    checkpoint(first);
+    close(before);
+    close(first);
+    PreparedFunction second = prepare(request);
+    drawn.add(drawn(start(second)));
+    drawn.add(drawn(start(second)));
+    assertEquals(drawn.size(), Set.copyOf(drawn).size(), () -> "Some were drawn twice: " + drawn);
   }
 
   @Test

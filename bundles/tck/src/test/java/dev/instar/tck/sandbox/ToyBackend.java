@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.security.SecureRandom;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Map;
@@ -34,8 +35,10 @@ final class ToyBackend implements SandboxBackend {
   private final Set<ToySandbox> all = new HashSet<>();
   private static int sharedCount;
   private static volatile byte[] lastRead = {};
+  private final SecureRandom random = new SecureRandom();
   private final Map<String, State> store = new ConcurrentHashMap<>();
   private volatile int lastCount;
+  private final Map<String, byte[]> seeds = new ConcurrentHashMap<>();
   private int described;
 
   ToyBackend(Flaw flaw) {
@@ -72,6 +75,7 @@ final class ToyBackend implements SandboxBackend {
   private final class Prepared implements PreparedFunction, Checkpointable {
     private final PrepareRequest request;
     private final Fixture fixture;
+    private final byte[] seed = drawn();
     private final String key;
     private final State state;
     private boolean closed;
@@ -101,6 +105,9 @@ final class ToyBackend implements SandboxBackend {
         synchronized (all) {
           all.forEach(ToySandbox::kill);
         }
+      }
+      if (flaw == Flaw.STORES_WHAT_WAS_DRAWN) {
+        seeds.put(key, seed);
       }
       if (flaw != Flaw.STORES_NOTHING_AND_DOES_NOT_SAY_SO) {
         store.putIfAbsent(flaw == Flaw.STORES_A_STATE_AGAIN ? key + store.size() : key,
@@ -135,7 +142,7 @@ final class ToyBackend implements SandboxBackend {
           throw new AssertionError(e);
         }
       }
-      ToySandbox sandbox = new ToySandbox(request, fixture, state);
+      ToySandbox sandbox = new ToySandbox(request, fixture, state, flaw == Flaw.REPEATS_WHAT_WAS_DRAWN ? seed : seeds.getOrDefault(key, drawn()));
       synchronized (all) {
         all.add(sandbox);
       }
@@ -146,6 +153,12 @@ final class ToyBackend implements SandboxBackend {
     public void close() {
       closed = true;
     }
+  }
+
+  private byte[] drawn() {
+    byte[] bytes = new byte[16];
+    random.nextBytes(bytes);
+    return bytes;
   }
 
   /** What ends a function of the toy from inside. */
@@ -165,14 +178,16 @@ final class ToyBackend implements SandboxBackend {
     private volatile boolean killed;
     private volatile boolean closed;
     private volatile boolean spoiled;
+    private byte[] seed;
     private int count;
     private boolean fresh = true;
     private final State state;
 
-    ToySandbox(PrepareRequest request, Fixture fixture, State state) {
+    ToySandbox(PrepareRequest request, Fixture fixture, State state, byte[] seed) {
       this.request = request;
       this.fixture = fixture;
       this.state = state;
+      this.seed = seed;
       this.count = state.count;
     }
 
@@ -279,6 +294,7 @@ final class ToyBackend implements SandboxBackend {
           say(call, "logged");
         }
         case COUNTER -> say(call, Integer.toString(flaw == Flaw.SHARES_STATE ? ++sharedCount : (lastCount = ++count)));
+        case DRAWN -> call.output().write(seed);
         case ENV -> {
           String name = new String(in.readAllBytes(), StandardCharsets.UTF_8);
           String other = flaw == Flaw.PASSES_THE_NODES_ENVIRONMENT ? System.getenv().getOrDefault(name, "") : "";
@@ -338,6 +354,7 @@ final class ToyBackend implements SandboxBackend {
       fresh = true;
       if (flaw != Flaw.DOES_NOT_RESET) {
         count = state.count;
+        seed = flaw == Flaw.REPEATS_WHAT_WAS_DRAWN || flaw == Flaw.REPEATS_WHAT_WAS_DRAWN_AFTER_A_RESET ? seed : drawn();
       }
     }
 

@@ -81,8 +81,8 @@ final class FdCalls {
     Descriptor descriptor = wasi.table().get(fd);
     descriptor.require(Rights.FD_FILESTAT_GET);
     switch (descriptor) {
-      case Descriptor.OpenFile file -> filestat(memory, result, file.file);
-      case Descriptor.OpenDirectory directory -> filestat(memory, result, directory.directory);
+      case Descriptor.OpenFile file -> filestat(wasi, memory, result, file.file);
+      case Descriptor.OpenDirectory directory -> filestat(wasi, memory, result, directory.directory);
       case Descriptor.Stream stream -> {
         memory.write(result, new byte[64], 0, 64);
         memory.writeByte(result + 16, stream.type().value());
@@ -91,8 +91,11 @@ final class FdCalls {
     }
   }
 
-  static void filestat(GuestMemory memory, int result, Inode inode) {
+  static void filestat(Wasi wasi, GuestMemory memory, int result, Inode inode) {
     memory.check(result, 64);
+    if (wasi.files().tellsTheTime(inode)) {
+      wasi.noteClock();
+    }
     memory.writeLong(result, DEVICE);
     memory.writeLong(result + 8, inode.number);
     memory.writeLong(result + 16, inode.type().value());

@@ -75,6 +75,8 @@ final class FileView {
   private int made;
   private long nextNumber;
   private boolean pristine;
+  /** The earliest time that was given to a change. */
+  private long firstStamp;
 
   /** @param firstNumber for the inodes that the guest makes */
   FileView(LowerTree lower, long firstNumber, WasiSettings settings) {
@@ -95,6 +97,7 @@ final class FileView {
     shared.clear();
     nextNumber = firstNumber;
     pristine = true;
+    firstStamp = Long.MAX_VALUE;
     root = new Directory(lower.root(), null, this::materialize);
   }
 
@@ -106,7 +109,14 @@ final class FileView {
   /** The time for a change that is about to be made. Every change asks for it. */
   long stamp() {
     pristine = false;
-    return clocks.realtime();
+    long now = clocks.realtime();
+    firstStamp = Math.min(firstStamp, now);
+    return now;
+  }
+
+  /** Whether the times of an inode may tell when it was changed since the last reset. */
+  boolean tellsTheTime(Inode inode) {
+    return Math.max(inode.accessed, Math.max(inode.modified, inode.changed)) >= firstStamp;
   }
 
   Directory root() {

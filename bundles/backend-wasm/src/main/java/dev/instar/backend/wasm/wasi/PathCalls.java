@@ -21,7 +21,7 @@ final class PathCalls {
   void filestatGet(GuestMemory memory, int fd, int lookup, int path, int length, int result) throws ErrnoException {
     Directory start = directory(fd, Rights.PATH_FILESTAT_GET);
     FileView.Last last = last(lookup);
-    FdCalls.filestat(memory, result, wasi.files().resolve(start, text(memory, path, length), last).existing());
+    FdCalls.filestat(wasi, memory, result, wasi.files().resolve(start, text(memory, path, length), last).existing());
   }
 
   void filestatSetTimes(GuestMemory memory, int fd, int lookup, int path, int length, long accessed, long modified, int flags) throws ErrnoException {

@@ -63,6 +63,7 @@ final class ProcessCalls {
 
   void clockTimeGet(GuestMemory memory, int id, int result) throws ErrnoException {
     memory.writeLong(result, time(id));
+    wasi.noteClock();
   }
 
   private long time(int id) throws ErrnoException {
@@ -100,6 +101,9 @@ final class ProcessCalls {
   void randomGet(GuestMemory memory, int address, int length) {
     long room = Integer.toUnsignedLong(length);
     memory.check(address, room);
+    if (room > 0) {
+      wasi.noteRandom();
+    }
     for (long done = 0; done < room; ) {
       CallStopped.ifInterrupted();
       byte[] chunk = new byte[(int) Math.min(room - done, Wasi.BUFFER)];

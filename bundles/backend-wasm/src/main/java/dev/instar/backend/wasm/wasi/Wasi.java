@@ -51,6 +51,8 @@ public final class Wasi implements AutoCloseable {
   private long cpuStart;
   private Optional<GuestMemory> memory = Optional.empty();
   private Optional<Shortage> shortage = Optional.empty();
+  private boolean drewRandom;
+  private boolean readClock;
 
   final FdCalls fd = new FdCalls(this);
   final PathCalls path = new PathCalls(this);
@@ -78,10 +80,15 @@ public final class Wasi implements AutoCloseable {
 
   /** Gives the guest the streams of a call. They are used by the thread that runs the guest, and until the reset. */
   public void connect(InputStream stdin, OutputStream stdout, GuestLog stderr) {
-    input = stdin;
-    output = stdout;
+    reconnect(stdin, stdout);
     log = stderr;
     cpuStart = settings.clocks().cpu();
+  }
+
+  /** Gives the guest other streams in the same call. */
+  public void reconnect(InputStream stdin, OutputStream stdout) {
+    input = stdin;
+    output = stdout;
   }
 
   /** Tells who is to know when the guest sleeps, until the reset. */
@@ -100,6 +107,24 @@ public final class Wasi implements AutoCloseable {
   /** What the guest was refused last, since the last reset. */
   public Optional<Shortage> shortage() {
     return shortage;
+  }
+
+  void noteRandom() {
+    drewRandom = true;
+  }
+
+  void noteClock() {
+    readClock = true;
+  }
+
+  /** Whether the guest has got random numbers since the last reset. */
+  public boolean drewRandom() {
+    return drewRandom;
+  }
+
+  /** Whether the guest has learned of the time since the last reset: from a clock, from a wait that may end in several ways, or from a file that it has changed. */
+  public boolean readClock() {
+    return readClock;
   }
 
   /** Whether the guest has left descriptors and files as it found them: a snapshot of its memory is then complete. */
@@ -125,6 +150,8 @@ public final class Wasi implements AutoCloseable {
     waits = Waits.NONE;
     memory = Optional.empty();
     shortage = Optional.empty();
+    drewRandom = false;
+    readClock = false;
     table.clear();
     files.ifPresent(FileView::reset);
     if (buffer.length > KEPT) {

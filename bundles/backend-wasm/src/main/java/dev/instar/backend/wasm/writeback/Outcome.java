@@ -60,6 +60,8 @@ public sealed interface Outcome {
     HOST_REFERENCE,
     /** Files were written or opened. */
     FILES,
+    /** Random numbers were drawn or a clock was read, and nothing makes an instance of the state differ from the next. */
+    DRAWN,
     /** Each exported function constructs all static objects before it runs, so that those of the state would be constructed again. */
     CONSTRUCTING_EXPORTS,
     /** The module would have more bytes, segments or elements than a module may have. */
