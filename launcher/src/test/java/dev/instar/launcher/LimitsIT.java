@@ -294,8 +294,9 @@ class LimitsIT {
 
     publish("needy/huge", "(if (i32.eq (memory.grow (i32.const 500)) (i32.const -1)) (then unreachable))", "{\"memory\":\"64Mi\"}");
     good("needy/huge");
-    JsonNode problem = problem(503, "node-busy", call("needy/huge", "go"));
+    JsonNode problem = problem(502, "out-of-memory", call("needy/huge", "go"));
     assertTrue(problem.path("detail").textValue().contains("guest-memory-bytes"), problem.toString());
+    assertEquals(BUDGET, problem.path("limitBytes").intValue(), problem.toString());
     good("needy/huge");
     good("needy/needy");
   }
