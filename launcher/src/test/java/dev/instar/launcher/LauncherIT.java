@@ -96,6 +96,11 @@ class LauncherIT {
     String module = EXAMPLES.resolve("echo-command/function.wasm").toString();
     assertEquals("Deployed me/mine, version 1.\n", ok(shell.instar("deploy", "me/mine", module, "--memory", "4Mi", "--timeout", "5s", "--env", "K=V", "--label", "team=a")));
     assertEquals("Deployed me/mine, version 2 (not active).\n", ok(shell.instar("deploy", "me/mine", module, "--no-activate")));
+    Result bounded = shell.instar("deploy", "me/bounded", module, "--stack", "8Mi", "--timeout", "24h", "--memory", "4Gi", "--tables", "10000000", "--file-bytes", "2147483647");
+    assertEquals("Deployed me/bounded, version 1.\n", ok(bounded));
+    assertEquals(List.of("--memory is 2097088 KiB", "--timeout is 15m", "--tables is 1000000", "--stack is 4 MiB", "--file-bytes is 64 MiB"),
+        bounded.err().lines().filter(l -> l.startsWith("note: ")).map(l -> l.substring(6, l.indexOf(" on this node"))).toList());
+    assertEquals("Removed me/bounded.\n", ok(shell.instar("remove", "me/bounded")));
     JsonNode listed = JSON.readTree(ok(shell.instar("list", "--user", "me", "-o", "json"))).path("functions");
     assertEquals(1, listed.size());
     assertEquals("mine", listed.path(0).path("function").asText());
