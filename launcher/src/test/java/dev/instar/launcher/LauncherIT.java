@@ -237,8 +237,22 @@ class LauncherIT {
   }
 
   @Test
-  void anAddressThatTheListenerRefusesIsOneLine() throws Exception {
-    Result result = shell.instar("run", "--port", "0", "--bind", "0.0.0.0", "--data", home.resolve("data").toString());
+  void anAddressThatTheListenerRefusesIsOneLineAndLeavesNothing() throws Exception {
+    refusedByTheListener(home.resolve("new/data"));
+    assertFalse(Files.exists(home.resolve("new")), "nothing that it made is left");
+
+    // Not its own: an empty directory stays, and so does what was in one.
+    Path empty = Files.createDirectory(home.resolve("empty"));
+    refusedByTheListener(empty);
+    assertTrue(Files.exists(empty.resolve("node.log")), "as after any start");
+    Path used = Files.createDirectories(home.resolve("used/images/blobs"));
+    Files.writeString(used.resolve("file"), "kept");
+    refusedByTheListener(home.resolve("used"));
+    assertEquals("kept", Files.readString(used.resolve("file")));
+  }
+
+  private void refusedByTheListener(Path data) throws Exception {
+    Result result = shell.instar("run", "--port", "0", "--bind", "0.0.0.0", "--data", data.toString());
     assertEquals(1, result.code());
     assertTrue(result.err().startsWith("instar: ") && result.err().contains("0.0.0.0") && result.err().lines().count() == 1, result.err());
   }
