@@ -97,6 +97,11 @@ class LauncherIT {
     String module = EXAMPLES.resolve("echo-command/function.wasm").toString();
     assertEquals("Deployed me/mine, version 1.\n", ok(shell.instar("deploy", "me/mine", module, "--memory", "4Mi", "--timeout", "5s", "--env", "K=V", "--label", "team=a")));
     assertEquals("Deployed me/mine, version 2 (not active).\n", ok(shell.instar("deploy", "me/mine", module, "--no-activate")));
+    Result bounded = shell.instar("deploy", "me/bounded", module, "--stack", "8Mi", "--timeout", "24h", "--memory", "4Gi", "--tables", "10000000", "--file-bytes", "2147483647");
+    assertEquals("Deployed me/bounded, version 1.\n", ok(bounded));
+    assertEquals(List.of("--memory is 2097088 KiB", "--timeout is 15m", "--tables is 1000000", "--stack is 4 MiB", "--file-bytes is 64 MiB"),
+        bounded.err().lines().filter(l -> l.startsWith("note: ")).map(l -> l.substring(6, l.indexOf(" on this node"))).toList());
+    assertEquals("Removed me/bounded.\n", ok(shell.instar("remove", "me/bounded")));
     JsonNode listed = JSON.readTree(ok(shell.instar("list", "--user", "me", "-o", "json"))).path("functions");
     assertEquals(1, listed.size());
     assertEquals("mine", listed.path(0).path("function").asText());
@@ -233,8 +238,22 @@ class LauncherIT {
   }
 
   @Test
-  void anAddressThatTheListenerRefusesIsOneLine() throws Exception {
-    Result result = shell.instar("run", "--port", "0", "--bind", "0.0.0.0", "--data", home.resolve("data").toString());
+  void anAddressThatTheListenerRefusesIsOneLineAndLeavesNothing() throws Exception {
+    refusedByTheListener(home.resolve("new/data"));
+    assertFalse(Files.exists(home.resolve("new")), "nothing that it made is left");
+
+    // Not its own: an empty directory stays, and so does what was in one.
+    Path empty = Files.createDirectory(home.resolve("empty"));
+    refusedByTheListener(empty);
+    assertTrue(Files.exists(empty.resolve("node.log")), "as after any start");
+    Path used = Files.createDirectories(home.resolve("used/images/blobs"));
+    Files.writeString(used.resolve("file"), "kept");
+    refusedByTheListener(home.resolve("used"));
+    assertEquals("kept", Files.readString(used.resolve("file")));
+  }
+
+  private void refusedByTheListener(Path data) throws Exception {
+    Result result = shell.instar("run", "--port", "0", "--bind", "0.0.0.0", "--data", data.toString());
     assertEquals(1, result.code());
     assertTrue(result.err().startsWith("instar: ") && result.err().contains("0.0.0.0") && result.err().lines().count() == 1, result.err());
   }
