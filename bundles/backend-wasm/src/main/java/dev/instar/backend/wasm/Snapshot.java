@@ -369,14 +369,14 @@ final class Snapshot {
     WasiState state = wasi.freeze(settings.wasi().quota().bytes()).orElseThrow(() -> new InstarException(ErrorCode.OUT_OF_MEMORY,
         "The files that the function's initialisation has written cannot be kept: they have more than "
             + settings.wasi().quota().bytes() + " bytes (file-bytes), or cannot be read."));
-    settings.budgets().heap().demand(state.heapBytes(), guest.room());
+    guest.demandHeap(state.heapBytes());
     return Optional.of(state);
   }
 
   private static MemoryImage capture(Guest guest, Settings settings) {
     MemoryImage image = MemoryImage.capture(guest.memory(), settings.wasi().scratch());
     try {
-      settings.budgets().memory().demand(image.storedBytes(), guest.room());
+      guest.demandMemory(image.storedBytes());
       return image;
     } catch (RuntimeException e) {
       image.close();
