@@ -34,8 +34,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * What the snapshot store has of a prepared function: one base layer. Its memory is the linear memory from the address 0 on, without the zeros at the
- * end; its blob {@code module} is the module that {@link Snapshot#writeBack} writes. Any engine can start from the module; this one maps the memory
- * and takes the rest out of the module without parsing it.
+ * end; its blob {@code module} is the module that {@link Snapshot#writeBack} writes. Any engine can start from the module; this one takes the memory
+ * as it is, and the rest out of the module without parsing it.
  *
  * <p>Nothing that goes wrong with the store fails a function: it is initialised as if there were none.
  */
@@ -60,7 +60,7 @@ final class StoredState implements AutoCloseable {
 
   private record Stored(Digest layer) implements Stage {}
 
-  /** @param lease keeps the layer from being collected, whose memory file is mapped */
+  /** @param lease keeps the layer from being collected while it is of use: it would be made again */
   private record Restored(Digest layer, SnapshotLease lease) implements Stage {}
 
   private record Never(Outcome.Inexpressible why) implements Stage {}
@@ -68,7 +68,7 @@ final class StoredState implements AutoCloseable {
   /** Makes a state of what a layer has. */
   interface Restorer {
     /** @throws IllegalArgumentException when it cannot be one of this function */
-    Snapshot restore(Path module, Path memory, long bytes) throws IOException;
+    Snapshot restore(Path module, MemoryImage.Source memory, long bytes) throws IOException;
   }
 
   /** Writes a state into the function's module. */
@@ -143,9 +143,7 @@ final class StoredState implements AutoCloseable {
     if (!layer.isBase() || !layer.extents().equals(extents(layer.memoryBytes()))) {
       throw new IllegalArgumentException("it is no base whose memory begins at the address 0");
     }
-    Path module = base.blob(MODULE);
-    base.verify(0, layer.memoryBytes());
-    return restorer.restore(module, base.memory(), layer.memoryBytes());
+    return restorer.restore(base.blob(MODULE), base::read, layer.memoryBytes());
   }
 
   private static List<Extent> extents(long bytes) {

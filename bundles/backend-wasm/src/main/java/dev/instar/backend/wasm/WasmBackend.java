@@ -250,8 +250,8 @@ public final class WasmBackend implements SandboxBackend {
     StoredState stored = new StoredState(() -> offered(request), key, request.version());
     List<String> ran = new ArrayList<>();
     List<String> drew = new ArrayList<>();
-    Optional<Snapshot> restored = stored.restore((written, file, bytes) ->
-        Snapshot.restore(compiled, imports, entry, maximum, readWritten(written, tableElements), file, bytes, pool, settings));
+    Optional<Snapshot> restored = stored.restore((written, memory, bytes) ->
+        Snapshot.restore(compiled, imports, entry, maximum, readWritten(written, tableElements), memory, bytes, pool, settings, request.room()));
     Snapshot snapshot = restored.isPresent() ? restored.get() : initialised(request, compiled, imports, entry,
         () -> zeros(declared.initialPages(), maximum), settings, ran, drew);
     stored.initialised(snapshot);
