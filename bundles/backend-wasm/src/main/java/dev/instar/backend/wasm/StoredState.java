@@ -92,8 +92,9 @@ final class StoredState implements AutoCloseable {
    *
    * @param backend its version, and that of the form of what it stores
    * @param maximumPages of the memory
+   * @param owner whose it is, where the state may hold what was drawn: the keys of one user are not for another who has the same image
    */
-  static SnapshotKey key(String backend, Digest image, Entry entry, int maximumPages, int tableElements, WasiSettings wasi) {
+  static SnapshotKey key(String backend, Digest image, Entry entry, int maximumPages, int tableElements, WasiSettings wasi, Optional<String> owner) {
     FileQuota quota = wasi.quota();
     var machine = new TreeMap<>(Map.of(
         "arguments", digest(wasi.arguments().stream()),
@@ -102,6 +103,7 @@ final class StoredState implements AutoCloseable {
         "files", wasi.files().isEmpty() ? "none" : quota.descriptors() + " open, " + quota.inodes() + " made, " + quota.bytes() + " bytes",
         "memory-pages", Integer.toString(maximumPages),
         "table-elements", Integer.toString(tableElements)));
+    owner.ifPresent(user -> machine.put("user", user));
     return new SnapshotKey("wasm", backend, machine, List.of(image));
   }
 
@@ -133,7 +135,19 @@ final class StoredState implements AutoCloseable {
       lease.ifPresent(StoredState::close);
       useless = found;
       LOG.warn("The stored state {} of {} cannot be used; it is initialised anew: {}", found.map(Digest::value).orElse(""), version.label(), e.getMessage());
+      if (e instanceof IllegalArgumentException) {
+        found.ifPresent(layer -> discard(store.get(), layer));
+      }
       return Optional.empty();
+    }
+  }
+
+  /** One that is whole and can never be of use: an archive chooses its time, so it may be found before all that are made in its place. */
+  private static void discard(SnapshotStore store, Digest layer) {
+    try {
+      store.remove(layer);
+    } catch (RuntimeException e) {
+      LOG.warn("The snapshot layer {} of no use cannot be removed: {}", layer, e.getMessage());
     }
   }
 

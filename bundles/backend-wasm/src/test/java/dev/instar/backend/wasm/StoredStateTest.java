@@ -3,6 +3,7 @@ package dev.instar.backend.wasm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -475,7 +476,9 @@ class StoredStateTest {
     byte[] module = other.startsWith("(") ? Wat.compile(other) : other.getBytes();
     store.store().remove(layer.id());
     publish(layer, 0, memory, module);
+    Digest useless = only().layer().id();
     isInitialisedAnew();
+    assertNotEquals(useless, only().layer().id());
   }
 
   @Test
