@@ -2,6 +2,7 @@ package dev.instar.launcher;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -255,6 +256,22 @@ class LimitsIT {
   }
 
   @Test
+  void anAnswerThatBreaksOffHasItsReasonInTheFunctionsLog() throws Exception {
+    publish("broken", "(loop $l (br_if $l (i32.eqz (call $put (i32.const 1) (i32.const 0) (i32.const 60000)))))",
+        "{\"output\":\"128Ki\",\"log\":0}");
+    assertThrows(IOException.class, () -> call("broken", "go"));
+    // It is there before the caller sees the end, but for the writer of the log, which nothing waits for.
+    String log = "";
+    long end = System.nanoTime() + PATIENCE_NANOS;
+    while (!log.contains("output-too-large") && System.nanoTime() < end) {
+      log = send("GET", "/v1/functions/limits/broken/logs", "").body();
+      Thread.sleep(20);
+    }
+    assertTrue(log.contains("[failed after 120000 bytes of its answer: output-too-large: "), log);
+    good("broken");
+  }
+
+  @Test
   void aCallBeyondTheConcurrencyIsRefusedWhenItHasWaited() throws Exception {
     publish("concurrency", "(call $sleep (i64.const 5000))", "{\"concurrency\":1}");
     good("concurrency");
@@ -294,8 +311,9 @@ class LimitsIT {
 
     publish("needy/huge", "(if (i32.eq (memory.grow (i32.const 500)) (i32.const -1)) (then unreachable))", "{\"memory\":\"64Mi\"}");
     good("needy/huge");
-    JsonNode problem = problem(503, "node-busy", call("needy/huge", "go"));
+    JsonNode problem = problem(502, "out-of-memory", call("needy/huge", "go"));
     assertTrue(problem.path("detail").textValue().contains("guest-memory-bytes"), problem.toString());
+    assertEquals(BUDGET, problem.path("limitBytes").intValue(), problem.toString());
     good("needy/huge");
     good("needy/needy");
   }

@@ -102,9 +102,19 @@ final class Shell implements AutoCloseable {
 
   /** {@code instar run} with these arguments and a free port. */
   Running node(Path data, String... arguments) throws IOException {
+    return node(List.of(), data, arguments);
+  }
+
+  /** The same in a process that may have so many descriptors. */
+  Running node(int descriptors, Path data, String... arguments) throws IOException {
+    return node(List.of("sh", "-c", "ulimit -n " + descriptors + " && exec \"$@\"", "sh"), data, arguments);
+  }
+
+  private Running node(List<String> before, Path data, String... arguments) throws IOException {
     Path err = Files.createTempFile(home, "node", ".err");
     // A build in the background of a shell ignores Ctrl-C, and so would all that it starts; a user's terminal does not.
-    List<String> command = command("env", "--default-signal=INT", COMMAND.toString(), "run", "--port", "0", "--data", data.toString());
+    List<String> command = new ArrayList<>(before);
+    command.addAll(List.of("env", "--default-signal=INT", COMMAND.toString(), "run", "--port", "0", "--data", data.toString()));
     command.addAll(List.of(arguments));
     Process process = builder(command).redirectError(err.toFile()).start();
     nodes.add(process);

@@ -30,6 +30,11 @@ final class LimitedOutput extends OutputStream {
     return failure;
   }
 
+  /** Bytes that the function has answered, or was about to when the caller took no more. */
+  long written() {
+    return written;
+  }
+
   /** The call has ended: a sandbox that still runs writes nothing more. */
   void detach() {
     detached = true;

@@ -14,6 +14,7 @@ import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Resettable;
 import dev.instar.api.sandbox.StartContext;
 import dev.instar.api.sandbox.Waits;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -31,6 +32,7 @@ import org.slf4j.LoggerFactory;
  */
 final class Run {
   private static final Logger LOG = LoggerFactory.getLogger(Run.class);
+  private static final long NOTE_BYTES = 8 << 10;
   private static final long RESET_NANOS = TimeUnit.SECONDS.toNanos(5);
 
   private final Visit visit;
@@ -120,6 +122,28 @@ final class Run {
 
   /** Start and call. What fails is an outcome; {@code interrupted} tells that the caller's thread was. */
   Outcome perform() {
+    Outcome outcome = startAndCall();
+    if (outcome instanceof Outcome.Failed(Problem problem) && problem.code() != ErrorCode.CALLER_GONE && output.written() > 0) {
+      note(problem);
+    }
+    return outcome;
+  }
+
+  /**
+   * To the function's log, because a caller whose answer has begun may see no more of it than that it breaks off. In a sink of its own, so that
+   * the function's limit of the log can't suppress it.
+   */
+  private void note(Problem problem) {
+    FunctionLogs.Sink sink = open(NOTE_BYTES);
+    if (sink != null) {
+      byte[] line = ("[failed after " + output.written() + " bytes of its answer: " + problem.code().code() + ": " + problem.detail() + "]")
+          .getBytes(StandardCharsets.UTF_8);
+      sink.write(line, 0, line.length);
+      close(sink);
+    }
+  }
+
+  private Outcome startAndCall() {
     long ready = Clock.now();
     boolean cold = slot.empty();
     runEnd = Clock.in(version.spec().limits().runTime());
@@ -127,7 +151,7 @@ final class Run {
     Watchdog.Watch watch = watchdog.arm(end, overdue);
     FunctionLogs.Sink sink = null;
     try {
-      sink = open();
+      sink = open(version.spec().limits().logBytes());
       GuestLog log = sink == null ? GuestLog.NONE : sink;
       Instant deadline = Clock.instant(end);
       if (cold) {
@@ -260,9 +284,9 @@ final class Run {
     return done && slot.sandbox().reusable();
   }
 
-  private FunctionLogs.Sink open() {
+  private FunctionLogs.Sink open(long limit) {
     try {
-      return logs == null ? null : logs.open(version, invocation.id(), version.spec().limits().logBytes());
+      return logs == null ? null : logs.open(version, invocation.id(), limit);
     } catch (RuntimeException e) {
       LOG.error("The log of {} could not be opened; the call goes on without", version.label(), e);
       return null;

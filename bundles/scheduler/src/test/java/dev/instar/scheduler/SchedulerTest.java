@@ -1252,6 +1252,37 @@ class SchedulerTest {
   }
 
   @Test
+  void aCallThatFailsAfterItHasBegunToAnswerHasItsReasonInTheLog() throws Exception {
+    ScriptedBackend backend = ScriptedBackend.inProcess();
+    backend.script("late", (sandbox, call) -> {
+      call.output().write(new byte[5]);
+      throw new InstarException(ErrorCode.FUNCTION_TRAPPED, "It trapped.");
+    });
+    backend.script("early", (sandbox, call) -> {
+      throw new InstarException(ErrorCode.FUNCTION_TRAPPED, "It trapped.");
+    });
+    backend.script("left", (sandbox, call) -> {
+      call.output().write(new byte[5]);
+      throw new InstarException(ErrorCode.CALLER_GONE, "Nobody reads.");
+    });
+    List<String> log = new CopyOnWriteArrayList<>();
+    try (Node node = new Node(backend)) {
+      node.scheduler.logs = new RecordingLogs(log);
+      for (String name : List.of("late", "early", "left")) {
+        node.deploy("demo/" + name, limits(1));
+      }
+      failed(ErrorCode.FUNCTION_TRAPPED, node.invoke("demo/late"));
+      // Not in the sink of the function, whose limit may be used up.
+      assertEquals(List.of("open demo/late@1 1000", "close",
+          "open demo/late@1 8192", "[failed after 5 bytes of its answer: function-trapped: It trapped.]", "close"), log);
+      log.clear();
+      failed(ErrorCode.FUNCTION_TRAPPED, node.invoke("demo/early"));
+      failed(ErrorCode.CALLER_GONE, node.invoke("demo/left"));
+      assertEquals(List.of("open demo/early@1 1000", "close", "open demo/left@1 1000", "close"), log);
+    }
+  }
+
+  @Test
   void aCallThatIgnoresItsKillDoesNotHoldItsCaller() throws Exception {
     ScriptedBackend backend = ScriptedBackend.inProcess();
     CountDownLatch go = new CountDownLatch(1);

@@ -84,7 +84,7 @@ final class Guest {
     this.allowance = allowance;
     this.room = room;
     this.elementsLeft = allowance.tableElements();
-    budgets.heap().demand(overhead, room);
+    budgets.heap().demand(overhead, 0, room);
     memory.settle();
     heapCharged = overhead;
     memory.mayGrow(this::charge);
@@ -115,15 +115,20 @@ final class Guest {
   /** Where the host gives less than it is charged for, the end of the guest sets that right. */
   private boolean charge(long more) {
     if (more > 0) {
-      budgets.memory().demand(more, room);
+      budgets.memory().demand(more, memoryCharged, room);
       memoryCharged += more;
     }
     return true;
   }
 
-  /** Whom it asks when a budget is used up. */
-  Room room() {
-    return room;
+  /** Takes heap for what is kept of it when it has ended. @throws InstarException NODE_BUSY, OUT_OF_MEMORY */
+  void demandHeap(long bytes) {
+    budgets.heap().demand(bytes, heapCharged, room);
+  }
+
+  /** Takes memory for what is kept of it when it has ended. @throws InstarException NODE_BUSY, OUT_OF_MEMORY */
+  void demandMemory(long bytes) {
+    budgets.memory().demand(bytes, memoryCharged, room);
   }
 
   int end() {
@@ -136,7 +141,7 @@ final class Guest {
       elementsRefused = true;
       return false;
     }
-    budgets.heap().demand((long) count * ELEMENT_COST, room);
+    budgets.heap().demand((long) count * ELEMENT_COST, heapCharged, room);
     elementsRefused = false;
     elementsLeft -= count;
     heapCharged += (long) count * ELEMENT_COST;

@@ -6,6 +6,7 @@ import dev.instar.api.Problem;
 import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.wasi.ByteBudget;
 import java.time.Duration;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -16,24 +17,24 @@ final class MemoryBudget implements ByteBudget {
   static final Duration SOON = Duration.ofSeconds(1);
 
   private final AtomicLong used = new AtomicLong();
-  private final String exhausted;
+  private final String what;
+  private final String key;
   private volatile long limit;
 
-  private MemoryBudget(long limit, String exhausted) {
+  private MemoryBudget(long limit, String what, String key) {
     this.limit = limit;
-    this.exhausted = exhausted;
+    this.what = what;
+    this.key = key;
   }
 
   /** For tables, files and instances. */
   static MemoryBudget ofHeap(long limit) {
-    return new MemoryBudget(limit, "The functions of this node together use all that backend-wasm may give them of the Java heap, which is half of it; "
-        + "try again later, or give the node more (-Xmx).");
+    return new MemoryBudget(limit, "of the Java heap, half of it,", "give the node a larger heap (-Xmx)");
   }
 
   /** For linear memories. */
   static MemoryBudget ofMachine(long limit) {
-    return new MemoryBudget(limit,
-        "The functions of this node together use all the memory that backend-wasm may give them (guest-memory-bytes); try again later.");
+    return new MemoryBudget(limit, "of memory", "raise guest-memory-bytes of dev.instar.backend.wasm");
   }
 
   void limit(long bytes) {
@@ -45,20 +46,32 @@ final class MemoryBudget implements ByteBudget {
   }
 
   /**
+   * @param held what who asks has of it already, and keeps
    * @param room is asked to close idle sandboxes until there is enough
-   * @throws InstarException NODE_BUSY when there is not so much left
+   * @throws InstarException NODE_BUSY when there is not so much left; OUT_OF_MEMORY when there never will be
    */
-  void demand(long bytes, Room room) {
-    if (!take(bytes, room)) {
-      throw new InstarException(Problem.of(ErrorCode.NODE_BUSY, exhausted).retryAfter(SOON));
+  void demand(long bytes, long held, Room room) {
+    if (take(bytes, held, room)) {
+      return;
     }
+    long bound = limit;
+    if (bytes > bound - held) {
+      throw new InstarException(ErrorCode.OUT_OF_MEMORY, "The function needs " + (held + bytes) + " bytes " + what
+          + " and this node's bound for all functions together is " + bound + " bytes; " + key + " if it must have so much.", Map.of("limitBytes", bound));
+    }
+    throw new InstarException(Problem.of(ErrorCode.NODE_BUSY, "The functions of this node together use all " + bound + " bytes " + what
+        + " that they may have; try again later, or " + key + ".").retryAfter(SOON));
   }
 
   /** @param room is asked to close idle sandboxes until there is enough */
   boolean take(long bytes, Room room) {
+    return take(bytes, 0, room);
+  }
+
+  private boolean take(long bytes, long held, Room room) {
     while (!take(bytes)) {
       // Idle sandboxes must not be lost for what will never fit.
-      if (bytes > limit || !room.make()) {
+      if (bytes > limit - held || !room.make()) {
         return false;
       }
     }

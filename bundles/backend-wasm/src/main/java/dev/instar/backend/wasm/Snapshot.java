@@ -314,7 +314,7 @@ final class Snapshot {
     MemoryImage image = MemoryImage.of(memory, bytes, pages + room, maximumPages, settings.wasi().scratch());
     try {
       WasmModule begun = initialised(module, state, exported);
-      settings.budgets().memory().demand(image.storedBytes(), asked);
+      settings.budgets().memory().demand(image.storedBytes(), 0, asked);
       return new Snapshot(begun, compiled.machines(), imports, image, pool, pages * Memory.PAGE_SIZE, state, Optional.empty(), settings);
     } catch (Throwable e) {
       image.close();
@@ -368,14 +368,14 @@ final class Snapshot {
     WasiState state = wasi.freeze(settings.wasi().quota().bytes()).orElseThrow(() -> new InstarException(ErrorCode.OUT_OF_MEMORY,
         "The files that the function's initialisation has written cannot be kept: they have more than "
             + settings.wasi().quota().bytes() + " bytes (file-bytes), or cannot be read."));
-    settings.budgets().heap().demand(state.heapBytes(), guest.room());
+    guest.demandHeap(state.heapBytes());
     return Optional.of(state);
   }
 
   private static MemoryImage capture(Guest guest, Settings settings) {
     MemoryImage image = MemoryImage.capture(guest.memory(), settings.wasi().scratch());
     try {
-      settings.budgets().memory().demand(image.storedBytes(), guest.room());
+      guest.demandMemory(image.storedBytes());
       return image;
     } catch (RuntimeException e) {
       image.close();

@@ -42,7 +42,7 @@ import org.slf4j.LoggerFactory;
 final class StoredState implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(StoredState.class);
   private static final String MODULE = "module";
-  /** What the store gets in one go. In between a close is seen. */
+  /** What the store gets in one go. In between an interrupt is seen. */
   private static final int STEP = 1 << 20;
 
   private final Supplier<Optional<SnapshotStore>> stores;
@@ -182,6 +182,7 @@ final class StoredState implements AutoCloseable {
    * Stores the state, unless it is stored, came from there or cannot be expressed, or there is no store.
    *
    * @throws InstarException when the store fails
+   * @throws InterruptedException when it was interrupted before the state was stored; afterwards it is only not held
    */
   synchronized void store(Snapshot snapshot, Write write) throws InterruptedException {
     Optional<SnapshotStore> store = stores.get();
@@ -195,6 +196,7 @@ final class StoredState implements AutoCloseable {
         stored(store.get(), there.get());
         return;
       }
+      demandWanted();
       switch (write.write(content)) {
         case Outcome.Inexpressible never -> stage = new Never(never);
         case Outcome.Written written -> {
@@ -202,7 +204,10 @@ final class StoredState implements AutoCloseable {
           stored(store.get(), publish(store.get(), written, content.bytes().limit(bytes)));
         }
       }
-    } catch (ClosedMeanwhile | IllegalStateException e) {
+    } catch (Abandoned | IllegalStateException e) {
+      if (Thread.interrupted()) {
+        throw new InterruptedException();
+      }
       if (!closed) {
         throw e;
       }
@@ -216,8 +221,8 @@ final class StoredState implements AutoCloseable {
   }
 
   private void stored(SnapshotStore store, Digest layer) {
-    // Else it would be held for ever by a version that has been removed.
-    if (!closed) {
+    // Else it might be held for ever by a version that has been removed.
+    if (!abandoned()) {
       hold(store, layer);
     }
     stage = new Stored(layer);
@@ -226,11 +231,11 @@ final class StoredState implements AutoCloseable {
   private Digest publish(SnapshotStore store, Outcome.Written written, ByteBuffer memory) throws IOException {
     try (SnapshotBuilder builder = store.base(key, creator())) {
       for (int at = 0; at < memory.limit(); at += STEP) {
-        demandOpen();
+        demandWanted();
         builder.memory(at, memory.duplicate().position(at).limit(Math.min(at + STEP, memory.limit())));
       }
-      builder.blob(MODULE, new UntilClosed(written.open()));
-      demandOpen();
+      builder.blob(MODULE, new WhileWanted(written.open()));
+      demandWanted();
       return builder.publish().id();
     }
   }
@@ -241,35 +246,39 @@ final class StoredState implements AutoCloseable {
     return creator.substring(0, Math.min(200, creator.length()));
   }
 
-  private void demandOpen() {
-    if (closed) {
-      throw new ClosedMeanwhile();
+  /** Whether the function is being closed: nobody waits for its state any more. */
+  private boolean abandoned() {
+    return closed || Thread.currentThread().isInterrupted();
+  }
+
+  private void demandWanted() {
+    if (abandoned()) {
+      throw new Abandoned();
     }
   }
 
-  /** The function was closed: nobody waits for its state any more. */
-  private static final class ClosedMeanwhile extends RuntimeException {
+  private static final class Abandoned extends RuntimeException {
     private static final long serialVersionUID = 1;
 
-    ClosedMeanwhile() {
-      super("The prepared function was closed", null, false, false);
+    Abandoned() {
+      super("The prepared function is being closed", null, false, false);
     }
   }
 
-  private final class UntilClosed extends FilterInputStream {
-    UntilClosed(InputStream in) {
+  private final class WhileWanted extends FilterInputStream {
+    WhileWanted(InputStream in) {
       super(in);
     }
 
     @Override
     public int read() throws IOException {
-      demandOpen();
+      demandWanted();
       return super.read();
     }
 
     @Override
     public int read(byte[] into, int offset, int length) throws IOException {
-      demandOpen();
+      demandWanted();
       return super.read(into, offset, length);
     }
   }

@@ -483,8 +483,10 @@ class SandboxTest {
       }
       byte[] greedy = reactor("", "(drop (memory.grow (i32.const 200))) (memory.fill (i32.const 0) (i32.const 1) (i32.const 9000000))");
       InstarException e = node.once(greedy, "").bad();
-      assertEquals(ErrorCode.NODE_BUSY, e.code());
-      assertTrue(e.problem().detail().contains("guest-memory-bytes"), e.problem().detail());
+      assertEquals(ErrorCode.OUT_OF_MEMORY, e.code());
+      assertTrue(e.problem().detail().contains("guest-memory-bytes") && e.problem().detail().contains("4194304"), e.problem().detail());
+      // No time will make it fit.
+      assertTrue(e.problem().retryAfter().isEmpty());
       TestNode.call(sandboxes.getFirst(), "").good();
       sandboxes.forEach(Sandbox::close);
     }

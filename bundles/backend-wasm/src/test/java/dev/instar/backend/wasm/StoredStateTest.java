@@ -730,6 +730,35 @@ class StoredStateTest {
   }
 
   @ParameterizedTest
+  @ValueSource(strings = {"find", "base", "memory", "blob", "publish"})
+  void anInterruptEndsIt(String when) {
+    TestStore.Twist twist = (none, method, arguments) -> {
+      if (method.equals(when)) {
+        Thread.currentThread().interrupt();
+      }
+      return Optional.empty();
+    };
+    try (PreparedFunction prepared = node.prepare(MODULE)) {
+      node.backend.snapshots = store.twisted((real, method, arguments) -> {
+        twist.call(real, method, arguments);
+        return method.equals("base") ? Optional.of(TestStore.twisted(SnapshotBuilder.class, real.base((SnapshotKey) arguments[0], (String) arguments[1]),
+            twist)) : Optional.empty();
+      });
+      if (when.equals("publish")) {
+        checkpoint(prepared);
+        assertTrue(Thread.interrupted());
+        assertEquals(Set.of(), only().users(), "nobody would release it");
+      } else {
+        assertThrows(InterruptedException.class, ((Checkpointable) prepared)::checkpoint);
+        assertFalse(Thread.interrupted());
+        assertEquals(List.of(), store.store().list());
+      }
+      assertEquals(0, count(directory.resolve("snapshots/building")));
+      works(prepared);
+    }
+  }
+
+  @ParameterizedTest
   @ValueSource(strings = {"memory", "blob", "publish"})
   void aFunctionThatIsClosedMeanwhileIsNotStored(String when) {
     AtomicReference<PreparedFunction> closing = new AtomicReference<>();
