@@ -34,8 +34,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * What the snapshot store has of a prepared function: one base layer. Its memory is the linear memory from the address 0 on, without the zeros at the
- * end; its blob {@code module} is the module that {@link Snapshot#writeBack} writes. Any engine can start from the module; this one maps the memory
- * and takes the rest out of the module without parsing it.
+ * end; its blob {@code module} is the module that {@link Snapshot#writeBack} writes. Any engine can start from the module; this one takes the memory
+ * as it is, and the rest out of the module without parsing it.
  *
  * <p>Nothing that goes wrong with the store fails a function: it is initialised as if there were none.
  */
@@ -60,7 +60,7 @@ final class StoredState implements AutoCloseable {
 
   private record Stored(Digest layer) implements Stage {}
 
-  /** @param lease keeps the layer from being collected, whose memory file is mapped */
+  /** @param lease keeps the layer from being collected while it is of use: it would be made again */
   private record Restored(Digest layer, SnapshotLease lease) implements Stage {}
 
   private record Never(Outcome.Inexpressible why) implements Stage {}
@@ -68,7 +68,7 @@ final class StoredState implements AutoCloseable {
   /** Makes a state of what a layer has. */
   interface Restorer {
     /** @throws IllegalArgumentException when it cannot be one of this function */
-    Snapshot restore(Path module, Path memory, long bytes) throws IOException;
+    Snapshot restore(Path module, MemoryImage.Source memory, long bytes) throws IOException;
   }
 
   /** Writes a state into the function's module. */
@@ -92,8 +92,9 @@ final class StoredState implements AutoCloseable {
    *
    * @param backend its version, and that of the form of what it stores
    * @param maximumPages of the memory
+   * @param owner whose it is, where the state may hold what was drawn: the keys of one user are not for another who has the same image
    */
-  static SnapshotKey key(String backend, Digest image, Entry entry, int maximumPages, int tableElements, WasiSettings wasi) {
+  static SnapshotKey key(String backend, Digest image, Entry entry, int maximumPages, int tableElements, WasiSettings wasi, Optional<String> owner) {
     FileQuota quota = wasi.quota();
     var machine = new TreeMap<>(Map.of(
         "arguments", digest(wasi.arguments().stream()),
@@ -102,6 +103,7 @@ final class StoredState implements AutoCloseable {
         "files", wasi.files().isEmpty() ? "none" : quota.descriptors() + " open, " + quota.inodes() + " made, " + quota.bytes() + " bytes",
         "memory-pages", Integer.toString(maximumPages),
         "table-elements", Integer.toString(tableElements)));
+    owner.ifPresent(user -> machine.put("user", user));
     return new SnapshotKey("wasm", backend, machine, List.of(image));
   }
 
@@ -133,7 +135,19 @@ final class StoredState implements AutoCloseable {
       lease.ifPresent(StoredState::close);
       useless = found;
       LOG.warn("The stored state {} of {} cannot be used; it is initialised anew: {}", found.map(Digest::value).orElse(""), version.label(), e.getMessage());
+      if (e instanceof IllegalArgumentException) {
+        found.ifPresent(layer -> discard(store.get(), layer));
+      }
       return Optional.empty();
+    }
+  }
+
+  /** One that is whole and can never be of use: an archive chooses its time, so it may be found before all that are made in its place. */
+  private static void discard(SnapshotStore store, Digest layer) {
+    try {
+      store.remove(layer);
+    } catch (RuntimeException e) {
+      LOG.warn("The snapshot layer {} of no use cannot be removed: {}", layer, e.getMessage());
     }
   }
 
@@ -143,9 +157,7 @@ final class StoredState implements AutoCloseable {
     if (!layer.isBase() || !layer.extents().equals(extents(layer.memoryBytes()))) {
       throw new IllegalArgumentException("it is no base whose memory begins at the address 0");
     }
-    Path module = base.blob(MODULE);
-    base.verify(0, layer.memoryBytes());
-    return restorer.restore(module, base.memory(), layer.memoryBytes());
+    return restorer.restore(base.blob(MODULE), base::read, layer.memoryBytes());
   }
 
   private static List<Extent> extents(long bytes) {

@@ -2,6 +2,7 @@ package dev.instar.backend.wasm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -324,6 +325,31 @@ class UniquenessTest extends NodeTest {
       assertEquals("instar_reseed runs before each call", restored.describe().get("uniqueness"));
       found.addAll(calls(restored));
       assertUnique(found, 1, 1);
+    }
+  }
+
+  @Test
+  void whatOneUserDrewIsNoOtherUsers() throws Exception {
+    try (TestStore store = new TestStore(directory)) {
+      node.backend.snapshots = store.store();
+      byte[] module = reactor("(func (export \"_initialize\") " + DRAW + ") (func (export \"instar_reseed\"))");
+      long drawn;
+      try (PreparedFunction prepared = node.prepare(module)) {
+        drawn = first(prepared);
+        ((Checkpointable) prepared).checkpoint();
+      }
+      try (PreparedFunction again = node.prepare(module);
+          PreparedFunction other = node.prepare("somebody", node.image(module), Limits.DEFAULT, Map.of(), Duration.ofSeconds(60))) {
+        assertEquals("from the snapshot", again.describe().get("initialised"));
+        assertEquals(drawn, first(again));
+        assertNotEquals(drawn, first(other));
+      }
+    }
+  }
+
+  private static long first(PreparedFunction prepared) {
+    try (Sandbox sandbox = TestNode.start(prepared)) {
+      return Found.of(TestNode.call(sandbox, "")).drawn();
     }
   }
 
