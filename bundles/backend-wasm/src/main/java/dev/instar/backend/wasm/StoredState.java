@@ -4,6 +4,7 @@ import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.snapshot.Extent;
 import dev.instar.api.snapshot.OpenLayer;
 import dev.instar.api.snapshot.SnapshotBuilder;
@@ -286,7 +287,9 @@ final class StoredState implements AutoCloseable {
   /** For people. */
   String describe() {
     return switch (stage) {
-      case Blank _ -> "not stored yet";
+      case Blank _ -> version.spec().snapshot() instanceof SnapshotPolicy.Never ? "not stored, as its policy is never" : "not stored yet";
+      case Stored s when stores.get().filter(store -> store.inspect(s.layer).isEmpty()).isPresent() ->
+          "no longer stored: " + s.layer + " was removed or set aside; it is stored again after its next preparation";
       case Stored s -> "stored as " + s.layer;
       case Restored r -> "restored from " + r.layer;
       case Never n -> "cannot be stored: " + n.why.detail();

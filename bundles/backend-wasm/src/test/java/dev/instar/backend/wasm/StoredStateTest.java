@@ -300,10 +300,21 @@ class StoredStateTest {
   }
 
   @Test
+  void whatWasRemovedIsNotCalledStored() {
+    try (PreparedFunction prepared = node.prepare(MODULE)) {
+      checkpoint(prepared);
+      Digest layer = only().layer().id();
+      assertTrue(store.store().remove(layer));
+      assertTrue(prepared.describe().get("snapshot").startsWith("no longer stored: " + layer), prepared.describe()::toString);
+      works(prepared);
+    }
+  }
+
+  @Test
   void neverMeansNeitherStoredNorRestored() {
     try (PreparedFunction prepared = prepare("tried", new SnapshotPolicy.Never())) {
       checkpoint(prepared);
-      assertEquals("not stored yet", prepared.describe().get("snapshot"));
+      assertEquals("not stored, as its policy is never", prepared.describe().get("snapshot"));
     }
     assertEquals(List.of(), store.store().list());
     store();
