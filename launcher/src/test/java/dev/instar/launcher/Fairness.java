@@ -7,11 +7,14 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.net.Socket;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
@@ -31,7 +34,9 @@ import java.util.concurrent.locks.LockSupport;
  * attacked rounds take turns.
  *
  * <p>For longer runs it is a program: {@code java Fairness.java URL SECONDS ROUNDS [ATTACK...]}, with a node that runs already
- * and gives up a compilation after few seconds ({@code compile-seconds}), as {@code FairnessIT} has it.
+ * and gives up a compilation after few seconds ({@code compile-seconds}), as {@code FairnessIT} has it. In the place of an attack, {@code snapshots} asks
+ * what the neighbour's calls suffer when initialised functions of 16 MiB are stored: another user deploys all the time, and their states are stored in one
+ * round and not in the other.
  */
 final class Fairness {
   /** How many of the neighbour's calls can be under way; as many connections. */
@@ -64,6 +69,8 @@ final class Fairness {
   private final URI node;
   private final Path echo;
   private final Map<String, Attack> attacks = new TreeMap<>();
+  private final Map<String, Attack> others = new TreeMap<>();
+  private final AtomicLong names = new AtomicLong(System.nanoTime());
 
   /**
    * Something hostile, done by as many as {@code parallel} at once, over and over.
@@ -101,8 +108,32 @@ final class Fairness {
     attack("write", 16 / part, "502 output-too-large");
     attack("log", 16 / part, "504 timed-out");
     attack("sleep", 128 / part, "504 timed-out");
+    deploys("unstored", "never");
+    deploys("stored", "deploy");
     attacks.put("bomb", new Attack(2, "PUT", "/f/bomb/bomb", bomb(), "422 compile-limit"));
     attacks.put("damaged", new Attack(Math.max(1, 4 / part), "PUT", "/f/damaged/damaged", damaged(), "422 module-refused"));
+  }
+
+  /** Deploys the primes example, whose memory has 16 MiB, under ever new names: no attack, and not among them. */
+  private void deploys(String name, String snapshot) {
+    String body = "{\"variants\":[{\"digest\":\"" + digest(primes()) + "\"}],\"snapshot\":\"" + snapshot + "\"}";
+    others.put(name, new Attack(1, "POST", "/v1/functions/" + name + "/f#/versions", body.getBytes(StandardCharsets.US_ASCII), "201 "));
+  }
+
+  private byte[] primes() {
+    try {
+      return Files.readAllBytes(echo.resolveSibling("../primes/function.wasm"));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  private static String digest(byte[] module) {
+    try {
+      return "sha256:" + HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(module));
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError(e);
+    }
   }
 
   private void attack(String name, int parallel, String expected) {
@@ -127,6 +158,7 @@ final class Fairness {
       publish(line, "recurse", RECURSE, limits);
       publish(line, "write", WRITE, limits);
       check(line.send("PUT", "/f/burst/burst", WORK));
+      check(line.send("PUT", "/f/stored/primes", primes()));
     }
   }
 
@@ -225,7 +257,7 @@ final class Fairness {
       for (String name : names) {
         answers.put(name, new ConcurrentHashMap<>());
         longest.put(name, new AtomicLong());
-        Attack attack = attacks.get(name);
+        Attack attack = attacks.getOrDefault(name, others.get(name));
         for (int i = 0; i < attack.parallel(); i++) {
           threads.add(Thread.ofVirtual().start(() -> repeat(name, attack)));
         }
@@ -239,7 +271,7 @@ final class Fairness {
         String told;
         try {
           line = line == null ? new Line() : line;
-          told = line.send(attack.method(), attack.path(), attack.body()).told();
+          told = line.send(attack.method(), attack.path().replace("#", Long.toString(names.incrementAndGet())), attack.body()).told();
         } catch (IOException e) {
           told = "cut off: " + e.getMessage();
           close(line);
@@ -439,7 +471,8 @@ final class Fairness {
     try (PrintStream orders = new PrintStream(attackers.getOutputStream(), true, StandardCharsets.US_ASCII);
         BufferedReader reports = attackers.inputReader(StandardCharsets.US_ASCII)) {
       for (List<String> trial : trials) {
-        System.out.println(fairness.row(trial, capacity / 2, seconds, rounds, orders, reports));
+        List<String> baseline = trial.equals(List.of("snapshots")) ? List.of("unstored") : List.of();
+        System.out.println(fairness.row(baseline, baseline.isEmpty() ? trial : List.of("stored"), capacity / 2, seconds, rounds, orders, reports));
       }
     } finally {
       attackers.destroy();
@@ -460,7 +493,7 @@ final class Fairness {
     }
   }
 
-  private String row(List<String> trial, double rate, double seconds, int rounds, PrintStream orders, BufferedReader reports)
+  private String row(List<String> baseline, List<String> trial, double rate, double seconds, int rounds, PrintStream orders, BufferedReader reports)
       throws InterruptedException, IOException {
     List<Round> quiet = new ArrayList<>();
     List<Round> attacked = new ArrayList<>();
@@ -469,28 +502,42 @@ final class Fairness {
     long longest = 0;
     // The first pair is not counted: the JIT compiler is at work on both sides.
     for (int i = -1; i < rounds; i++) {
-      Round alone = round(rate, seconds);
-      orders.println(String.join("+", trial));
-      reports.readLine();
-      // What ramps up (connections, the first time-outs) is no part of the round.
-      Thread.sleep(1000);
-      Round beside = round(rate, seconds);
-      orders.println("end");
-      for (String report; !(report = reports.readLine()).equals("ended");) {
-        String[] parts = report.split("\t");
-        told.merge(parts[0], Integer.valueOf(parts[1]), Integer::sum);
-        longest = Math.max(longest, Long.parseLong(parts[2]));
-      }
-      inFlight(5000);
+      Round alone = beside(baseline, rate, seconds, orders, reports, new TreeMap<>()).round();
+      Beside beside = beside(trial, rate, seconds, orders, reports, told);
+      longest = Math.max(longest, beside.longestMillis());
       if (i >= 0) {
         quiet.add(alone);
-        attacked.add(beside);
-        ratios.add(beside.p99Micros() / alone.p99Micros());
+        attacked.add(beside.round());
+        ratios.add(beside.round().p99Micros() / alone.p99Micros());
       }
     }
     long wrong = quiet.stream().mapToLong(Round::wrong).sum() + attacked.stream().mapToLong(Round::wrong).sum();
     return String.format("| %s | %s | %s | %.2f | %d | %s, the slowest after %.1f s |", trial.size() == 1 ? trial.getFirst() : "all at once", shown(quiet),
         shown(attacked), median(ratios), wrong, told, longest / 1e3);
+  }
+
+  private record Beside(Round round, long longestMillis) {}
+
+  /** A round of the neighbour beside what others do, if they do anything. */
+  private Beside beside(List<String> names, double rate, double seconds, PrintStream orders, BufferedReader reports, Map<String, Integer> told)
+      throws InterruptedException, IOException {
+    if (names.isEmpty()) {
+      return new Beside(round(rate, seconds), 0);
+    }
+    long longest = 0;
+    orders.println(String.join("+", names));
+    reports.readLine();
+    // What ramps up (connections, the first time-outs) is no part of the round.
+    Thread.sleep(1000);
+    Round round = round(rate, seconds);
+    orders.println("end");
+    for (String report; !(report = reports.readLine()).equals("ended");) {
+      String[] parts = report.split("\t");
+      told.merge(parts[0], Integer.valueOf(parts[1]), Integer::sum);
+      longest = Math.max(longest, Long.parseLong(parts[2]));
+    }
+    inFlight(5000);
+    return new Beside(round, longest);
   }
 
   private static String shown(List<Round> rounds) {

@@ -3,6 +3,7 @@ package dev.instar.launcher;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -96,6 +97,11 @@ class LauncherIT {
     String module = EXAMPLES.resolve("echo-command/function.wasm").toString();
     assertEquals("Deployed me/mine, version 1.\n", ok(shell.instar("deploy", "me/mine", module, "--memory", "4Mi", "--timeout", "5s", "--env", "K=V", "--label", "team=a")));
     assertEquals("Deployed me/mine, version 2 (not active).\n", ok(shell.instar("deploy", "me/mine", module, "--no-activate")));
+    Result bounded = shell.instar("deploy", "me/bounded", module, "--stack", "8Mi", "--timeout", "24h", "--memory", "4Gi", "--tables", "10000000", "--file-bytes", "2147483647");
+    assertEquals("Deployed me/bounded, version 1.\n", ok(bounded));
+    assertEquals(List.of("--memory is 2097088 KiB", "--timeout is 15m", "--tables is 1000000", "--stack is 4 MiB", "--file-bytes is 64 MiB"),
+        bounded.err().lines().filter(l -> l.startsWith("note: ")).map(l -> l.substring(6, l.indexOf(" on this node"))).toList());
+    assertEquals("Removed me/bounded.\n", ok(shell.instar("remove", "me/bounded")));
     JsonNode listed = JSON.readTree(ok(shell.instar("list", "--user", "me", "-o", "json"))).path("functions");
     assertEquals(1, listed.size());
     assertEquals("mine", listed.path(0).path("function").asText());
@@ -232,8 +238,22 @@ class LauncherIT {
   }
 
   @Test
-  void anAddressThatTheListenerRefusesIsOneLine() throws Exception {
-    Result result = shell.instar("run", "--port", "0", "--bind", "0.0.0.0", "--data", home.resolve("data").toString());
+  void anAddressThatTheListenerRefusesIsOneLineAndLeavesNothing() throws Exception {
+    refusedByTheListener(home.resolve("new/data"));
+    assertFalse(Files.exists(home.resolve("new")), "nothing that it made is left");
+
+    // Not its own: an empty directory stays, and so does what was in one.
+    Path empty = Files.createDirectory(home.resolve("empty"));
+    refusedByTheListener(empty);
+    assertTrue(Files.exists(empty.resolve("node.log")), "as after any start");
+    Path used = Files.createDirectories(home.resolve("used/images/blobs"));
+    Files.writeString(used.resolve("file"), "kept");
+    refusedByTheListener(home.resolve("used"));
+    assertEquals("kept", Files.readString(used.resolve("file")));
+  }
+
+  private void refusedByTheListener(Path data) throws Exception {
+    Result result = shell.instar("run", "--port", "0", "--bind", "0.0.0.0", "--data", data.toString());
     assertEquals(1, result.code());
     assertTrue(result.err().startsWith("instar: ") && result.err().contains("0.0.0.0") && result.err().lines().count() == 1, result.err());
   }
@@ -269,6 +289,75 @@ class LauncherIT {
   }
 
   @Test
+  void aFunctionBeginsOnAnotherNodeWhereItWasOnTheFirst() throws Exception {
+    String module = EXAMPLES.resolve("primes/function.wasm").toString();
+    String[] expected = Files.readAllLines(EXAMPLES.resolve("expected.txt")).stream().filter(l -> l.startsWith("primes\t")).findFirst().orElseThrow().split("\t");
+    byte[] input = Files.readAllBytes(EXAMPLES.resolve(expected[1]));
+    Path archive = home.resolve("primes.snapshot");
+    Running first = shell.node(home.resolve("first"), "--no-examples");
+    shell = shell.with(Map.of("INSTAR_URL", first.url().toString()));
+    ok(shell.instar("deploy", "me/primes", module));
+    String id = awaitSnapshot(first);
+    byte[] answer = post(first.url(), "/f/me/primes", input).body();
+    assertEquals(expected[2], sha256(answer));
+    assertTrue(ok(shell.instar("snapshots", "list")).contains("me/primes version 1"));
+    ok(shell.instar("snapshots", "export", "me/primes", "--to", archive.toString()));
+    first.stop("TERM");
+
+    Path data = home.resolve("second");
+    Running second = shell.node(data, "--no-examples");
+    shell = shell.with(Map.of("INSTAR_URL", second.url().toString()));
+    byte[] damaged = Files.readAllBytes(archive);
+    damaged[damaged.length / 2] ^= 1;
+    Result refused = shell.instar(damaged, "snapshots", "import", "-");
+    assertEquals(1, refused.code());
+    assertTrue(refused.err().contains("(archive-refused, request "), refused.err());
+    ok(shell.instar("snapshots", "import", archive.toString()));
+    ok(shell.instar("deploy", "me/primes", module));
+    String described = ok(shell.instar("describe", "me/primes"));
+    assertTrue(described.contains("restored from " + id) && described.contains("from the snapshot"), described);
+    assertArrayEquals(answer, post(second.url(), "/f/me/primes", input).body());
+    assertEquals(id, awaitSnapshot(second), "it is held here, too");
+    second.stop("TERM");
+
+    // What was taken in is damaged on the disk: the function is initialised anew, and the layer set aside under its name.
+    Path layer = data.resolve("snapshots/layers").resolve(id.substring(7));
+    for (Path file : list(layer)) {
+      if (file.getFileName().toString().startsWith("blob-")) {
+        byte[] bytes = Files.readAllBytes(file);
+        bytes[bytes.length / 2] ^= 1;
+        assertTrue(file.toFile().setWritable(true));
+        Files.write(file, bytes);
+      }
+    }
+    Running third = shell.node(data, "--no-examples");
+    assertArrayEquals(answer, post(third.url(), "/f/me/primes", input).body());
+    assertNotEquals(id, awaitSnapshot(third), "another is made");
+    assertTrue(list(data.resolve("snapshots/damaged")).stream().anyMatch(p -> p.getFileName().toString().startsWith(id.substring(7))));
+    ok(shell.instar("remove", "me/primes", "--url", third.url().toString()));
+    assertEquals("[]", JSON.readTree(get(third.url(), "/v1/snapshots").body()).path("snapshots").path(0).path("users").toString(), "a function that is gone holds nothing");
+    third.stop("TERM");
+  }
+
+  /** Until there is a snapshot; its id. */
+  private String awaitSnapshot(Running node) throws Exception {
+    long end = System.nanoTime() + 30_000_000_000L;
+    JsonNode snapshots;
+    do {
+      assertTrue(System.nanoTime() < end, "nothing was stored");
+      Thread.sleep(100);
+      snapshots = JSON.readTree(get(node.url(), "/v1/snapshots").body()).path("snapshots");
+    } while (snapshots.isEmpty() || snapshots.path(0).path("users").isEmpty());
+    return snapshots.path(0).path("id").asText();
+  }
+
+  private static List<Path> list(Path directory) throws IOException {
+    try (Stream<Path> files = Files.list(directory)) {
+      return files.toList();
+    }
+  }
+
+  @Test
   void anArchiveOfASnapshotIsTakenInShownAndGivenBack() throws Exception {
     Path archive = home.resolve("toy.snapshot");
     String id;
@@ -285,24 +374,11 @@ class LauncherIT {
         store.stop();
       }
     }
-    Path data = home.resolve("data");
-    Running node = shell.node(data, "--no-examples");
+    Running node = shell.node(home.resolve("data"), "--no-examples");
     shell = shell.with(Map.of("INSTAR_URL", node.url().toString()));
-    assertTrue(ok(shell.instar("snapshots", "list")).startsWith("There are no snapshots"));
     assertEquals("Imported " + id + " of backend toy, 1 MiB of memory.\n", ok(shell.instar(Files.readAllBytes(archive), "snapshots", "import", "-")));
     String digits = id.substring(7, 19);
     assertTrue(ok(shell.instar("snapshots", "list")).lines().anyMatch(l -> l.matches(digits + " +- +toy +1 MiB +1[.]0 MiB +[0-9]+[sm] +[0-9]+[sm] +0")), () -> "list");
-    byte[] bytes = Files.readAllBytes(archive);
-    bytes[bytes.length / 2] ^= 1;
-    Path bad = Files.write(home.resolve("bad.snapshot"), bytes);
-    Result refused = shell.instar("snapshots", "import", bad.toString());
-    assertEquals(1, refused.code());
-    assertTrue(refused.err().contains("(archive-refused, request "), refused.err());
-
-    // It outlives the node.
-    node.stop("KILL");
-    node = shell.node(data, "--no-examples");
-    shell = shell.with(Map.of("INSTAR_URL", node.url().toString()));
     assertTrue(ok(shell.instar("snapshots", "verify", digits)).contains(id));
     Path given = home.resolve("given.snapshot");
     ok(shell.instar("snapshots", "export", digits, "--to", given.toString()));

@@ -232,13 +232,13 @@ final class LayerWriter implements SnapshotBuilder {
         throw Failures.badRequest("The manifest of the snapshot would be over " + Manifest.MAX_BYTES + " bytes; give larger runs of memory.");
       }
       SnapshotLayer layer = check.apply(new SnapshotLayer(Digest.of(manifest), parent, key, created, creator, sums, end(), extents, blobs));
+      // The last one, which brings the names of all to the disk.
       DurableFiles.write(directory.resolve(StoredLayer.MANIFEST), manifest);
       try (var files = Files.newDirectoryStream(directory)) {
         for (Path file : files) {
           Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("r--------"));
         }
       }
-      DurableFiles.sync(directory);
       return place.put(directory, layer);
     } catch (IOException e) {
       throw Failures.failed("The snapshot cannot be stored", e);

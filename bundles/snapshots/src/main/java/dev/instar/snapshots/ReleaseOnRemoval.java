@@ -10,7 +10,10 @@ import org.osgi.service.component.annotations.Reference;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Ends what a version holds when it is removed. */
+/**
+ * Ends what a version holds when it is removed. Where its state is being stored just then, it may hold that afterwards; {@link ReleaseAtStart} ends that,
+ * and the budget does not spare it.
+ */
 @Component
 public final class ReleaseOnRemoval implements FunctionListener {
   private static final Logger LOG = LoggerFactory.getLogger(ReleaseOnRemoval.class);

@@ -79,6 +79,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   private final Map<Digest, List<Entry>> byKey = new HashMap<>();
   private volatile Limits limits;
   private Optional<AreaLock> owned;
+  private boolean stopped;
 
   /**
    * How much is kept, and taken in.
@@ -165,6 +166,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   public void stop() {
     lock.lock();
     try {
+      stopped = true;
       owned.ifPresent(AreaLock::close);
       owned = Optional.empty();
     } finally {
@@ -531,7 +533,8 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     long kept;
     lock.lock();
     try {
-      if (owned.isEmpty()) {
+      // One that has stopped may still publish what was being written; it would keep the lock for ever.
+      if (owned.isEmpty() && !stopped) {
         owned = AreaLock.tryTake(area);
       }
       kept = entries.values().stream().mapToLong(e -> e.bytes).sum();

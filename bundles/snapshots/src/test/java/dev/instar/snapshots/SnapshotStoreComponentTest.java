@@ -194,6 +194,16 @@ class SnapshotStoreComponentTest {
   }
 
   @Test
+  void oneThatHasStoppedDoesNotCollectAgain() {
+    publish(store, 1, 5000);
+    store.stop();
+    // A checkpoint that was under way when the bundle stopped.
+    publish(store, 2, 5000);
+    store = store(1 << 20);
+    assertEquals(2, store.collect(NOTHING_STAYS).removed().size());
+  }
+
+  @Test
   void usersThatCannotBeReadAreForgotten() throws Exception {
     SnapshotLayer layer = publish(store, 1, 5000);
     Path users = area.resolve("users").resolve(layer.id().hex());

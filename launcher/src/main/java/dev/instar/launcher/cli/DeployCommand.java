@@ -6,17 +6,17 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.instar.launcher.ExitCode;
 import dev.instar.launcher.Failure;
 import dev.instar.launcher.cli.Arguments.Name;
-import dev.instar.launcher.cli.Arguments.Size;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import picocli.CommandLine.ArgGroup;
@@ -53,30 +53,8 @@ public final class DeployCommand implements Callable<Integer> {
   private CommandSpec spec;
   @ArgGroup(multiplicity = "1")
   private What what;
-  @Option(names = "--memory", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "Memory of a sandbox, e.g. 64Mi.")
-  private Optional<Size> memory;
-  @Option(names = "--timeout", paramLabel = "TIME", converter = Arguments.DurationConverter.class, description = "How long a call may take, e.g. 30s.")
-  private Optional<Duration> timeout;
-  @Option(names = "--run-time", paramLabel = "TIME", converter = Arguments.DurationConverter.class, description = "How long of that in a sandbox (default: as the time-out).")
-  private Optional<Duration> runTime;
-  @Option(names = "--tables", paramLabel = "N", description = "Elements of all tables of a WebAssembly instance.")
-  private Optional<Integer> tables;
-  @Option(names = "--stack", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "Stack of a call that runs in the node's process, e.g. 8Mi.")
-  private Optional<Size> stack;
-  @Option(names = "--input", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "The body of a call.")
-  private Optional<Size> input;
-  @Option(names = "--answer", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "The answer of a call.")
-  private Optional<Size> answer;
-  @Option(names = "--log", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "What a call may write to the log.")
-  private Optional<Size> log;
-  @Option(names = "--open-files", paramLabel = "N", description = "Files that a sandbox may have open.")
-  private Optional<Integer> openFiles;
-  @Option(names = "--file-bytes", paramLabel = "SIZE", converter = Arguments.SizeConverter.class, description = "What a sandbox may write to files.")
-  private Optional<Size> fileBytes;
-  @Option(names = "--made-files", paramLabel = "N", description = "Files and directories that a sandbox may make.")
-  private Optional<Integer> madeFiles;
-  @Option(names = "--concurrency", paramLabel = "N", description = "Sandboxes of this function at one time.")
-  private Optional<Integer> concurrency;
+  @Mixin
+  private LimitOptions limits;
   @Option(names = "--env", paramLabel = "KEY=VALUE", description = "An environment variable; may be repeated.")
   private Map<String, String> environment = Map.of();
   @Option(names = "--label", paramLabel = "KEY=VALUE", description = "A label; may be repeated.")
@@ -92,6 +70,8 @@ public final class DeployCommand implements Callable<Integer> {
   private Output output;
   @Mixin
   private NodeOption node;
+  /** Of all functions of a tree, which mostly have the same. */
+  private final Set<String> notes = new LinkedHashSet<>();
 
   @Override
   public Integer call() throws Exception {
@@ -105,6 +85,7 @@ public final class DeployCommand implements Callable<Integer> {
       } else {
         System.out.println("Deployed " + what.one.name + ", version " + version.path("number").asInt() + (inactive ? " (not active)" : "") + ".");
       }
+      notes.forEach(System.err::println);
       return ExitCode.OK;
     }
   }
@@ -139,6 +120,7 @@ public final class DeployCommand implements Callable<Integer> {
     } else {
       System.out.println(modules.size() - failed.size() + " deployed, " + failed.size() + " failed");
     }
+    notes.forEach(System.err::println);
     if (!failed.isEmpty()) {
       throw new Failure(ExitCode.FAILED, failed.size() + " of " + modules.size() + " functions could not be deployed: " + String.join(", ", failed));
     }
@@ -177,28 +159,32 @@ public final class DeployCommand implements Callable<Integer> {
     variant.put("digest", image.path("digest").asText());
     variant.put("kind", image.path("kind").asText());
     backend.ifPresent(b -> variant.put("backend", b));
-    ObjectNode limits = Output.JSON.createObjectNode();
-    memory.ifPresent(m -> limits.put("memory", m.bytes()));
-    timeout.ifPresent(t -> limits.put("timeout", t.toMillis()));
-    runTime.ifPresent(t -> limits.put("runTime", t.toMillis()));
-    tables.ifPresent(n -> limits.put("tables", n));
-    stack.ifPresent(s -> limits.put("stack", s.bytes()));
-    input.ifPresent(s -> limits.put("input", s.bytes()));
-    answer.ifPresent(s -> limits.put("output", s.bytes()));
-    log.ifPresent(s -> limits.put("log", s.bytes()));
-    openFiles.ifPresent(n -> limits.put("openFiles", n));
-    fileBytes.ifPresent(s -> limits.put("fileBytes", s.bytes()));
-    madeFiles.ifPresent(n -> limits.put("madeFiles", n));
-    concurrency.ifPresent(c -> limits.put("concurrency", c));
-    if (!limits.isEmpty()) {
-      body.set("limits", limits);
+    ObjectNode asked = limits.json();
+    if (!asked.isEmpty()) {
+      body.set("limits", asked);
     }
     map(body, "environment", environment);
     map(body, "labels", labels);
     snapshot.ifPresent(s -> body.put("snapshot", s));
     body.put("activate", !inactive);
     try (Progress progress = Progress.of("Preparing " + name)) {
-      return client.post(name.path() + "/versions", body);
+      JsonNode version = client.post(name.path() + "/versions", body);
+      if (!asked.isEmpty()) {
+        noteBounds(client, name, version);
+      }
+      return version;
+    }
+  }
+
+  /** Notes which limits the node bounds. The API describes how the active version runs, so nothing is known of another. */
+  private void noteBounds(NodeClient client, Name name, JsonNode version) throws InterruptedException {
+    try {
+      JsonNode function = client.get(name.path());
+      if (function.path("active").asInt() == version.path("number").asInt()) {
+        notes.addAll(limits.bounded(function.path("runs")));
+      }
+    } catch (Failure e) {
+      // It is deployed all the same.
     }
   }
 

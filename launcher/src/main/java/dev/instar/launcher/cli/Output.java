@@ -84,6 +84,12 @@ final class Output {
     return bytes + " B";
   }
 
+  /** Bytes for people, not rounded. */
+  static String exactSize(long bytes) {
+    int unit = bytes == 0 ? 0 : Math.min(3, Long.numberOfTrailingZeros(bytes) / 10);
+    return unit == 0 ? bytes + " B" : (bytes >> 10 * unit) + " " + "KMG".charAt(unit - 1) + "iB";
+  }
+
   /** Milliseconds for people, in the form that the command line takes. */
   static String time(long millis) {
     return millis % 60_000 == 0 && millis > 0 ? millis / 60_000 + "m" : millis % 1000 == 0 ? millis / 1000 + "s" : millis + "ms";

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.concurrent.CountDownLatch;
 import org.osgi.framework.Bundle;
@@ -31,21 +32,26 @@ public final class Node implements AutoCloseable {
   /** What the listener sets instead when the port can't be had. */
   private static final String PROBLEM = "dev.instar.listener.problem";
 
+  private static final Duration STOP = Duration.ofSeconds(30);
+
   private final Framework framework;
   private final List<Bundle> started;
   private final String host;
+  private final Path data;
+  private final Optional<Path> made;
 
-  private Node(Framework framework, List<Bundle> started, String host) {
+  private Node(Framework framework, List<Bundle> started, String host, Path data, Optional<Path> made) {
     this.framework = framework;
     this.started = started;
     this.host = host;
+    this.data = data;
+    this.made = made;
   }
 
   /** Returns when every bundle has been started; the node may still be getting ready. */
   public static Node start(Distribution distribution, NodeOptions options) throws Failure {
     ListenAddress address = ListenAddress.of(options);
     address.checkFree();
-    DataPlace.check(options.data());
     List<Path> jars = distribution.bundles(options.features());
     System.clearProperty(PORT);
     System.clearProperty(PROBLEM);
@@ -53,10 +59,11 @@ public final class Node implements AutoCloseable {
     Map<String, String> properties = frameworkProperties(distribution, options);
     try {
       StartLevels levels = StartLevels.read(distribution.home().resolve("features/start-levels.rules"));
+      Optional<Path> made = DataPlace.check(options.data());
       Framework framework = ServiceLoader.load(FrameworkFactory.class, Node.class.getClassLoader()).findFirst().orElseThrow().newFramework(properties);
       framework.init();
       try {
-        return new Node(framework, bring(framework, jars, levels), address.host());
+        return new Node(framework, bring(framework, jars, levels), address.host(), options.data(), made);
       } catch (BundleException | RuntimeException e) {
         framework.stop();
         throw e;
@@ -111,13 +118,19 @@ public final class Node implements AutoCloseable {
     return bundles;
   }
 
-  /** The URL at which it answers, once the listener has its port; waits for that. */
+  /**
+   * The URL at which it answers, once the listener has its port; waits for that. When the listener says why it can't have it, the node is stopped,
+   * and a data directory that was made for it is taken away: nobody could have put anything there, and the reason says all that the log does.
+   */
   public URI awaitListening(Duration limit) throws Failure, InterruptedException {
     long end = System.nanoTime() + limit.toNanos();
     String port;
     while ((port = System.getProperty(PORT)) == null) {
       String problem = System.getProperty(PROBLEM);
       if (problem != null) {
+        if (stop(STOP)) {
+          made.ifPresent(top -> DataPlace.remove(data, top));
+        }
         throw new Failure(ExitCode.FAILED, problem);
       }
       if (System.nanoTime() > end) {
@@ -158,6 +171,6 @@ public final class Node implements AutoCloseable {
 
   @Override
   public void close() {
-    stop(Duration.ofSeconds(30));
+    stop(STOP);
   }
 }

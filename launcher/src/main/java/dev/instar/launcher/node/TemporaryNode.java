@@ -5,11 +5,8 @@ import dev.instar.launcher.ExitCode;
 import dev.instar.launcher.Failure;
 import java.io.IOException;
 import java.net.URI;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Map;
@@ -65,19 +62,7 @@ public final class TemporaryNode implements AutoCloseable {
 
   private static void delete(Path tree) {
     try {
-      Files.walkFileTree(tree, new SimpleFileVisitor<>() {
-        @Override
-        public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-          Files.delete(file);
-          return FileVisitResult.CONTINUE;
-        }
-
-        @Override
-        public FileVisitResult postVisitDirectory(Path directory, IOException e) throws IOException {
-          Files.delete(directory);
-          return FileVisitResult.CONTINUE;
-        }
-      });
+      DataPlace.delete(tree);
     } catch (IOException e) {
       System.err.println("The temporary directory " + tree + " could not be deleted: " + e + ".");
     }

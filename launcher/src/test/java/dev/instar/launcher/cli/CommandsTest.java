@@ -152,6 +152,56 @@ class CommandsTest {
         + "\"environment\":{\"A\":\"1\",\"B\":\"x=y\"},\"labels\":{\"team\":\"a\"},\"activate\":false}", requests.get(1));
   }
 
+  private void deployable(String active, String runs) {
+    answers.put("POST /v1/images", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
+    answers.put("POST /v1/functions/me/shout/versions", new Answer(201, "application/json", "{\"number\":3}"));
+    json("GET /v1/functions/me/shout", "{\"active\":" + active + ",\"runs\":{" + runs + "}}");
+  }
+
+  @Test
+  void deployTellsWhichLimitsTheNodeBounds() throws IOException {
+    String module = Files.writeString(directory.resolve("f.wasm"), "module").toString();
+    String runs = "\"memoryBytes\":\"2147418112\",\"stackBytes\":\"4194304\",\"timeoutMillis\":\"900000\",\"tableElements\":\"1000\",\"fileBytes\":\"1024\",\"concurrency\":\"4\","
+        + "\"limitsHonoured\":\"timeout, concurrency, stack, memory, tables\"";
+    deployable("3", runs);
+    String[] asked = {"deploy", "me/shout", module, "--memory", "4Gi", "--stack", "8Mi", "--timeout", "20m", "--tables", "1001", "--concurrency", "4", "--log", "9Mi", "--file-bytes", "1Mi"};
+    assertEquals(0, instar(asked), err);
+    assertEquals("Deployed me/shout, version 3.\n", out);
+    assertEquals("""
+        note: --memory is 2097088 KiB on this node (asked for 4 GiB); the node's configuration or the backend bounds it
+        note: --timeout is 15m on this node (asked for 20m); the node's configuration or the backend bounds it
+        note: --tables is 1000 on this node (asked for 1001); the node's configuration or the backend bounds it
+        note: --stack is 4 MiB on this node (asked for 8 MiB); the node's configuration or the backend bounds it
+        """, err, "none of --file-bytes, which this backend does not hold, nor of what is as asked");
+
+    assertEquals(0, instar("deploy", "me/shout", module, "--stack", "8Mi", "-o", "json"), err);
+    assertEquals("{\"number\":3}", out.replaceAll("\\s", ""));
+    assertTrue(err.startsWith("note: --stack is 4 MiB"), err);
+
+    // How another version runs says nothing of this one, and what cannot be known is not worth a failure.
+    deployable("2", runs);
+    assertEquals(0, instar(asked));
+    assertEquals("", err);
+    answers.remove("GET /v1/functions/me/shout");
+    assertEquals(0, instar(asked));
+    assertEquals("", err);
+  }
+
+  @Test
+  void deployOfATreeTellsABoundOnce() throws IOException {
+    StringBuilder deployed = new StringBuilder();
+    answers.put("POST /v1/images", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
+    for (String name : List.of("me/one", "me/two")) {
+      Files.writeString(Files.createDirectories(directory.resolve(name)).resolve("function.wasm"), name);
+      answers.put("POST /v1/functions/" + name + "/versions", new Answer(201, "application/json", "{\"number\":1}"));
+      json("GET /v1/functions/" + name, "{\"active\":1,\"runs\":{\"stackBytes\":\"4194304\",\"limitsHonoured\":\"timeout, stack\"}}");
+      deployed.append(name).append(": version 1\n");
+    }
+    assertEquals(0, instar("deploy", "--tree", directory.toString(), "--stack", "8Mi"), err);
+    assertEquals(deployed + "2 deployed, 0 failed\n", out);
+    assertEquals("note: --stack is 4 MiB on this node (asked for 8 MiB); the node's configuration or the backend bounds it\n", err);
+  }
+
   @Test
   void deployOfATreeNamesWhatFailed() throws IOException {
     for (String name : List.of("wasm/demo/good", "wasm/demo/bad")) {

@@ -21,6 +21,15 @@ class OutputTest {
   }
 
   @Test
+  void exactSizesAreNotRounded() {
+    assertEquals("0 B", Output.exactSize(0));
+    assertEquals("1025 B", Output.exactSize(1025));
+    assertEquals("2097088 KiB", Output.exactSize((2L << 30) - (64 << 10)));
+    assertEquals("1536 MiB", Output.exactSize(3L << 29));
+    assertEquals("4096 GiB", Output.exactSize(4L << 40));
+  }
+
+  @Test
   void timesForPeople() {
     assertEquals("0s", Output.time(0));
     assertEquals("500ms", Output.time(500));

@@ -233,8 +233,16 @@ public final class DurableFiles {
                 Path up = root.resolve(unique + count++);
                 // To move a directory elsewhere takes the right to write into it (rename(2), EACCES).
                 Files.setPosixFilePermissions(entry, DIRECTORY.value());
-                Files.move(entry, up, StandardCopyOption.ATOMIC_MOVE);
-                directories.add(up);
+                try {
+                  moveUnsynced(entry, up);
+                  directories.add(up);
+                } catch (IOException e) {
+                  if (!isNoSpace(e)) {
+                    throw e;
+                  }
+                  // A new name may take a block that a full disk has not got, and what is deleted gives it one.
+                  deleteTree(entry);
+                }
               } else {
                 Files.deleteIfExists(entry);
               }

@@ -12,7 +12,8 @@ public interface OpenLayer {
 
   /**
    * The memory file of a base: flat, sparse, read-only, never changed; many may map it at once. It has the size that the manifest tells, but its
-   * bytes are not verified: {@link #verify} does that, whole or in parts, before or after it is mapped.
+   * bytes are not verified: {@link #verify} does that, whole or in parts, before or after it is mapped. Who maps it bears what becomes of the disk: in this
+   * process a file that is cut off ends in SIGBUS, which takes the JVM along; {@link #read} ends in DAMAGED.
    *
    * @throws dev.instar.api.InstarException CONFLICT for a diff, which is compressed; {@link #read} it
    */

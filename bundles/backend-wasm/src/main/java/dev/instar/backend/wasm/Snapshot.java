@@ -35,7 +35,6 @@ import dev.instar.backend.wasm.writeback.Writeback;
 import dev.instar.backend.wasm.writeback.WrittenState;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.Collection;
@@ -61,8 +60,6 @@ final class Snapshot {
   private final int end;
   private final State state;
   private final Optional<WasiState> wasi;
-  /** What the image is charged with: one that is a file's takes only what the system has left. */
-  private final long charged;
   private final Settings settings;
   private final List<Initialiser> first;
 
@@ -108,7 +105,7 @@ final class Snapshot {
   record Settings(WasiSettings wasi, Guest.Allowance allowance, boolean interpreted, Guest.Budgets budgets) {}
 
   private Snapshot(WasmModule module, Function<Instance, Machine> machines, HostFunctions imports, MemoryImage memory, MemoryPool pool, int end,
-      State state, Optional<WasiState> wasi, long charged, Settings settings) {
+      State state, Optional<WasiState> wasi, Settings settings) {
     this.module = module;
     this.machines = machines;
     this.imports = imports;
@@ -117,7 +114,6 @@ final class Snapshot {
     this.end = end;
     this.state = state;
     this.wasi = wasi;
-    this.charged = charged;
     this.settings = settings;
     this.first = Initialiser.ofSnapshot(module);
   }
@@ -238,7 +234,7 @@ final class Snapshot {
     Optional<WasiState> files = files(guest, settings);
     try {
       MemoryImage image = capture(guest, settings);
-      return new Snapshot(module, compiled.machines(), imports, image, pool, end, state, files, image.storedBytes(), settings);
+      return new Snapshot(module, compiled.machines(), imports, image, pool, end, state, files, settings);
     } catch (RuntimeException e) {
       settings.budgets().heap().give(files.map(WasiState::heapBytes).orElse(0L));
       throw e;
@@ -290,16 +286,18 @@ final class Snapshot {
    *
    * @param maximumPages of the memory
    * @param written what the module that was written begins with
-   * @param file holds the memory
+   * @param memory what it holds from the address 0 on
    * @param bytes how much of it
+   * @param asked whom to ask for room when the budget is used up
    * @throws IllegalArgumentException when that cannot be the state of this module
-   * @throws IOException when the file cannot be read
-   * @throws dev.instar.api.InstarException NODE_BUSY when the host has no resource left
+   * @throws IOException when the memory cannot be read
+   * @throws dev.instar.api.InstarException OUT_OF_MEMORY or NODE_BUSY when the node has no room for it
    */
-  static Snapshot restore(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, int maximumPages, WrittenState written, Path file,
-      long bytes, MemoryPool pool, Settings settings) throws IOException {
+  static Snapshot restore(ModuleCompiler.Compiled compiled, HostFunctions imports, Entry entry, int maximumPages, WrittenState written,
+      MemoryImage.Source memory, long bytes, MemoryPool pool, Settings settings, Room asked) throws IOException {
     int room = entry == Entry.FAASM ? FaasmCall.roomPages((int) written.pages(), maximumPages) : 0;
-    return restore(compiled, imports, Entry.needed(compiled.module(), entry).values(), room, maximumPages, written, file, bytes, pool, settings);
+    return restore(compiled, imports, Entry.needed(compiled.module(), entry).values(), room, maximumPages, written, memory, bytes, pool, settings,
+        asked);
   }
 
   /**
@@ -307,16 +305,17 @@ final class Snapshot {
    * @param room pages behind the module's own memory
    */
   static Snapshot restore(ModuleCompiler.Compiled compiled, HostFunctions imports, Collection<Export> exported, int room, int maximumPages,
-      WrittenState written, Path file, long bytes, MemoryPool pool, Settings settings) throws IOException {
+      WrittenState written, MemoryImage.Source memory, long bytes, MemoryPool pool, Settings settings, Room asked) throws IOException {
     WasmModule module = compiled.module();
     State state = checked(module, written);
     int least = module.memorySection().map(m -> m.getMemory(0).limits().initialPages()).orElse(0);
     demand(written.pages() >= least && written.pages() <= maximumPages && bytes <= written.pages() * Memory.PAGE_SIZE, "memory");
     int pages = (int) written.pages();
-    MemoryImage image = MemoryImage.of(file, bytes, pages + room, maximumPages);
+    MemoryImage image = MemoryImage.of(memory, bytes, pages + room, maximumPages, settings.wasi().scratch());
     try {
-      return new Snapshot(initialised(module, state, exported), compiled.machines(), imports, image, pool, pages * Memory.PAGE_SIZE, state,
-          Optional.empty(), 0, settings);
+      WasmModule begun = initialised(module, state, exported);
+      settings.budgets().memory().demand(image.storedBytes(), 0, asked);
+      return new Snapshot(begun, compiled.machines(), imports, image, pool, pages * Memory.PAGE_SIZE, state, Optional.empty(), settings);
     } catch (Throwable e) {
       image.close();
       throw e;
@@ -488,7 +487,7 @@ final class Snapshot {
   /** Gives back what the images take. */
   void release() {
     pool.retire(memory);
-    settings.budgets().memory().give(charged);
+    settings.budgets().memory().give(memory.storedBytes());
     settings.budgets().heap().give(wasi.map(WasiState::heapBytes).orElse(0L));
   }
 }

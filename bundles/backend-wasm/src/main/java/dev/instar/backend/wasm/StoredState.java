@@ -34,15 +34,15 @@ import org.slf4j.LoggerFactory;
 
 /**
  * What the snapshot store has of a prepared function: one base layer. Its memory is the linear memory from the address 0 on, without the zeros at the
- * end; its blob {@code module} is the module that {@link Snapshot#writeBack} writes. Any engine can start from the module; this one maps the memory
- * and takes the rest out of the module without parsing it.
+ * end; its blob {@code module} is the module that {@link Snapshot#writeBack} writes. Any engine can start from the module; this one takes the memory
+ * as it is, and the rest out of the module without parsing it.
  *
  * <p>Nothing that goes wrong with the store fails a function: it is initialised as if there were none.
  */
 final class StoredState implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(StoredState.class);
   private static final String MODULE = "module";
-  /** What the store gets in one go. In between a close is seen. */
+  /** What the store gets in one go. In between an interrupt is seen. */
   private static final int STEP = 1 << 20;
 
   private final Supplier<Optional<SnapshotStore>> stores;
@@ -60,7 +60,7 @@ final class StoredState implements AutoCloseable {
 
   private record Stored(Digest layer) implements Stage {}
 
-  /** @param lease keeps the layer from being collected, whose memory file is mapped */
+  /** @param lease keeps the layer from being collected while it is of use: it would be made again */
   private record Restored(Digest layer, SnapshotLease lease) implements Stage {}
 
   private record Never(Outcome.Inexpressible why) implements Stage {}
@@ -68,7 +68,7 @@ final class StoredState implements AutoCloseable {
   /** Makes a state of what a layer has. */
   interface Restorer {
     /** @throws IllegalArgumentException when it cannot be one of this function */
-    Snapshot restore(Path module, Path memory, long bytes) throws IOException;
+    Snapshot restore(Path module, MemoryImage.Source memory, long bytes) throws IOException;
   }
 
   /** Writes a state into the function's module. */
@@ -92,8 +92,9 @@ final class StoredState implements AutoCloseable {
    *
    * @param backend its version, and that of the form of what it stores
    * @param maximumPages of the memory
+   * @param owner whose it is, where the state may hold what was drawn: the keys of one user are not for another who has the same image
    */
-  static SnapshotKey key(String backend, Digest image, Entry entry, int maximumPages, int tableElements, WasiSettings wasi) {
+  static SnapshotKey key(String backend, Digest image, Entry entry, int maximumPages, int tableElements, WasiSettings wasi, Optional<String> owner) {
     FileQuota quota = wasi.quota();
     var machine = new TreeMap<>(Map.of(
         "arguments", digest(wasi.arguments().stream()),
@@ -102,6 +103,7 @@ final class StoredState implements AutoCloseable {
         "files", wasi.files().isEmpty() ? "none" : quota.descriptors() + " open, " + quota.inodes() + " made, " + quota.bytes() + " bytes",
         "memory-pages", Integer.toString(maximumPages),
         "table-elements", Integer.toString(tableElements)));
+    owner.ifPresent(user -> machine.put("user", user));
     return new SnapshotKey("wasm", backend, machine, List.of(image));
   }
 
@@ -133,7 +135,19 @@ final class StoredState implements AutoCloseable {
       lease.ifPresent(StoredState::close);
       useless = found;
       LOG.warn("The stored state {} of {} cannot be used; it is initialised anew: {}", found.map(Digest::value).orElse(""), version.label(), e.getMessage());
+      if (e instanceof IllegalArgumentException) {
+        found.ifPresent(layer -> discard(store.get(), layer));
+      }
       return Optional.empty();
+    }
+  }
+
+  /** One that is whole and can never be of use: an archive chooses its time, so it may be found before all that are made in its place. */
+  private static void discard(SnapshotStore store, Digest layer) {
+    try {
+      store.remove(layer);
+    } catch (RuntimeException e) {
+      LOG.warn("The snapshot layer {} of no use cannot be removed: {}", layer, e.getMessage());
     }
   }
 
@@ -143,9 +157,7 @@ final class StoredState implements AutoCloseable {
     if (!layer.isBase() || !layer.extents().equals(extents(layer.memoryBytes()))) {
       throw new IllegalArgumentException("it is no base whose memory begins at the address 0");
     }
-    Path module = base.blob(MODULE);
-    base.verify(0, layer.memoryBytes());
-    return restorer.restore(module, base.memory(), layer.memoryBytes());
+    return restorer.restore(base.blob(MODULE), base::read, layer.memoryBytes());
   }
 
   private static List<Extent> extents(long bytes) {
@@ -170,6 +182,7 @@ final class StoredState implements AutoCloseable {
    * Stores the state, unless it is stored, came from there or cannot be expressed, or there is no store.
    *
    * @throws InstarException when the store fails
+   * @throws InterruptedException when it was interrupted before the state was stored; afterwards it is only not held
    */
   synchronized void store(Snapshot snapshot, Write write) throws InterruptedException {
     Optional<SnapshotStore> store = stores.get();
@@ -183,6 +196,7 @@ final class StoredState implements AutoCloseable {
         stored(store.get(), there.get());
         return;
       }
+      demandWanted();
       switch (write.write(content)) {
         case Outcome.Inexpressible never -> stage = new Never(never);
         case Outcome.Written written -> {
@@ -190,7 +204,10 @@ final class StoredState implements AutoCloseable {
           stored(store.get(), publish(store.get(), written, content.bytes().limit(bytes)));
         }
       }
-    } catch (ClosedMeanwhile | IllegalStateException e) {
+    } catch (Abandoned | IllegalStateException e) {
+      if (Thread.interrupted()) {
+        throw new InterruptedException();
+      }
       if (!closed) {
         throw e;
       }
@@ -204,8 +221,8 @@ final class StoredState implements AutoCloseable {
   }
 
   private void stored(SnapshotStore store, Digest layer) {
-    // Else it would be held for ever by a version that has been removed.
-    if (!closed) {
+    // Else it might be held for ever by a version that has been removed.
+    if (!abandoned()) {
       hold(store, layer);
     }
     stage = new Stored(layer);
@@ -214,11 +231,11 @@ final class StoredState implements AutoCloseable {
   private Digest publish(SnapshotStore store, Outcome.Written written, ByteBuffer memory) throws IOException {
     try (SnapshotBuilder builder = store.base(key, creator())) {
       for (int at = 0; at < memory.limit(); at += STEP) {
-        demandOpen();
+        demandWanted();
         builder.memory(at, memory.duplicate().position(at).limit(Math.min(at + STEP, memory.limit())));
       }
-      builder.blob(MODULE, new UntilClosed(written.open()));
-      demandOpen();
+      builder.blob(MODULE, new WhileWanted(written.open()));
+      demandWanted();
       return builder.publish().id();
     }
   }
@@ -229,35 +246,39 @@ final class StoredState implements AutoCloseable {
     return creator.substring(0, Math.min(200, creator.length()));
   }
 
-  private void demandOpen() {
-    if (closed) {
-      throw new ClosedMeanwhile();
+  /** Whether the function is being closed: nobody waits for its state any more. */
+  private boolean abandoned() {
+    return closed || Thread.currentThread().isInterrupted();
+  }
+
+  private void demandWanted() {
+    if (abandoned()) {
+      throw new Abandoned();
     }
   }
 
-  /** The function was closed: nobody waits for its state any more. */
-  private static final class ClosedMeanwhile extends RuntimeException {
+  private static final class Abandoned extends RuntimeException {
     private static final long serialVersionUID = 1;
 
-    ClosedMeanwhile() {
-      super("The prepared function was closed", null, false, false);
+    Abandoned() {
+      super("The prepared function is being closed", null, false, false);
     }
   }
 
-  private final class UntilClosed extends FilterInputStream {
-    UntilClosed(InputStream in) {
+  private final class WhileWanted extends FilterInputStream {
+    WhileWanted(InputStream in) {
       super(in);
     }
 
     @Override
     public int read() throws IOException {
-      demandOpen();
+      demandWanted();
       return super.read();
     }
 
     @Override
     public int read(byte[] into, int offset, int length) throws IOException {
-      demandOpen();
+      demandWanted();
       return super.read(into, offset, length);
     }
   }

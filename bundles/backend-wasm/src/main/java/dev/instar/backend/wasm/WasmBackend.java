@@ -246,12 +246,13 @@ public final class WasmBackend implements SandboxBackend {
     int tableElements = Math.min(bounds.tableElements(), limits.tableElements());
     var allowance = new Guest.Allowance(limit, declared.maximumPages() > allowed, tableElements);
     var settings = new Snapshot.Settings(wasi, allowance, compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
-    SnapshotKey key = StoredState.key(describe().version() + "-" + FORMAT, request.image().digest(), entry, maximum, tableElements, wasi);
+    SnapshotKey key = StoredState.key(describe().version() + "-" + FORMAT, request.image().digest(), entry, maximum, tableElements, wasi,
+        reseed.map(exported -> request.version().name().user()));
     StoredState stored = new StoredState(() -> offered(request), key, request.version());
     List<String> ran = new ArrayList<>();
     List<String> drew = new ArrayList<>();
-    Optional<Snapshot> restored = stored.restore((written, file, bytes) ->
-        Snapshot.restore(compiled, imports, entry, maximum, readWritten(written, tableElements), file, bytes, pool, settings));
+    Optional<Snapshot> restored = stored.restore((written, memory, bytes) ->
+        Snapshot.restore(compiled, imports, entry, maximum, readWritten(written, tableElements), memory, bytes, pool, settings, request.room()));
     Snapshot snapshot = restored.isPresent() ? restored.get() : initialised(request, compiled, imports, entry,
         () -> zeros(declared.initialPages(), maximum), settings, ran, drew);
     stored.initialised(snapshot);

@@ -1,6 +1,7 @@
 package dev.instar.backend.wasm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.function.Image;
 import dev.instar.api.sandbox.SandboxBackend;
@@ -13,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalInt;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The suite with WASI commands. */
@@ -22,10 +24,13 @@ class CommandConformanceTest extends SandboxBackendSuite {
   static Path directory;
 
   private TestNode node;
+  private TestStore store;
 
   @Override
   protected SandboxBackend openBackend() {
     node = new TestNode(directory);
+    store = new TestStore(directory);
+    node.backend.snapshots = store.store();
     return node.backend;
   }
 
@@ -33,6 +38,13 @@ class CommandConformanceTest extends SandboxBackendSuite {
   protected void closeBackend(SandboxBackend backend) {
     node.close();
     assertEquals(0, node.backend.guestMemory(), "bytes of guests that nobody gave back");
+    assertTrue(store.store().list().stream().allMatch(layer -> layer.leases() == 0), "a layer is open that nobody uses");
+    store.close();
+  }
+
+  @Override
+  protected OptionalInt storedStates() {
+    return OptionalInt.of(store.store().list().size());
   }
 
   @Override

@@ -1,41 +1,36 @@
 package dev.instar.backend.wasm;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.dylibso.chicory.runtime.ImportValues;
+import com.dylibso.chicory.runtime.Instance;
+import com.dylibso.chicory.wasm.Parser;
 import com.sun.management.ThreadMXBean;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
+import dev.instar.backend.wasm.wasi.ChicoryImports;
+import dev.instar.backend.wasm.wasi.Clocks;
+import dev.instar.backend.wasm.wasi.FileQuota;
+import dev.instar.backend.wasm.wasi.Wasi;
+import dev.instar.backend.wasm.wasi.WasiSettings;
 import dev.instar.tck.capability.RequiresCapability;
 import java.lang.management.ManagementFactory;
-import java.nio.file.Path;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
+import java.security.SecureRandom;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Calls of the host: many of them must not keep the node's garbage collector busy, because its pauses are everybody's. */
 @RequiresCapability("wabt")
 @Timeout(60)
-class HostCallsTest {
+class HostCallsTest extends NodeTest {
   private static final int CALLS = 100_000;
   /** Of one call; what is less comes from the call of the function. With the arguments alone in an array of their own, it would be 40 and more. */
   private static final int MOST_BYTES = 8;
-
-  @TempDir
-  Path directory;
-  private TestNode node;
-
-  @BeforeEach
-  void open() {
-    node = new TestNode(directory);
-  }
-
-  @AfterEach
-  void close() {
-    node.close();
-  }
 
   private static byte[] loop(String imports, String call) {
     return Wat.compile("(module " + imports + " (memory (export \"memory\") 1) (func (export \"_start\") (local $i i32) (loop $again " + call
@@ -58,6 +53,19 @@ class HostCallsTest {
         "(drop (call $now (i32.const 1) (i64.const 0) (i32.const 0)))");
     long bytes = bytesOf(clocks);
     assertTrue(bytes < (long) MOST_BYTES * CALLS, () -> bytes + " bytes for " + CALLS + " calls");
+  }
+
+  /** The interpreter takes as many as there are. */
+  @Test
+  void aCallHasAsManyResultsAsItsTypeSays() {
+    byte[] module = Wat.compile("""
+        (module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1) (func (export "call") (result i32) (call $write (i32.const 99) (i32.const 0) (i32.const 0) (i32.const 0))))""");
+    Wasi wasi = new Wasi(new WasiSettings(List.of(), Map.of(), Optional.empty(), directory, FileQuota.DEFAULT, MemoryBudget.ofHeap(1 << 20),
+        Clocks.system(), new SecureRandom()));
+    Instance instance = Instance.builder(Parser.parse(module)).withImportValues(ImportValues.builder().withFunctions(List.copyOf(ChicoryImports.of(wasi))).build()).build();
+    assertArrayEquals(new long[] {8}, instance.export("call").apply());
+    wasi.close();
   }
 
   @Test

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.Digest;
@@ -14,10 +15,12 @@ import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
 import dev.instar.api.function.Variant;
+import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.api.snapshot.SnapshotStore;
 import dev.instar.tck.capability.RequiresCapability;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -80,6 +83,24 @@ class InFelixIT {
         assertEquals("1", TestNode.call(sandbox, "").text());
         sandbox.close();
         prepared.close();
+      }
+
+      // A store that comes, and goes, is taken at once and restarts nothing.
+      try (TestStore store = new TestStore(directory)) {
+        var registered = context.registerService(SnapshotStore.class, store.store(), null);
+        try (PreparedFunction prepared = prepare(backend)) {
+          ((Checkpointable) prepared).checkpoint();
+          assertTrue(prepared.describe().get("snapshot").startsWith("stored as "), prepared.describe()::toString);
+        }
+        try (PreparedFunction prepared = prepare(backend)) {
+          assertEquals("from the snapshot", prepared.describe().get("initialised"));
+          registered.unregister();
+          assertEquals("1", TestNode.call(TestNode.start(prepared), "").text());
+        }
+        try (PreparedFunction prepared = prepare(backend)) {
+          assertEquals("not stored yet", prepared.describe().get("snapshot"));
+        }
+        assertSame(backend, tracker.getService());
       }
 
       PreparedFunction left = prepare(backend);

@@ -1,6 +1,7 @@
 package dev.instar.backend.wasm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.function.Image;
 import dev.instar.api.sandbox.SandboxBackend;
@@ -11,6 +12,7 @@ import dev.instar.tck.sandbox.SandboxBackendSuite;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.OptionalInt;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The suite with Faasm reactors. */
@@ -20,10 +22,13 @@ class ReactorConformanceTest extends SandboxBackendSuite {
   static Path directory;
 
   private TestNode node;
+  private TestStore store;
 
   @Override
   protected SandboxBackend openBackend() {
     node = new TestNode(directory);
+    store = new TestStore(directory);
+    node.backend.snapshots = store.store();
     return node.backend;
   }
 
@@ -31,6 +36,13 @@ class ReactorConformanceTest extends SandboxBackendSuite {
   protected void closeBackend(SandboxBackend backend) {
     node.close();
     assertEquals(0, node.backend.guestMemory(), "bytes of guests that nobody gave back");
+    assertTrue(store.store().list().stream().allMatch(layer -> layer.leases() == 0), "a layer is open that nobody uses");
+    store.close();
+  }
+
+  @Override
+  protected OptionalInt storedStates() {
+    return OptionalInt.of(store.store().list().size());
   }
 
   @Override

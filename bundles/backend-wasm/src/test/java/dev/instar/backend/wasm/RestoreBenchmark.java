@@ -137,7 +137,7 @@ public class RestoreBenchmark {
     return TestNode.call(none.started, INPUT).good().output();
   }
 
-  /** Found, verified the first time, mapped; its code is in the cache. */
+  /** Found, verified, copied into an image; its code is in the cache. */
   @Benchmark
   public void prepareStored() {
     node.prepare(module).close();

@@ -54,7 +54,7 @@ import java.util.stream.IntStream;
  *
  * <p>A module that a node would take is run as it is instantiated; and, after a reset, from its snapshot, after a {@linkplain SpecState#soil canary}
  * and a reset, and once more, command by command, after all of that and another reset; from the module that its state was
- * written back to; and from a snapshot that was made of that module and a file with its memory. Modules that a node refuses, because they share something but functions of the host or have several memories, have our memory and
+ * written back to; and from a snapshot that was made of that module and its memory apart. Modules that a node refuses, because they share something but functions of the host or have several memories, have our memory and
  * tables but no snapshot.
  */
 final class SpecRun implements AutoCloseable {
@@ -419,18 +419,15 @@ final class SpecRun implements AutoCloseable {
     return IntStream.range(0, module.exportSection().exportCount()).mapToObj(module.exportSection()::getExport).toList();
   }
 
-  /** From a file with its memory and the module that it is written back to. */
+  /** From its memory and the module that it is written back to. */
   private Snapshot restored(byte[] bytes, Snapshot snapshot, ModuleCompiler.Compiled compiled, HostFunctions prints, int maximum,
       Snapshot.Settings settings) {
     try (MemoryImage.Content content = snapshot.content()) {
       byte[] memory = new byte[content.bytes().limit()];
       content.bytes().get(memory);
-      Path file = Files.write(Files.createTempFile(wasi.scratch(), "memory", ""), memory);
       WrittenState written = WrittenState.read(ByteBuffer.wrap(writeBack(bytes, snapshot)), Integer.MAX_VALUE);
-      Snapshot restored = Snapshot.restore(compiled, prints, exports(compiled.module()), 0, Math.min(maximum, Memory.RUNTIME_MAX_PAGES), written, file,
-          memory.length, pool, settings);
-      Files.delete(file);
-      return restored;
+      return Snapshot.restore(compiled, prints, exports(compiled.module()), 0, Math.min(maximum, Memory.RUNTIME_MAX_PAGES), written,
+          (offset, into) -> into.put(memory, (int) offset, into.remaining()), memory.length, pool, settings, StartContext.Room.NONE);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     } finally {

@@ -2,6 +2,7 @@ package dev.instar.backend.wasm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -32,11 +33,8 @@ import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -44,22 +42,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What an initialisation drew from the random source or a clock is not there twice. */
 @RequiresCapability("wabt")
 @Timeout(120)
-class UniquenessTest {
-  @TempDir
-  Path directory;
-  private TestNode node;
-
-  @BeforeEach
-  void open() {
-    node = new TestNode(directory);
-  }
-
-  @AfterEach
-  void nothingIsLeft() {
-    node.close();
-    assertEquals(0, node.backend.guestMemory());
-  }
-
+class UniquenessTest extends NodeTest {
   private static final String IMPORTS = """
       (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
       (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
@@ -320,7 +303,9 @@ class UniquenessTest {
         assertTrue(prepared.describe().get("snapshot").matches("cannot be stored: .*random.*instar_reseed.*"), prepared.describe().toString());
       }
       assertEquals(List.of(), store.store().list());
-      assertEquals("anew for each call, by _initialize", node.prepare(module).describe().get("initialised"));
+      try (PreparedFunction prepared = node.prepare(module)) {
+        assertEquals("anew for each call, by _initialize", prepared.describe().get("initialised"));
+      }
     }
   }
 
@@ -340,6 +325,31 @@ class UniquenessTest {
       assertEquals("instar_reseed runs before each call", restored.describe().get("uniqueness"));
       found.addAll(calls(restored));
       assertUnique(found, 1, 1);
+    }
+  }
+
+  @Test
+  void whatOneUserDrewIsNoOtherUsers() throws Exception {
+    try (TestStore store = new TestStore(directory)) {
+      node.backend.snapshots = store.store();
+      byte[] module = reactor("(func (export \"_initialize\") " + DRAW + ") (func (export \"instar_reseed\"))");
+      long drawn;
+      try (PreparedFunction prepared = node.prepare(module)) {
+        drawn = first(prepared);
+        ((Checkpointable) prepared).checkpoint();
+      }
+      try (PreparedFunction again = node.prepare(module);
+          PreparedFunction other = node.prepare("somebody", node.image(module), Limits.DEFAULT, Map.of(), Duration.ofSeconds(60))) {
+        assertEquals("from the snapshot", again.describe().get("initialised"));
+        assertEquals(drawn, first(again));
+        assertNotEquals(drawn, first(other));
+      }
+    }
+  }
+
+  private static long first(PreparedFunction prepared) {
+    try (Sandbox sandbox = TestNode.start(prepared)) {
+      return Found.of(TestNode.call(sandbox, "")).drawn();
     }
   }
 

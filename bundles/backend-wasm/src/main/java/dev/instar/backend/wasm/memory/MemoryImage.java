@@ -5,30 +5,29 @@ import com.dylibso.chicory.wasm.types.MemoryLimits;
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
-import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * What a linear memory held at one moment; it never changes. It is kept once, however many memories are opened from it: in a memfd, or in an
- * unlinked file where there are none, or on a host without mmap in memory of the process; or it is somebody else's file, which is mapped. Pages of
- * zeros take no room.
+ * unlinked file where there are none, or on a host without mmap in memory of the process. Pages of zeros take no room.
  *
  * <p>Costs a file descriptor and a mapping until it is closed and the last memory of it is. Memories that were opened before a close stay whole.
  * Thread-safe.
  */
 public final class MemoryImage implements AutoCloseable {
   private static final MemorySegment ZEROS = Arena.global().allocate(Memory.PAGE_SIZE, 8);
+  /** What is read of a source in one go. */
+  private static final int STEP = 1 << 20;
 
   private final Host host;
   private final int pages;
@@ -98,27 +97,34 @@ public final class MemoryImage implements AutoCloseable {
         if (end == 0) {
           yield new MemoryImage(host, pages, maximum, true, dropped, OptionalInt.empty(), ZEROS.asSlice(0, 0));
         }
-        int descriptor = store(content, end, scratch, host);
+        int descriptor = store(end, scratch, host, to -> copyWritten(content.asSlice(0, end), to, host));
         yield new MemoryImage(host, pages, maximum, true, dropped, OptionalInt.of(descriptor), view(descriptor, end));
       }
     };
   }
 
-  /**
-   * The image that a file holds.
-   *
-   * @param file its first {@code length} bytes are the memory's, zeros follow up to its size; they must not change while the image is open. It may be
-   *     unlinked
-   * @param pages that a memory of it starts with
-   * @param maximumPages that it may grow to
-   * @throws IOException when the file cannot be read, or is shorter
-   * @throws InstarException NODE_BUSY when the host does not map it
-   */
-  public static MemoryImage of(Path file, long length, int pages, int maximumPages) throws IOException {
-    return of(file, length, pages, maximumPages, Host.OF_PROCESS);
+  /** Where the bytes of an image come from. */
+  public interface Source {
+    /** Fills {@code into} with what begins at an offset. */
+    void read(long offset, ByteBuffer into) throws IOException;
   }
 
-  static MemoryImage of(Path file, long length, int pages, int maximumPages, Host host) throws IOException {
+  /**
+   * The image of bytes that are kept somewhere else. They are copied, not mapped where they are: a file that gets shorter, or a disk that fails, would end
+   * in SIGBUS and take the JVM along, and one that changes would change the guests that run.
+   *
+   * @param length of what is read; zeros follow up to its size
+   * @param pages that a memory of it starts with
+   * @param maximumPages that it may grow to
+   * @param scratch a directory for the file of the image where the host has no memfd
+   * @throws IOException when the source throws it
+   * @throws InstarException NODE_BUSY when the host gives no file or no memory for it
+   */
+  public static MemoryImage of(Source source, long length, int pages, int maximumPages, Path scratch) throws IOException {
+    return of(source, length, pages, maximumPages, scratch, Host.OF_PROCESS);
+  }
+
+  static MemoryImage of(Source source, long length, int pages, int maximumPages, Path scratch, Host host) throws IOException {
     int maximum = Math.min(maximumPages, Memory.RUNTIME_MAX_PAGES);
     if (pages < 0 || pages > maximum || length < 0 || length > (long) pages * Memory.PAGE_SIZE) {
       throw new IllegalArgumentException("An image of " + length + " bytes in " + pages + " pages of at most " + maximum);
@@ -126,24 +132,14 @@ public final class MemoryImage implements AutoCloseable {
     if (length == 0) {
       return new MemoryImage(host, pages, maximum, true, new BitSet(), OptionalInt.empty(), ZEROS.asSlice(0, 0));
     }
-    if (Files.size(file) < length) {
-      throw new EOFException(file + " has fewer than " + length + " bytes");
-    }
+    int page = pageSize(host);
+    long whole = (length + page - 1) / page * page;
     if (host == Host.COPYING) {
-      MemorySegment copy = Arena.ofAuto().allocate(length, 8);
-      try (FileChannel in = FileChannel.open(file); Arena arena = Arena.ofConfined()) {
-        copy.copyFrom(in.map(FileChannel.MapMode.READ_ONLY, 0, length, arena));
-      }
+      MemorySegment copy = Arena.ofAuto().allocate(whole, 8);
+      copy(source, length, copy, host);
       return new MemoryImage(host, pages, maximum, true, new BitSet(), OptionalInt.empty(), copy.asReadOnly());
     }
-    int descriptor;
-    try {
-      descriptor = LibC.open(file);
-    } catch (LibC.Failure e) {
-      throw new IOException(e.getMessage(), e);
-    }
-    // What lies between its end and that of its last page reads as zeros.
-    long whole = (length + LibC.PAGE_SIZE - 1) / LibC.PAGE_SIZE * LibC.PAGE_SIZE;
+    int descriptor = store(whole, scratch, host, to -> copy(source, length, to, host));
     return new MemoryImage(host, pages, maximum, true, new BitSet(), OptionalInt.of(descriptor), view(descriptor, whole));
   }
 
@@ -296,41 +292,65 @@ public final class MemoryImage implements AutoCloseable {
     }
   }
 
-  private static int store(MemorySegment content, long end, Path scratch, Host host) {
+  /** Writes what a file is to hold. */
+  private interface Filler<E extends Exception> {
+    void fill(MemorySegment zeros) throws E;
+  }
+
+  private static <E extends Exception> int store(long end, Path scratch, Host host, Filler<E> filler) throws E {
     int descriptor = -1;
+    boolean stored = false;
     try {
       descriptor = host == Host.MAPPING_MEMFD ? LibC.memfd("instar-image") : LibC.unlinkedFile(scratch);
       LibC.ftruncate(descriptor, end);
       long address = LibC.mmap(0, end, LibC.PROT_READ_WRITE, LibC.MAP_SHARED, descriptor, 0);
       try {
-        copyWritten(content, MemorySegment.ofAddress(address).reinterpret(end));
+        filler.fill(MemorySegment.ofAddress(address).reinterpret(end));
       } finally {
         LibC.munmap(address, end);
       }
       if (host == Host.MAPPING_MEMFD) {
         LibC.seal(descriptor);
       }
+      stored = true;
       return descriptor;
     } catch (LibC.Failure e) {
-      if (descriptor != -1) {
-        LibC.close(descriptor);
-      }
       throw new InstarException(ErrorCode.NODE_BUSY, "The host gives no file for a memory image of " + end + " bytes: " + e.getMessage()
           + "; raise the limit of open files or free memory");
+    } finally {
+      if (!stored && descriptor != -1) {
+        LibC.close(descriptor);
+      }
     }
   }
 
-  private static void copyWritten(MemorySegment from, MemorySegment to) {
-    for (long at = 0; at < to.byteSize(); at += LibC.PAGE_SIZE) {
-      if (!zero(from, at, LibC.PAGE_SIZE)) {
-        MemorySegment.copy(from, at, to, at, LibC.PAGE_SIZE);
+  private static void copy(Source source, long length, MemorySegment to, Host host) throws IOException {
+    byte[] bytes = new byte[(int) Math.min(to.byteSize(), STEP)];
+    for (long at = 0; at < length; at += bytes.length) {
+      int n = (int) Math.min(bytes.length, length - at);
+      Arrays.fill(bytes, n, bytes.length, (byte) 0);
+      source.read(at, ByteBuffer.wrap(bytes, 0, n));
+      long whole = Math.min(bytes.length, to.byteSize() - at);
+      copyWritten(MemorySegment.ofArray(bytes).asSlice(0, whole), to.asSlice(at, whole), host);
+    }
+  }
+
+  private static void copyWritten(MemorySegment from, MemorySegment to, Host host) {
+    int page = pageSize(host);
+    for (long at = 0; at < to.byteSize(); at += page) {
+      if (!zero(from, at, page)) {
+        MemorySegment.copy(from, at, to, at, page);
       }
     }
   }
 
   /** A WebAssembly page is a whole number of the host's pages on every architecture that Linux runs on. */
+  private static int pageSize(Host host) {
+    return host == Host.COPYING ? 4096 : LibC.PAGE_SIZE;
+  }
+
   private static long endOfContent(MemorySegment content, Host host) {
-    int step = host == Host.COPYING ? 4096 : LibC.PAGE_SIZE;
+    int step = pageSize(host);
     long end = content.byteSize();
     while (end > 0 && zero(content, end - step, step)) {
       end -= step;

@@ -37,14 +37,7 @@ public final class ChicoryImports {
           return NOTHING;
         });
       }
-      if (type.params().isEmpty()) {
-        return new HostFunction(Preview1.MODULE, name(), type, (instance, args) -> new long[] {function.call(wasi, memory(wasi, instance), args).code()});
-      }
-      return new HostFunction(Preview1.MODULE, name(), type, (instance, args) -> {
-        // Who calls is done with the arguments: their array takes the result, so that calls make no garbage.
-        args[0] = function.call(wasi, memory(wasi, instance), args).code();
-        return args;
-      });
+      return new HostFunction(Preview1.MODULE, name(), type, (instance, args) -> wasi.result(function.call(wasi, memory(wasi, instance), args)));
     }
   }
 

@@ -42,6 +42,8 @@ public final class Wasi implements AutoCloseable {
   private final WasiState state;
   private final Optional<FileView> files;
   private final FdTable table;
+  /** That of the last call, which is read before the next: so that calls make no garbage. */
+  private final long[] result = new long[1];
   private byte[] buffer = new byte[0];
   private int bufferUsed;
   private InputStream input = InputStream.nullInputStream();
@@ -94,6 +96,12 @@ public final class Wasi implements AutoCloseable {
   /** Tells who is to know when the guest sleeps, until the reset. */
   public void waits(Waits told) {
     waits = told;
+  }
+
+  /** The result of a call as Chicory takes it, until the next one. */
+  long[] result(Errno errno) {
+    result[0] = errno.code();
+    return result;
   }
 
   public FileQuota quota() {

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import dev.instar.api.Digest;
+import java.io.EOFException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -60,16 +61,15 @@ class MemoryImageTest {
     }
   }
 
-  /** 5000 bytes are no whole page, so that zeros must follow in the file's last one. */
+  /** 5000 bytes are no whole page, so that zeros must follow in the last one. */
   @ParameterizedTest
   @EnumSource(Host.class)
-  void aFileIsAnImage(Host host) throws IOException {
+  void bytesOfASourceAreAnImage(Host host) throws IOException {
     byte[] bytes = new byte[5000];
     Arrays.fill(bytes, (byte) 7);
-    Path file = Files.write(scratch.resolve("memory"), bytes);
     byte[] whole = Arrays.copyOf(bytes, 2 * Memory.PAGE_SIZE);
-    MemoryImage image = MemoryImage.of(file, 5000, 2, 4, host);
-    Files.delete(file);
+    MemoryImage image = MemoryImage.of(source(bytes), 5000, 2, 4, scratch, host);
+    Arrays.fill(bytes, (byte) 8);
     try (CowMemory one = image.open(); CowMemory other = image.open(); MemoryImage.Content content = image.content()) {
       assertArrayEquals(whole, one.readBytes(0, 2 * Memory.PAGE_SIZE));
       one.fill((byte) 1, 0, 2 * Memory.PAGE_SIZE);
@@ -87,14 +87,43 @@ class MemoryImageTest {
 
   @ParameterizedTest
   @EnumSource(Host.class)
-  void aFileThatIsMissingOrTooShortIsNone(Host host) throws IOException {
-    Path file = Files.write(scratch.resolve("memory"), new byte[4096]);
-    assertThrows(IOException.class, () -> MemoryImage.of(file, 4097, 2, 4, host));
-    assertThrows(IOException.class, () -> MemoryImage.of(scratch.resolve("none"), 1, 2, 4, host));
-    assertThrows(IllegalArgumentException.class, () -> MemoryImage.of(file, 4096, 5, 4, host));
-    assertThrows(IllegalArgumentException.class, () -> MemoryImage.of(file, Memory.PAGE_SIZE + 1, 1, 4, host));
-    try (MemoryImage zeros = MemoryImage.of(scratch.resolve("none"), 0, 1, 1, host); CowMemory memory = zeros.open()) {
+  void aSourceThatFailsLeavesNothing(Host host) throws IOException {
+    MemoryImage.Source broken = (offset, into) -> {
+      throw new EOFException("too short");
+    };
+    assertThrows(EOFException.class, () -> MemoryImage.of(broken, 1, 2, 4, scratch, host));
+    long before = descriptors();
+    for (int i = 0; i < 50; i++) {
+      assertThrows(EOFException.class, () -> MemoryImage.of(broken, 4097, 2, 4, scratch, host));
+    }
+    assertTrue(descriptors() < before + 40, "descriptors are left open");
+    assertThrows(IllegalArgumentException.class, () -> MemoryImage.of(broken, 4096, 5, 4, scratch, host));
+    assertThrows(IllegalArgumentException.class, () -> MemoryImage.of(broken, Memory.PAGE_SIZE + 1, 1, 4, scratch, host));
+    try (MemoryImage zeros = MemoryImage.of(broken, 0, 1, 1, scratch, host); CowMemory memory = zeros.open()) {
       assertArrayEquals(new byte[Memory.PAGE_SIZE], memory.readBytes(0, Memory.PAGE_SIZE));
+    }
+  }
+
+  private static long descriptors() throws IOException {
+    try (var open = Files.list(Path.of("/proc/self/fd"))) {
+      return open.count();
+    }
+  }
+
+  private static MemoryImage.Source source(byte[] bytes) {
+    return (offset, into) -> into.put(bytes, (int) offset, into.remaining());
+  }
+
+  /** More than is read in one go, with a page of zeros between. */
+  @ParameterizedTest
+  @EnumSource(Host.class)
+  void anImageIsReadInPieces(Host host) throws IOException {
+    byte[] bytes = new byte[(3 << 20) + 5];
+    Arrays.fill(bytes, (byte) 3);
+    Arrays.fill(bytes, 1 << 20, (1 << 20) + 70_000, (byte) 0);
+    int pages = 49;
+    try (MemoryImage image = MemoryImage.of(source(bytes), bytes.length, pages, pages, scratch, host); CowMemory memory = image.open()) {
+      assertArrayEquals(Arrays.copyOf(bytes, pages * Memory.PAGE_SIZE), memory.readBytes(0, pages * Memory.PAGE_SIZE));
     }
   }
 
