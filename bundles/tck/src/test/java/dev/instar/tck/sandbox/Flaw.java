@@ -27,6 +27,7 @@ enum Flaw {
   BOUNDS_NO_OPEN_FILES("aLimitThatItNamesBounds(java.lang.String,dev.instar.tck.sandbox.Fixture,long)"),
   BOUNDS_NO_FILE_BYTES("aLimitThatItNamesBounds(java.lang.String,dev.instar.tck.sandbox.Fixture,long)"),
   BOUNDS_NO_MADE_FILES("aLimitThatItNamesBounds(java.lang.String,dev.instar.tck.sandbox.Fixture,long)"),
+  NAMES_ANOTHER_LIMIT("aLimitThatItNamesBounds(java.lang.String,dev.instar.tck.sandbox.Fixture,long)"),
   COUNTS_WHAT_A_CALL_HAS_MADE_IN_THE_NEXT("aLimitThatItNamesBounds(java.lang.String,dev.instar.tck.sandbox.Fixture,long)"),
   HIDES_THE_OUTPUT_LIMIT("aFloodEndsAtTheLimitOfTheOutput"),
   HIDES_THE_INPUT_LIMIT("inputOverItsLimitEndsTheCall"),

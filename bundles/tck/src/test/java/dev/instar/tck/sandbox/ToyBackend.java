@@ -256,6 +256,9 @@ final class ToyBackend implements SandboxBackend {
     }
 
     private void got(Call call, Flaw boundless, long limit) throws IOException {
+      if (flaw == Flaw.NAMES_ANOTHER_LIMIT) {
+        throw new Ended(Problem.of(ErrorCode.OUT_OF_MEMORY, "It was refused memory.", Map.of("limit", "stack")));
+      }
       say(call, Long.toString(flaw == boundless ? limit + 1 : limit));
     }
 
