@@ -81,10 +81,10 @@ final class LogStream implements AutoCloseable {
     }
   }
 
-  /** Blocks the log's own follower thread for a while, which then counts what it drops. */
+  /** Blocks the log's own follower thread, which counts what it drops meanwhile and is interrupted when the handle is closed. */
   private void put(BlockingQueue<Entry> queue, Entry entry) {
     try {
-      queue.offer(entry, 1, TimeUnit.SECONDS);
+      queue.put(entry);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

@@ -503,6 +503,31 @@ class NodeApiIT {
   }
 
   @Test
+  void aFollowerThatReadsLateMissesNothing() throws Exception {
+    // More than the sockets' buffers and the queue before them hold.
+    int entries = 3000;
+    String filler = " " + "x".repeat(8000);
+    node.function("demo/echo", Limits.DEFAULT);
+    try (RawHttp http = new RawHttp(node.port())) {
+      http.send("GET " + F + "/logs?follow=true&tail=0 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      http.line();
+      http.headers();
+      Thread writer = Thread.ofVirtual().start(() -> {
+        for (int i = 0; i < entries; i++) {
+          node.logs.say(i + filler);
+        }
+      });
+      Thread.sleep(1500);
+      assertTrue(writer.isAlive(), "all of it found room on the way");
+      for (int i = 0; i < entries; i++) {
+        String text = Json.read(chunk(http).getBytes()).get("text").textValue();
+        assertEquals(Integer.toString(i), text.substring(0, text.indexOf(' ')));
+      }
+      writer.join();
+    }
+  }
+
+  @Test
   void followersAreFew() throws Exception {
     try (Node few = new Node(new Settings(10, 1, 1000, 1, Duration.ofSeconds(1), Duration.ofSeconds(1)), dev.instar.listener.Settings.FREE_PORT);
         RawHttp first = new RawHttp(few.port())) {

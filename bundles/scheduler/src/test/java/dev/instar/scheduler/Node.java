@@ -183,6 +183,12 @@ final class Node implements AutoCloseable {
     return assertInstanceOf(Outcome.Completed.class, outcome, () -> "not completed: " + outcome);
   }
 
+  static void allCompleted(List<CompletableFuture<Outcome>> calls) throws Exception {
+    for (CompletableFuture<Outcome> call : calls) {
+      completed(call.get());
+    }
+  }
+
   static Problem failed(ErrorCode code, Outcome outcome) {
     Problem problem = assertInstanceOf(Outcome.Failed.class, outcome).problem();
     assertEquals(code, problem.code(), problem.detail());

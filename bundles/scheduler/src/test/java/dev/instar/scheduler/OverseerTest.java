@@ -1,6 +1,7 @@
 package dev.instar.scheduler;
 
 import static dev.instar.scheduler.Node.async;
+import static dev.instar.scheduler.Node.allCompleted;
 import static dev.instar.scheduler.Node.completed;
 import static dev.instar.scheduler.Node.eventually;
 import static dev.instar.scheduler.Node.failed;
@@ -204,9 +205,7 @@ class OverseerTest {
       completed(node.invoke("good/quick"));
       completed(node.invoke("evil/quick"));
       go.countDown();
-      for (CompletableFuture<Outcome> sleeper : sleepers) {
-        completed(sleeper.get());
-      }
+      allCompleted(sleepers);
     }
   }
 
@@ -225,9 +224,7 @@ class OverseerTest {
       sleepers.add(node.start("good/sleep"));
       eventually("another user's call parks", () -> node.scheduler.threads().parkedCount() == 3);
       go.countDown();
-      for (CompletableFuture<Outcome> sleeper : sleepers) {
-        completed(sleeper.get());
-      }
+      allCompleted(sleepers);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import static dev.instar.scheduler.Node.allCompleted;
 import static dev.instar.scheduler.Node.completed;
 import static dev.instar.scheduler.Node.eventually;
 import static dev.instar.scheduler.Node.failed;
@@ -121,16 +122,13 @@ class SchedulerTest {
   @Test
   void usesTheMostRecentlyUsedIdleSandboxFirst() throws Exception {
     ScriptedBackend backend = ScriptedBackend.remote();
-    CountDownLatch go = new CountDownLatch(1);
-    backend.script("f", (sandbox, call) -> sandbox.await(go));
+    CountDownLatch go = backend.hold("f");
     try (Node node = new Node(backend)) {
       node.deploy("demo/f", limits(3));
       List<CompletableFuture<Outcome>> calls = List.of(node.start("demo/f"), node.start("demo/f"), node.start("demo/f"));
       eventually("three run", () -> backend.running.get() == 3);
       go.countDown();
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
       node.assertAtRest();
       completed(node.invoke("demo/f"));
       String last = backend.usedIds().getLast();
@@ -167,9 +165,7 @@ class SchedulerTest {
       }
       go.countDown();
       completed(running.get());
-      for (CompletableFuture<Outcome> call : waiting) {
-        completed(call.get());
-      }
+      allCompleted(waiting);
       assertEquals(expected, order.subList(1, order.size()));
       assertEquals(1, backend.mostOpen.get());
     }
@@ -186,9 +182,7 @@ class SchedulerTest {
       for (int i = 0; i < 100; i++) {
         calls.add(node.start(i % 2 == 0 ? "demo/a" : "demo/b"));
       }
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
       assertTrue(backend.mostRunning.get() <= 3, () -> backend.mostRunning + " ran at once");
       assertTrue(backend.mostOpen.get() <= 6, () -> "more sandboxes than could run: " + backend.mostOpen);
     }
@@ -235,8 +229,7 @@ class SchedulerTest {
   @Test
   void refusesWhatDoesNotFitIntoTheFunctionsQueue() throws Exception {
     ScriptedBackend backend = ScriptedBackend.remote();
-    CountDownLatch go = new CountDownLatch(1);
-    backend.script("f", (sandbox, call) -> sandbox.await(go));
+    CountDownLatch go = backend.hold("f");
     try (Node node = new Node(settings("functionQueue", 2), backend)) {
       node.deploy("demo/f", limits(1));
       node.deploy("demo/g", limits(1));
@@ -251,19 +244,14 @@ class SchedulerTest {
       assertEquals(Map.of("limit", "concurrency", "limitCount", 1), problem.members());
       completed(node.invoke("demo/g"));
       go.countDown();
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
     }
   }
 
   @Test
   void aUsersBurstLeavesRoomInTheNodesQueue() throws Exception {
     ScriptedBackend backend = ScriptedBackend.remote();
-    CountDownLatch go = new CountDownLatch(1);
-    for (String f : List.of("f", "g")) {
-      backend.script(f, (sandbox, call) -> sandbox.await(go));
-    }
+    CountDownLatch go = backend.hold("f", "g");
     try (Node node = new Node(settings("maxSandboxes", 1, "queue", 6, "userPercent", 50), backend)) {
       for (String name : List.of("greedy/f", "greedy/g", "other/f")) {
         node.scheduler.prepare(node.deploy(name, limits(5)));
@@ -282,9 +270,7 @@ class SchedulerTest {
       }
       assertTrue(failed(ErrorCode.NODE_BUSY, node.invoke("other/f")).retryAfter().isPresent());
       go.countDown();
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
       assertEquals(1, backend.mostOpen.get());
     }
   }
@@ -312,9 +298,7 @@ class SchedulerTest {
         eventually("in line", () -> backend.running.get() == 1 && node.waiting() == expected);
       }
       go.countDown();
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
       assertEquals(List.of("f", "f", "g", "f", "f"), order);
       assertEquals(1, backend.mostOpen.get());
     }
@@ -323,8 +307,7 @@ class SchedulerTest {
   @Test
   void waitsNoLongerThanTheQueueAllows() throws Exception {
     ScriptedBackend backend = ScriptedBackend.remote();
-    CountDownLatch go = new CountDownLatch(1);
-    backend.script("f", (sandbox, call) -> sandbox.await(go));
+    CountDownLatch go = backend.hold("f");
     try (Node node = new Node(settings("queueWait", Duration.ofMillis(30), "maxSandboxes", 2), backend)) {
       node.scheduler.prepare(node.deploy("demo/f", limits(1)));
       node.scheduler.prepare(node.deploy("other/f", limits(3)));
@@ -378,10 +361,7 @@ class SchedulerTest {
   @Test
   void keepsOnlySoManyIdleSandboxes() throws Exception {
     ScriptedBackend backend = ScriptedBackend.remote();
-    CountDownLatch go = new CountDownLatch(1);
-    for (String f : List.of("f", "g")) {
-      backend.script(f, (sandbox, call) -> sandbox.await(go));
-    }
+    CountDownLatch go = backend.hold("f", "g");
     try (Node node = new Node(settings("maxIdlePerFunction", 2, "maxIdle", 3), backend)) {
       node.deploy("demo/f", limits(5));
       node.deploy("demo/g", limits(5));
@@ -392,9 +372,7 @@ class SchedulerTest {
       }
       eventually("all run", () -> backend.running.get() == 10);
       go.countDown();
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
       eventually("three left", () -> backend.open.get() == 3);
       node.assertAtRest();
       assertEquals(3, node.scheduler.desk().idle());
@@ -442,9 +420,7 @@ class SchedulerTest {
       }
       eventually("all wait", () -> node.waiting() == 1000);
       arrived.countDown();
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
       assertEquals(1, backend.prepares.get());
     }
   }
@@ -637,8 +613,7 @@ class SchedulerTest {
   @EnumSource(Shape.class)
   void anInterruptWhileWaitingLeavesTheLine(Shape shape) throws Exception {
     ScriptedBackend backend = backend(shape);
-    CountDownLatch go = new CountDownLatch(1);
-    backend.script("f", (sandbox, call) -> sandbox.await(go));
+    CountDownLatch go = backend.hold("f");
     try (Node node = new Node(backend)) {
       node.deploy("demo/f", limits(1));
       CompletableFuture<Outcome> running = node.start("demo/f");
@@ -826,8 +801,7 @@ class SchedulerTest {
   @Test
   void aColdCallThatWaitsIsServedWhenASandboxComesBack() throws Exception {
     ScriptedBackend backend = ScriptedBackend.remote();
-    CountDownLatch go = new CountDownLatch(1);
-    backend.script("f", (sandbox, call) -> sandbox.await(go));
+    CountDownLatch go = backend.hold("f");
     try (Node node = new Node(backend)) {
       node.deploy("demo/f", limits(1));
       CompletableFuture<Outcome> running = node.start("demo/f");
@@ -1078,9 +1052,7 @@ class SchedulerTest {
       eventually("wait", () -> node.waiting() == 50);
       ScriptedBackend second = ScriptedBackend.inProcess();
       node.bind(second, 0);
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
       assertEquals(50, second.used.size());
       assertEquals(2, node.scheduler.backends().getFirst().generation());
     }
@@ -1153,8 +1125,7 @@ class SchedulerTest {
   @Test
   void stoppingRefusesDrainsAndLeavesNoThread() throws Exception {
     ScriptedBackend backend = ScriptedBackend.inProcess();
-    CountDownLatch go = new CountDownLatch(1);
-    backend.script("f", (sandbox, call) -> sandbox.await(go));
+    CountDownLatch go = backend.hold("f");
     try (Node node = new Node(backend)) {
       node.deploy("demo/f", limits(1));
       CompletableFuture<Outcome> running = node.start("demo/f");
@@ -1198,9 +1169,7 @@ class SchedulerTest {
       eventually("six run", () -> backend.running.get() == 6);
       node.scheduler.apply(settings("maxSandboxes", 2));
       gates.getFirst().countDown();
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
       eventually("two left", () -> backend.open.get() <= 2);
       round.set(1);
       calls.clear();
@@ -1211,9 +1180,7 @@ class SchedulerTest {
       node.scheduler.apply(settings("maxSandboxes", 5));
       eventually("all run", () -> backend.running.get() == 5);
       gates.getLast().countDown();
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
       node.scheduler.apply(settings("maxIdle", 1));
       eventually("one left", () -> backend.open.get() == 1);
     }
@@ -1222,8 +1189,7 @@ class SchedulerTest {
   @Test
   void inProcessThreadsFollowTheConfiguration() throws Exception {
     ScriptedBackend backend = ScriptedBackend.inProcess();
-    CountDownLatch go = new CountDownLatch(1);
-    backend.script("f", (sandbox, call) -> sandbox.await(go));
+    CountDownLatch go = backend.hold("f");
     try (Node node = new Node(settings("inProcessThreads", 1), backend)) {
       node.deploy("demo/f", limits(10));
       List<CompletableFuture<Outcome>> calls = List.of(node.start("demo/f"), node.start("demo/f"), node.start("demo/f"));
@@ -1232,9 +1198,7 @@ class SchedulerTest {
       eventually("three run", () -> backend.running.get() == 3);
       node.scheduler.apply(settings("inProcessThreads", 2));
       go.countDown();
-      for (CompletableFuture<Outcome> call : calls) {
-        completed(call.get());
-      }
+      allCompleted(calls);
     }
   }
 

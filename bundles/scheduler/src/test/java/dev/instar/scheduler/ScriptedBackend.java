@@ -87,6 +87,15 @@ final class ScriptedBackend implements SandboxBackend {
     return this;
   }
 
+  /** Calls of these functions wait until what it gives is counted down. */
+  CountDownLatch hold(String... functions) {
+    CountDownLatch go = new CountDownLatch(1);
+    for (String function : functions) {
+      script(function, (sandbox, call) -> sandbox.await(go));
+    }
+    return go;
+  }
+
   @Override
   public BackendDescription describe() {
     return description;

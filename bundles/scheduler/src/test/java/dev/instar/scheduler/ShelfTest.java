@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import static dev.instar.scheduler.Node.allCompleted;
 import static dev.instar.scheduler.Node.completed;
 import static dev.instar.scheduler.Node.eventually;
 import static dev.instar.scheduler.Node.limits;
@@ -97,9 +98,7 @@ class ShelfTest {
         for (int i = 0; i < functions; i++) {
           calls.add(node.start("demo/f" + i));
         }
-        for (CompletableFuture<Outcome> call : calls) {
-          completed(call.get());
-        }
+        allCompleted(calls);
       }
       eventually("one is left", () -> prepared(node).size() <= 1);
     }

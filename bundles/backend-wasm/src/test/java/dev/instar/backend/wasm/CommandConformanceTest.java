@@ -3,13 +3,17 @@ package dev.instar.backend.wasm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.instar.api.function.Image;
 import dev.instar.api.sandbox.SandboxBackend;
 import dev.instar.tck.capability.RequiresCapability;
 import dev.instar.tck.sandbox.Fixture;
 import dev.instar.tck.sandbox.Fixtures;
 import dev.instar.tck.sandbox.SandboxBackendSuite;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalInt;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -45,11 +49,16 @@ class CommandConformanceTest extends SandboxBackendSuite {
 
   @Override
   protected Fixtures fixtures() {
-    return fixture -> node.image(Wat.file("command/" + name(fixture)));
+    return fixture -> image(node, "command/", fixture);
   }
 
-  static String name(Fixture fixture) {
-    return fixture.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  static Image image(TestNode node, String form, Fixture fixture) throws IOException {
+    byte[] module = Wat.file(form + fixture.name().toLowerCase(Locale.ROOT).replace('_', '-'));
+    return switch (fixture) {
+      // Only who brings files has a directory to make more in.
+      case OPEN_FILES, FILL_FILE, MAKE_FILES -> node.image(module, Optional.of(Files.createDirectories(node.directory.resolve("rootfs"))));
+      default -> node.image(module);
+    };
   }
 
   @Override

@@ -12,33 +12,13 @@ import dev.instar.tck.capability.RequiresCapability;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.util.Random;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 @RequiresCapability("wabt")
-class FaasmCallTest {
-  @TempDir
-  Path directory;
-
-  private TestNode node;
-
-  @BeforeEach
-  void open() {
-    node = new TestNode(directory);
-  }
-
-  @AfterEach
-  void nothingIsLeft() {
-    node.close();
-    assertEquals(0, node.backend.guestMemory());
-  }
-
+class FaasmCallTest extends NodeTest {
   /** A function whose exec is this; $m is its argument. */
   private static byte[] exec(String declarations, String body) {
     return Wat.compile("(module " + declarations + " (memory (export \"memory\") 1) "

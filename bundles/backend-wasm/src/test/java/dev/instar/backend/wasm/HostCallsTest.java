@@ -17,38 +17,20 @@ import dev.instar.backend.wasm.wasi.Wasi;
 import dev.instar.backend.wasm.wasi.WasiSettings;
 import dev.instar.tck.capability.RequiresCapability;
 import java.lang.management.ManagementFactory;
-import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Calls of the host: many of them must not keep the node's garbage collector busy, because its pauses are everybody's. */
 @RequiresCapability("wabt")
 @Timeout(60)
-class HostCallsTest {
+class HostCallsTest extends NodeTest {
   private static final int CALLS = 100_000;
   /** Of one call; what is less comes from the call of the function. With the arguments alone in an array of their own, it would be 40 and more. */
   private static final int MOST_BYTES = 8;
-
-  @TempDir
-  Path directory;
-  private TestNode node;
-
-  @BeforeEach
-  void open() {
-    node = new TestNode(directory);
-  }
-
-  @AfterEach
-  void close() {
-    node.close();
-  }
 
   private static byte[] loop(String imports, String call) {
     return Wat.compile("(module " + imports + " (memory (export \"memory\") 1) (func (export \"_start\") (local $i i32) (loop $again " + call

@@ -21,32 +21,14 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Map;
 import java.util.Optional;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Each limit with a module that reaches it, in a call between two that do not. */
-class LimitsTest {
+class LimitsTest extends NodeTest {
   private static final Limits SMALL = new Limits(1 << 20, 100, 1 << 20, Duration.ofSeconds(30), Duration.ofSeconds(30), 1 << 20, 1 << 20, 1000, 8,
       1 << 20, 10, 4);
-
-  @TempDir
-  Path directory;
-  private TestNode node;
-
-  @BeforeEach
-  void open() {
-    node = new TestNode(directory);
-  }
-
-  @AfterEach
-  void nothingIsLeft() {
-    assertEquals(0, node.backend.guestMemory());
-    node.close();
-  }
 
   /** A command that does something when it has input, and else nothing. */
   private static byte[] command(String body) {
@@ -134,8 +116,7 @@ class LimitsTest {
 
   @Test
   void aMemoryBudgetThatIsUsedUpAsksForRoomUntilThereIsNone() throws Exception {
-    node.close();
-    node = new TestNode(directory, "guest$_$memory$_$bytes", 16L << 20);
+    reopen("guest$_$memory$_$bytes", 16L << 20);
     byte[] small = command("(memory.fill (i32.const 4096) (i32.const 1) (i32.const 126000))");
     byte[] large = command("(drop (memory.grow (i32.const 212)))");
     Deque<Sandbox> idle = new ArrayDeque<>();
@@ -183,8 +164,7 @@ class LimitsTest {
   @ParameterizedTest
   @CsvSource({"220, false", "105, true"})
   void anInitialisationAsksForRoomTooUntilThereIsNone(int pages, boolean filled) throws Exception {
-    node.close();
-    node = new TestNode(directory, "guest$_$memory$_$bytes", 16L << 20);
+    reopen("guest$_$memory$_$bytes", 16L << 20);
     Deque<Sandbox> idle = new ArrayDeque<>();
     try (PreparedFunction one = prepare(command("(memory.fill (i32.const 4096) (i32.const 1) (i32.const 126000))"), SMALL)) {
       while (node.backend.guestMemory() < 3 << 20) {

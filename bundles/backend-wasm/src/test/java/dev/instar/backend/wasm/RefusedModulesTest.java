@@ -8,7 +8,6 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.function.Limits;
 import dev.instar.tck.capability.RequiresCapability;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.EnumSet;
@@ -16,11 +15,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -28,24 +24,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What a node must not take, and what it says then. */
 @RequiresCapability("wabt")
 @Timeout(120)
-class RefusedModulesTest {
+class RefusedModulesTest extends NodeTest {
   private static final byte[] NO_LOCALS = {0};
-
-  @TempDir
-  Path directory;
-
-  private TestNode node;
-
-  @BeforeEach
-  void open() {
-    node = new TestNode(directory);
-  }
-
-  @AfterEach
-  void nothingIsLeft() {
-    node.close();
-    assertEquals(0, node.backend.guestMemory());
-  }
 
   private InstarException refused(byte[] module) {
     InstarException e = assertThrows(InstarException.class, () -> node.prepare(module));
@@ -234,8 +214,7 @@ class RefusedModulesTest {
 
   @Test
   void largeModulesAreRefusedByTheirFiguresInTheConfiguration() {
-    node.close();
-    node = new TestNode(directory, "module$_$bytes", 200L);
+    reopen("module$_$bytes", 200L);
     byte[] module = command("(memory 1) (data (i32.const 0) \"" + "x".repeat(500) + "\")");
     refused(module, "module", "module-bytes", "200");
     node.backend.apply(TestNode.config("code$_$bytes", 1L));
@@ -291,8 +270,7 @@ class RefusedModulesTest {
     }
     byte[] module = Binary.module().section(1, new Binary().bytes(1, 0x60, 0, 0).done()).section(3, new Binary().u32(count).repeat(count, 0).done())
         .section(7, new Binary().bytes(1).name("_start").bytes(0, 0).done()).section(10, bodies.done()).done();
-    node.close();
-    node = new TestNode(directory, "code$_$bytes", 1L << 30);
+    reopen("code$_$bytes", 1L << 30);
     InstarException e = assertThrows(InstarException.class, () -> node.prepare(node.image(module), Limits.DEFAULT, Map.of(), Duration.ofMillis(500)));
     assertTrue(e.code() == ErrorCode.TIMED_OUT || e.code() == ErrorCode.MODULE_REFUSED, e.problem().detail());
     // The compiler's thread is free again, and soon.

@@ -30,13 +30,10 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -44,23 +41,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** State, traps and kills, beyond what the conformance suite asks of any backend. */
 @RequiresCapability("wabt")
 @Timeout(120)
-class SandboxTest {
-  @TempDir
-  Path directory;
-
-  private TestNode node;
-
-  @BeforeEach
-  void open() {
-    node = new TestNode(directory);
-  }
-
-  @AfterEach
-  void nothingIsLeft() {
-    node.close();
-    assertEquals(0, node.backend.guestMemory());
-  }
-
+class SandboxTest extends NodeTest {
   private static byte[] reactor(String declarations, String body) {
     return Wat.compile("(module (memory (export \"memory\") 1) " + declarations
         + " (func (export \"exec\") (param $m i32) (result i32) (local $o i32) "
@@ -472,8 +453,7 @@ class SandboxTest {
 
   @Test
   void memoryThatIsTouchedIsBoundedForTheWholeNode() {
-    node.close();
-    node = new TestNode(directory, "guest$_$memory$_$bytes", 4L << 20);
+    reopen("guest$_$memory$_$bytes", 4L << 20);
     byte[] hungry = reactor("", "(drop (memory.grow (i32.const 32))) (memory.fill (i32.const 70000) (i32.const 1) (i32.const 1500000))");
     List<Sandbox> sandboxes = new ArrayList<>();
     try (PreparedFunction prepared = node.prepare(hungry)) {
@@ -494,8 +474,7 @@ class SandboxTest {
 
   @Test
   void tablesAreBounded() {
-    node.close();
-    node = new TestNode(directory, "table$_$elements", 1000);
+    reopen("table$_$elements", 1000);
     byte[] grow = reactor("(table $a 10 funcref) (table $b 10 funcref)",
         answer(0, "(i32.eq (table.grow $a (ref.null func) (i32.const 900)) (i32.const 10))")
             + answer(1, "(i32.eq (table.grow $b (ref.null func) (i32.const 900)) (i32.const -1))")

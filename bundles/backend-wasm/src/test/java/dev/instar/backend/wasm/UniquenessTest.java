@@ -33,11 +33,8 @@ import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -45,22 +42,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What an initialisation drew from the random source or a clock is not there twice. */
 @RequiresCapability("wabt")
 @Timeout(120)
-class UniquenessTest {
-  @TempDir
-  Path directory;
-  private TestNode node;
-
-  @BeforeEach
-  void open() {
-    node = new TestNode(directory);
-  }
-
-  @AfterEach
-  void nothingIsLeft() {
-    node.close();
-    assertEquals(0, node.backend.guestMemory());
-  }
-
+class UniquenessTest extends NodeTest {
   private static final String IMPORTS = """
       (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
       (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
@@ -321,7 +303,9 @@ class UniquenessTest {
         assertTrue(prepared.describe().get("snapshot").matches("cannot be stored: .*random.*instar_reseed.*"), prepared.describe().toString());
       }
       assertEquals(List.of(), store.store().list());
-      assertEquals("anew for each call, by _initialize", node.prepare(module).describe().get("initialised"));
+      try (PreparedFunction prepared = node.prepare(module)) {
+        assertEquals("anew for each call, by _initialize", prepared.describe().get("initialised"));
+      }
     }
   }
 

@@ -18,6 +18,14 @@ public enum Fixture {
   SLEEP,
   /** Takes memory until it is refused more, then answers in decimal digits how many bytes it has got; or is ended while it does so. */
   GROW,
+  /** Adds elements to a table until it is refused more, then answers how many there are; or is ended while it does so. */
+  GROW_TABLE,
+  /** Opens files, or one many times, and leaves them open until it is refused more; then answers how many it has opened, or is ended. */
+  OPEN_FILES,
+  /** Writes to a file that it has made until it is refused more, then answers how many bytes it has written; or is ended while it does so. */
+  FILL_FILE,
+  /** Makes files or directories until it is refused more, then answers how many it has made; or is ended while it does so. */
+  MAKE_FILES,
   /** Calls itself for ever. */
   RECURSE,
   /** Writes its answer for ever. */

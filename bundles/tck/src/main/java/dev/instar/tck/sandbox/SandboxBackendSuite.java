@@ -41,6 +41,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -61,6 +62,7 @@ import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -664,6 +666,52 @@ public abstract class SandboxBackendSuite {
     } else {
       assertCode(assertInstanceOf(InstarException.class, end), ErrorCode.OUT_OF_MEMORY, ErrorCode.FUNCTION_TRAPPED, ErrorCode.FUNCTION_FAILED,
           ErrorCode.SANDBOX_CRASHED);
+    }
+    assertOthersWork();
+  }
+
+  @Test
+  void whatItSaysOfItsLimitsAreLimits() throws Exception {
+    Set<String> unknown = new HashSet<>(limits(prepare(Fixture.ECHO)));
+    unknown.removeAll(Set.of("memory", "tables", "openFiles", "fileBytes", "madeFiles"));
+    assertEquals(Set.of(), unknown, "The description names limits that there are not.");
+  }
+
+  /** Those that {@link PreparedFunction#describe} names. */
+  private static List<String> limits(PreparedFunction prepared) {
+    String named = prepared.describe().getOrDefault("limits", "");
+    return named.isBlank() ? List.of() : List.of(named.split(", *"));
+  }
+
+  private static Limits bounded(String limit, long bound) {
+    Limits d = Limits.DEFAULT;
+    return new Limits(limit.equals("memory") ? bound : d.memoryBytes(), limit.equals("tables") ? (int) bound : d.tableElements(), d.stackBytes(),
+        d.timeout(), d.runTime(), d.inputBytes(), d.outputBytes(), d.logBytes(), limit.equals("openFiles") ? (int) bound : d.openFiles(),
+        limit.equals("fileBytes") ? bound : d.fileBytes(), limit.equals("madeFiles") ? (int) bound : d.madeFiles(), d.concurrency());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"memory, GROW, 25165824", "tables, GROW_TABLE, 100", "openFiles, OPEN_FILES, 20", "fileBytes, FILL_FILE, 1048576",
+      "madeFiles, MAKE_FILES, 50"})
+  void aLimitThatItNamesBounds(String limit, Fixture fixture, long bound) throws Exception {
+    if (!limits(prepare(Fixture.ECHO)).contains(limit)) {
+      throw new NotApplicable("The backend '" + description.name() + "' does not say that it honours the limit '" + limit + "'.");
+    }
+    Sandbox sandbox = start(prepare(fixture, bounded(limit, bound), Map.of()));
+    // Twice where there is a reset: what a call was given is there for the next.
+    for (int i = 0; i < 2 && (i == 0 || sandbox.reusable() && sandbox instanceof Resettable); i++) {
+      Attempt attempt = attempt(sandbox, NOTHING);
+      Throwable end = attempt.end(patience());
+      if (end == null) {
+        long got = Long.parseLong(attempt.output().text().strip());
+        // What is there from the beginning, and what is given in larger pieces, leaves a function less than all; not less than half of these.
+        assertTrue(got <= bound && got > bound / 2, () -> "The function got " + got + " of its limit of " + bound + " of " + limit + ".");
+      } else {
+        InstarException e = assertInstanceOf(InstarException.class, end);
+        assertCode(e, ErrorCode.OUT_OF_MEMORY, ErrorCode.OUT_OF_TABLES, ErrorCode.OUT_OF_FILES, ErrorCode.FILES_FULL, ErrorCode.TOO_MANY_FILES);
+        assertEquals(limit, e.problem().members().get("limit"));
+      }
+      settle(sandbox);
     }
     assertOthersWork();
   }

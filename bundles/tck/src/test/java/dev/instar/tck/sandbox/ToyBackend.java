@@ -117,7 +117,8 @@ final class ToyBackend implements SandboxBackend {
 
     @Override
     public Map<String, String> describe() {
-      return Map.of("entry", flaw == Flaw.SAYS_NOTHING_OF_ITS_ENTRY ? "" : "a Java method", "reset", "all");
+      return Map.of("entry", flaw == Flaw.SAYS_NOTHING_OF_ITS_ENTRY ? "" : "a Java method", "reset", "all",
+          "limits", "memory, tables, openFiles, fileBytes, madeFiles" + (flaw == Flaw.NAMES_A_LIMIT_THAT_IS_NONE ? ", sockets" : ""));
     }
 
     @Override
@@ -180,6 +181,7 @@ final class ToyBackend implements SandboxBackend {
     private volatile boolean spoiled;
     private byte[] seed;
     private int count;
+    private long made;
     private boolean fresh = true;
     private final State state;
 
@@ -253,6 +255,10 @@ final class ToyBackend implements SandboxBackend {
       call.output().write(text.getBytes(StandardCharsets.UTF_8));
     }
 
+    private void got(Call call, Flaw boundless, long limit) throws IOException {
+      say(call, Long.toString(flaw == boundless ? limit + 1 : limit));
+    }
+
     private void run(Call call) throws IOException, InterruptedException {
       InputStream in = call.input().stream();
       switch (fixture) {
@@ -277,7 +283,15 @@ final class ToyBackend implements SandboxBackend {
           }
           throw new InterruptedException();
         }
-        case GROW -> say(call, Long.toString(flaw == Flaw.BOUNDS_NO_MEMORY ? Long.MAX_VALUE : request.version().spec().limits().memoryBytes()));
+        case GROW -> got(call, Flaw.BOUNDS_NO_MEMORY, request.version().spec().limits().memoryBytes());
+        case GROW_TABLE -> got(call, Flaw.BOUNDS_NO_TABLES, request.version().spec().limits().tableElements());
+        case OPEN_FILES -> got(call, Flaw.BOUNDS_NO_OPEN_FILES, request.version().spec().limits().openFiles());
+        case FILL_FILE -> got(call, Flaw.BOUNDS_NO_FILE_BYTES, request.version().spec().limits().fileBytes());
+        case MAKE_FILES -> {
+          long limit = request.version().spec().limits().madeFiles();
+          got(call, Flaw.BOUNDS_NO_MADE_FILES, flaw == Flaw.COUNTS_WHAT_A_CALL_HAS_MADE_IN_THE_NEXT ? limit - made : limit);
+          made = limit;
+        }
         case RECURSE -> throw new Ended(Problem.of(ErrorCode.FUNCTION_TRAPPED, "The stack is used up."));
         case FLOOD -> {
           byte[] bytes = new byte[4096];
