@@ -146,6 +146,9 @@ public final class SnapshotStoreComponent implements SnapshotStore {
           }
         }
       }
+      if (owned.isPresent()) {
+        users.keep(name -> Files.exists(layersDirectory.resolve(name)));
+      }
     } catch (IOException e) {
       owned.ifPresent(AreaLock::close);
       throw Failures.failed("The snapshot store cannot be opened", e);

@@ -6,11 +6,13 @@ import dev.instar.api.Digest;
 import dev.instar.api.data.ChecksummedDocument;
 import dev.instar.api.data.DurableFiles;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -56,6 +58,15 @@ final class Users {
       ChecksummedDocument.write(directory.resolve(layer.hex()), JSON.writeValueAsBytes(new TreeSet<>(users)));
     } catch (IOException e) {
       throw Failures.failed("The users of the snapshot layer " + layer + " cannot be stored", e);
+    }
+  }
+
+  /** Deletes what is said of layers that are no longer there: set aside at a start, or removed just before a crash. */
+  void keep(Predicate<String> layers) throws IOException {
+    try (DirectoryStream<Path> gone = Files.newDirectoryStream(directory, file -> !layers.test(file.getFileName().toString()))) {
+      for (Path file : gone) {
+        Files.deleteIfExists(file);
+      }
     }
   }
 

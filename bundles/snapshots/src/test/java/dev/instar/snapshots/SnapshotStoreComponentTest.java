@@ -125,6 +125,21 @@ class SnapshotStoreComponentTest {
   }
 
   @Test
+  void nobodyHoldsWhatIsNoLongerThereAtTheStart() throws Exception {
+    SnapshotLayer cut = publish(store, 1, 5000);
+    SnapshotLayer whole = publish(store, 2, 5000);
+    store.hold(cut.id(), "user");
+    store.hold(whole.id(), "user");
+    store.stop();
+    Files.delete(area.resolve("layers").resolve(cut.id().hex()).resolve(StoredLayer.MEMORY));
+    // A removal that a crash has cut.
+    Files.writeString(area.resolve("users").resolve(Digest.of(new byte[0]).hex()), "left");
+    store = store(1 << 20);
+    assertEquals(Set.of("user"), store.inspect(whole.id()).orElseThrow().users());
+    assertEquals(List.of(area.resolve("users").resolve(whole.id().hex())), list(area.resolve("users")));
+  }
+
+  @Test
   void aLinkInTheLayersPlaceIsNotFollowed() throws Exception {
     SnapshotLayer layer = publish(store, 1, 5000);
     Path memory = area.resolve("layers").resolve(layer.id().hex()).resolve(StoredLayer.MEMORY);
