@@ -19,6 +19,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
@@ -161,7 +162,12 @@ public final class SnapshotStoreComponent implements SnapshotStore {
 
   @Modified
   void configure(SnapshotsConfig config) {
-    limits = limits(config);
+    configure(limits(config));
+  }
+
+  void configure(Limits changed) {
+    limits = changed;
+    collect(changed.policy());
   }
 
   /** Gives the area back to whoever wants to sweep and collect. */
@@ -230,6 +236,11 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   }
 
   private void setAside(Path directory) throws IOException {
+    if (Files.notExists(directory, LinkOption.NOFOLLOW_LINKS)) {
+      // Somebody has deleted it: nothing is left to look at.
+      return;
+    }
+    DurableFiles.createDirectories(damagedDirectory);
     Path target = damagedDirectory.resolve(directory.getFileName() + "-" + System.currentTimeMillis() + "-" + UUID.randomUUID().toString().substring(0, 8));
     DurableFiles.move(directory, target);
     List<Path> kept;
@@ -293,6 +304,8 @@ public final class SnapshotStoreComponent implements SnapshotStore {
         throw Failures.notFound(layer.parent().get());
       }
       Path target = layersDirectory.resolve(layer.id().hex());
+      // Somebody may have deleted the whole area under a running node.
+      DurableFiles.createDirectories(layersDirectory);
       DurableFiles.move(directory, target);
       load(target).ifPresent(this::enter);
       return lease(layer.id());

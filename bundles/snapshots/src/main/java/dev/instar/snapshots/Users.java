@@ -55,6 +55,7 @@ final class Users {
       return;
     }
     try {
+      DurableFiles.createDirectories(directory);
       ChecksummedDocument.write(directory.resolve(layer.hex()), JSON.writeValueAsBytes(new TreeSet<>(users)));
     } catch (IOException e) {
       throw Failures.failed("The users of the snapshot layer " + layer + " cannot be stored", e);

@@ -10,6 +10,7 @@ import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.data.ChecksummedDocument;
+import dev.instar.api.data.DurableFiles;
 import dev.instar.api.snapshot.GcPolicy;
 import dev.instar.api.snapshot.SnapshotBuilder;
 import dev.instar.api.snapshot.SnapshotKey;
@@ -191,6 +192,26 @@ class SnapshotStoreComponentTest {
     SnapshotLayer second = publish(store, 2, 12_000);
     assertEquals(List.of(second), store.list().stream().map(i -> i.layer()).toList());
     assertTrue(store.inspect(first.id()).isEmpty());
+  }
+
+  @Test
+  void aSmallerBudgetCountsAtOnce() {
+    publish(store, 1, 300_000);
+    SnapshotLayer newest = publish(store, 2, 300_000);
+    store.configure(new SnapshotStoreComponent.Limits(new GcPolicy(Duration.ofDays(1), 400_000), 1 << 20));
+    assertEquals(List.of(newest.id()), store.list().stream().map(info -> info.layer().id()).toList());
+  }
+
+  @Test
+  void anAreaThatSomebodyHasDeletedIsMadeAgain() throws Exception {
+    publish(store, 1, 5000);
+    DurableFiles.deleteTree(area);
+    SnapshotLayer next = publish(store, 2, 5000);
+    store.hold(next.id(), "me");
+    store.stop();
+    store = store(1 << 20);
+    assertEquals(List.of(next.id()), store.list().stream().map(info -> info.layer().id()).toList());
+    assertEquals(Set.of("me"), store.list().getFirst().users());
   }
 
   @Test
