@@ -1,6 +1,5 @@
 package dev.instar.backend.wasm;
 
-import com.dylibso.chicory.compiler.internal.ClassLoadingCollector;
 import com.dylibso.chicory.runtime.Instance;
 import com.dylibso.chicory.runtime.Machine;
 import com.dylibso.chicory.wasm.ChicoryException;
@@ -14,6 +13,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.compile.Bodies;
 import dev.instar.backend.wasm.compile.Code;
+import dev.instar.backend.wasm.compile.CodeLoader;
 import dev.instar.backend.wasm.compile.CompileLimit;
 import dev.instar.backend.wasm.compile.CompilerFailed;
 import dev.instar.backend.wasm.compile.Compilers;
@@ -166,18 +166,8 @@ final class ModuleCompiler {
     }
     try {
       WasmModule module = charge == 0 ? outline : parse(Bodies.without(bytes, interpreted));
-      var collector = new ClassLoadingCollector();
-      for (var entry : code.classes().entrySet()) {
-        if (Thread.interrupted()) {
-          throw new InterruptedException();
-        }
-        if (entry.getKey().equals(Code.MACHINE)) {
-          collector.putMainClass(entry.getKey(), entry.getValue());
-        } else {
-          collector.put(entry.getKey(), entry.getValue());
-        }
-      }
-      return new Compiled(digest, strip(module, interpreted), collector.machineFactory(), figures.functions() - code.interpreted().size(),
+      Function<Instance, Machine> machines = CodeLoader.load(code);
+      return new Compiled(digest, strip(module, interpreted), machines, figures.functions() - code.interpreted().size(),
           code.interpreted().size(), charge, cached);
     } catch (Throwable e) {
       heap.give(charge);

@@ -72,7 +72,7 @@ import org.slf4j.LoggerFactory;
 public final class WasmBackend implements SandboxBackend {
   private static final Logger LOG = LoggerFactory.getLogger(WasmBackend.class);
   /** Goes up when what is compiled or cached changes its form. */
-  private static final int FORMAT = 3;
+  private static final int FORMAT = 4;
 
   private static final long LEAST_MEMORY = 64L << 20;
   /** More than an image store lets through; a bound for the heap that they take. */

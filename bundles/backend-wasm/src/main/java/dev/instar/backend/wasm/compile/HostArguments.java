@@ -32,11 +32,16 @@ public final class HostArguments {
     return instance.memory() instanceof CowMemory memory ? memory.hostArguments(count) : new long[count];
   }
 
-  /** The helpers with one more. */
+  /** The helpers with one more, and public, as classes of other loaders call them (see {@link CodeLoader}). */
   static byte[] added(byte[] helpers) {
     ClassReader reader = new ClassReader(helpers);
     ClassWriter writer = new ClassWriter(reader, 0);
-    reader.accept(writer, 0);
+    reader.accept(new ClassVisitor(Opcodes.ASM9, writer) {
+      @Override
+      public void visit(int version, int access, String name, String signature, String superName, String[] interfaces) {
+        super.visit(version, access | Opcodes.ACC_PUBLIC, name, signature, superName, interfaces);
+      }
+    }, 0);
     MethodVisitor method = writer.visitMethod(Opcodes.ACC_PUBLIC | Opcodes.ACC_STATIC, NAME, DESCRIPTOR, null, null);
     method.visitCode();
     method.visitVarInsn(Opcodes.ILOAD, 0);
