@@ -112,8 +112,7 @@ final class Backends {
    * when nothing of the backend is in use (or it won't let go: that is logged).
    */
   void departed(Generation generation, long drainNanos) {
-    generation.leave();
-    route();
+    leave(List.of(generation));
     generation.retireAll();
     drain(List.of(generation), Clock.now() + drainNanos);
     synchronized (this) {
@@ -130,10 +129,15 @@ final class Backends {
       all = List.copyOf(generations);
       notifyAll();
     }
-    all.forEach(Generation::leave);
-    route();
+    leave(all);
     all.forEach(Generation::retireAll);
     drain(all, Clock.now() + drainNanos);
+  }
+
+  /** One step with the routes, and for {@link #statuses}: once somebody has seen a generation drain, no call begins there any more. */
+  private synchronized void leave(List<Generation> leaving) {
+    leaving.forEach(Generation::leave);
+    route();
   }
 
   private void drain(List<Generation> leaving, long deadline) {
