@@ -17,14 +17,12 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
-import org.osgi.framework.startlevel.BundleStartLevel;
 import org.osgi.framework.wiring.BundleRevision;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
@@ -79,8 +77,7 @@ public final class Operations implements HttpDialect {
     return List.of(
         new Route("GET", "/healthz", exchange -> answer(exchange, Map.of("status", "ok"))),
         new Route("GET", "/readyz", this::ready),
-        new Route("GET", "/v1/backends", exchange -> answer(exchange, Map.of("backends", backends()))),
-        new Route("GET", "/v1/bundles", exchange -> answer(exchange, Map.of("bundles", bundles()))));
+        new Route("GET", "/v1/backends", exchange -> answer(exchange, Map.of("backends", backends()))));
   }
 
   private static void answer(HttpExchange exchange, Object body) throws IOException {
@@ -210,19 +207,6 @@ public final class Operations implements HttpDialect {
 
   private static String shown(Enum<?> constant) {
     return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
-  }
-
-  private List<Map<String, Object>> bundles() {
-    return Arrays.stream(context.getBundles()).sorted(Comparator.comparingLong(Bundle::getBundleId)).map(bundle -> {
-      Map<String, Object> facts = new LinkedHashMap<>();
-      facts.put("id", bundle.getBundleId());
-      facts.put("name", bundle.getSymbolicName() == null ? bundle.getLocation() : bundle.getSymbolicName());
-      facts.put("version", bundle.getVersion().toString());
-      facts.put("state", state(bundle));
-      BundleStartLevel level = bundle.adapt(BundleStartLevel.class);
-      facts.put("startLevel", level == null ? 0 : level.getStartLevel());
-      return facts;
-    }).toList();
   }
 
   private static boolean fragment(Bundle bundle) {

@@ -60,6 +60,11 @@ final class NodeClient implements AutoCloseable {
     return json("POST", path, artifact, "application/octet-stream");
   }
 
+  /** A change of the node itself, with a file as its body or none. */
+  JsonNode send(String method, String path, BodyPublisher body) throws Failure, InterruptedException {
+    return json(method, path, body, "application/octet-stream");
+  }
+
   private JsonNode json(String method, String path, BodyPublisher body, String contentType) throws Failure, InterruptedException {
     try (InputStream answer = stream(method, path, body, contentType)) {
       byte[] bytes = answer.readAllBytes();
