@@ -24,6 +24,8 @@ public enum ErrorCode {
   IMAGE_NOT_FOUND("image-not-found", 404, "The image does not exist"),
   /** The snapshot store has no such layer, or the layer no such file; the member {@code layer} gives the layer. */
   SNAPSHOT_NOT_FOUND("snapshot-not-found", 404, "The snapshot does not exist"),
+  /** The node has no backend of this name. */
+  BACKEND_NOT_FOUND("backend-not-found", 404, "The backend does not exist"),
   /** The path is known but not for this method; the Allow header names those that it takes. */
   METHOD_NOT_ALLOWED("method-not-allowed", 405, "The method is not allowed here"),
   /** The state of the resource does not allow this now. */

@@ -43,12 +43,14 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private final byte[] openApi;
   private final LogStream logStream = new LogStream();
   private final SnapshotApi snapshots;
+  private final BackendApi backends;
   private volatile Settings settings;
   private volatile InvocationExchange invocations;
 
   NodeApi(Services services, Settings settings, String version) {
     this.services = services;
     snapshots = new SnapshotApi(services, () -> this.settings.serviceWait());
+    backends = new BackendApi(services, () -> this.settings.serviceWait());
     root = root(version);
     openApi = openApi(version);
     apply(settings);
@@ -67,6 +69,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   @Override
   public List<Route> routes() {
     List<Route> routes = new ArrayList<>(snapshots.routes());
+    routes.addAll(backends.routes());
     routes.addAll(List.of(
         new Route("GET", "/v1", x -> x.respond(200, Map.of("Content-Type", "application/json"), root)),
         new Route("GET", "/v1/openapi.json", x -> x.respond(200, Map.of("Content-Type", "application/json"), openApi)),
