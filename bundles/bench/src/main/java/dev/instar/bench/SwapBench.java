@@ -17,9 +17,6 @@ import java.util.Locale;
  * needs goes and comes; every answer must be as if it had not.
  */
 final class SwapBench {
-  /** From the end of a swap to the next. */
-  private static final long PAUSE_MS = 1000;
-
   private final Path home;
   private final SwappedNode node;
   private final List<Part> parts;
@@ -27,27 +24,29 @@ final class SwapBench {
   private final int swaps;
   private final int connections;
   private final int callMillis;
+  private final long pauseMillis;
+  private final boolean inPlace;
   private final PrintStream progress;
   private int echoVersion = 1;
 
   /** What can be swapped. */
   enum Part {
-    BACKEND("backend-wasm", "replace dev.instar.backend.wasm"),
-    SCHEDULER("scheduler", "replace dev.instar.scheduler"),
-    GATEWAY("gateway", "replace dev.instar.gateway"),
-    DIALECT("dialect-faasm", "replace dev.instar.dialect.faasm"),
+    BACKEND("backend-wasm", "dev.instar.backend.wasm"),
+    SCHEDULER("scheduler", "dev.instar.scheduler"),
+    GATEWAY("gateway", "dev.instar.gateway"),
+    DIALECT("dialect-faasm", "dev.instar.dialect.faasm"),
     VERSION("version", ""),
-    FUNCTIONS("functions", "replace dev.instar.functions"),
-    IMAGES("images", "replace dev.instar.images"),
-    SNAPSHOTS("snapshots", "replace dev.instar.snapshots"),
-    LOGS("logs", "replace dev.instar.logs");
+    FUNCTIONS("functions", "dev.instar.functions"),
+    IMAGES("images", "dev.instar.images"),
+    SNAPSHOTS("snapshots", "dev.instar.snapshots"),
+    LOGS("logs", "dev.instar.logs");
 
     private final String title;
-    private final String line;
+    private final String bundle;
 
-    Part(String title, String line) {
+    Part(String title, String bundle) {
       this.title = title;
-      this.line = line;
+      this.bundle = bundle;
     }
 
     String title() {
@@ -61,7 +60,7 @@ final class SwapBench {
   /** @param resources of the node, before and after */
   record Result(double rate, Tally tally, Tally inFlight, List<Swap> swaps, double steadyP50, double steadyP99, List<String> resources) {}
 
-  SwapBench(Path home, SwappedNode node, List<Part> parts, long requests, int swaps, int connections, int callMillis, PrintStream progress) {
+  SwapBench(Path home, SwappedNode node, List<Part> parts, long requests, int swaps, int connections, int callMillis, long pauseMillis, boolean inPlace, PrintStream progress) {
     this.home = home;
     this.node = node;
     this.parts = parts;
@@ -69,6 +68,8 @@ final class SwapBench {
     this.swaps = swaps;
     this.connections = connections;
     this.callMillis = callMillis;
+    this.pauseMillis = pauseMillis;
+    this.inPlace = inPlace;
     this.progress = progress;
   }
 
@@ -91,7 +92,7 @@ final class SwapBench {
     SwapLoad load = new SwapLoad(node.url());
     try (load) {
       load.begin(connections, rate);
-      Thread.sleep(2 * PAUSE_MS);
+      Thread.sleep(2 * pauseMillis);
       List<InFlight> begun = new ArrayList<>();
       for (int i = 0; i < swaps; i++) {
         Part part = parts.get(i % parts.size());
@@ -100,12 +101,12 @@ final class SwapBench {
         if (part == Part.VERSION) {
           version(load);
         } else {
-          node.tell(part.line);
+          node.tell((inPlace ? "update " : "replace ") + part.bundle);
         }
         ends[i] = System.nanoTime();
         progress.printf(Locale.ROOT, "%d %s: %.2f s, %d calls, %d + %d faults%n", i + 1, part.title(), (ends[i] - begins[i]) / 1e9, load.tally().all(),
             load.tally().faults(), inFlight.faults());
-        Thread.sleep(PAUSE_MS);
+        Thread.sleep(pauseMillis);
       }
       for (InFlight some : begun) {
         some.await();

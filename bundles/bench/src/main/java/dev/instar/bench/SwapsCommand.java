@@ -36,6 +36,10 @@ final class SwapsCommand implements Callable<Integer> {
   private int callSeconds;
   @Option(names = "--warm-up", paramLabel = "N", defaultValue = "20", description = "Seconds for which the node is loaded before, to find its capacity (default: ${DEFAULT-VALUE}).")
   private int warmUp;
+  @Option(names = "--pause", paramLabel = "MS", defaultValue = "1000", description = "Milliseconds from one swap to the next (default: ${DEFAULT-VALUE}).")
+  private long pause;
+  @Option(names = "--in-place", description = "Stop the old version before the new one starts: calls have to wait for it.")
+  private boolean inPlace;
   @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
   private boolean help;
 
@@ -51,11 +55,12 @@ final class SwapsCommand implements Callable<Integer> {
     check("--connections", connections, 1000);
     check("--call-seconds", callSeconds, 20);
     check("--warm-up", warmUp, 600);
+    check("--pause", pause, 3_600_000);
     Path home = Path.of(System.getProperty("instar.home"));
     Place place = new Place();
     try {
       SwappedNode node = SwappedNode.start(home, place);
-      Result result = new SwapBench(home, node, parts, requests, swaps, connections, callSeconds * 1000, System.err).run(warmUp * 1000L);
+      Result result = new SwapBench(home, node, parts, requests, swaps, connections, callSeconds * 1000, pause, inPlace, System.err).run(warmUp * 1000L);
       node.close();
       print(result);
       return result.tally().faults() + result.inFlight().faults() == 0 ? 0 : 1;

@@ -22,9 +22,9 @@ import java.util.Set;
  * each says where calls go in the end.
  */
 final class Assignments {
-  static final Assignments NONE = new Assignments(List.of());
   private static final Comparator<BackendAssignment> WIDEST_FIRST = Comparator.comparingInt((BackendAssignment a) -> rank(a.scope()))
       .thenComparing(a -> key(a.scope())).thenComparing(BackendAssignment::own);
+  static final Assignments NONE = new Assignments(List.of());
 
   /** Where a call goes, and, while that one's share still grows, where it may go instead. */
   record Target(String backend, Optional<String> instead) {}
@@ -102,23 +102,34 @@ final class Assignments {
   }
 
   /**
-   * With the calls of a scope that {@code from} runs now assigned to {@code to}. Where earlier ones brought calls to {@code from}, these move, and the calls that
-   * are its own stay: so the way back is the same with the names exchanged.
+   * With the calls of a scope that {@code from} runs now assigned to {@code to}.
+   *
+   * @param owners whose calls are meant, see {@link #broughtTo}
    */
-  Assignments with(BackendScope scope, String from, String to, Instant now, Duration ramp) {
+  Assignments with(BackendScope scope, Set<String> owners, String from, String to, Instant now, Duration ramp) {
+    List<BackendAssignment> next = new ArrayList<>(all);
+    next.removeIf(a -> a.scope().equals(scope) && owners.contains(a.own()));
+    owners.forEach(own -> next.add(new BackendAssignment(scope, own, to, from, now, ramp)));
+    return new Assignments(next);
+  }
+
+  /**
+   * The backends whose calls {@code from} runs in a scope. Where earlier assignments brought calls to it, these are meant and not its own: so the way back is the same with
+   * the names exchanged.
+   */
+  Set<String> broughtTo(BackendScope scope, String from) {
     Set<String> owners = new LinkedHashSet<>();
     for (BackendAssignment a : all) {
       if (!a.own().equals(from) && target(scope, a.own(), true).equals(from)) {
         owners.add(a.own());
       }
     }
-    if (owners.isEmpty()) {
-      owners.add(from);
-    }
-    List<BackendAssignment> next = new ArrayList<>(all);
-    next.removeIf(a -> a.scope().equals(scope) && owners.contains(a.own()));
-    owners.forEach(own -> next.add(new BackendAssignment(scope, own, to, from, now, ramp)));
-    return new Assignments(next);
+    return owners.isEmpty() ? Set.of(from) : owners;
+  }
+
+  /** Where the calls of a scope all go, of those that are a backend's own. */
+  String target(BackendScope scope, String own) {
+    return target(scope, own, true);
   }
 
   /** Without those that say what would be so without them, once every call goes where they say. */

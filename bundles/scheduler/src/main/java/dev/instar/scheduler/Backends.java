@@ -235,6 +235,11 @@ final class Backends {
     return first != null ? new Route(first, index, instead) : instead == null ? null : new Route(instead, index, null);
   }
 
+  /** The backend that would run it if nothing were assigned; empty when there is none. */
+  Optional<String> own(Variant variant) {
+    return Optional.ofNullable(routes.own(variant));
+  }
+
   /** The one that takes the calls of a backend now. Null when it takes none. */
   Generation named(String backend) {
     return routes.byName().get(backend);

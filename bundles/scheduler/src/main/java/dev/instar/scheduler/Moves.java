@@ -21,9 +21,12 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -95,7 +98,9 @@ final class Moves {
   List<BackendAssignment> move(BackendMove move) throws InterruptedException {
     one.lockInterruptibly();
     try {
-      prepare(move, check(move));
+      Generation to = check(move);
+      owners(move);
+      prepare(move, to);
       List<BackendAssignment> changed = assign(move);
       LOG.info("Calls of {} move from {} to {} within {} s", shown(move.scope()), move.from(), move.to(), move.ramp().toSeconds());
       watchdog.arm(Clock.in(move.ramp().plus(SETTLED)), () -> Thread.ofVirtual().name("instar-move").start(() -> leave(move)));
@@ -106,7 +111,7 @@ final class Moves {
   }
 
   private synchronized List<BackendAssignment> assign(BackendMove move) {
-    Assignments changed = assignments.with(move.scope(), move.from(), move.to(), Instant.now(), move.ramp()).pruned(Instant.now());
+    Assignments changed = assignments.with(move.scope(), owners(move), move.from(), move.to(), Instant.now(), move.ramp()).pruned(Instant.now());
     try {
       if (file.isPresent()) {
         file.get().write(changed);
@@ -117,6 +122,22 @@ final class Moves {
     }
     set(changed);
     return changed.all();
+  }
+
+  /** Of one function it is known whose its calls are; of many it is as the operator sees it. */
+  private Set<String> owners(BackendMove move) {
+    FunctionRegistry functions = registry.get();
+    if (!(move.scope() instanceof BackendScope.One(FunctionName name)) || functions == null) {
+      return assignments.broughtTo(move.scope(), move.from());
+    }
+    Set<String> own = new TreeSet<>();
+    functions.find(name).stream().flatMap(function -> function.activeVersion().spec().variants().stream()).forEach(variant -> backends.own(variant).ifPresent(own::add));
+    Set<String> there = own.stream().filter(backend -> assignments.target(move.scope(), backend).equals(move.from())).collect(Collectors.toSet());
+    if (there.isEmpty()) {
+      throw new InstarException(ErrorCode.CONFLICT, "The calls of " + name + " are not run by '" + move.from() + "'"
+          + own.stream().map(backend -> assignments.target(move.scope(), backend)).distinct().collect(Collectors.joining("' and '", " but by '", "'")) + ".");
+    }
+    return there;
   }
 
   private static String shown(BackendScope scope) {
