@@ -85,7 +85,7 @@ final class SwapBench {
     double capacity = SwapLoad.capacity(node.url(), connections, warmUpMillis);
     double rate = capacity / 2;
     progress.printf(Locale.ROOT, "The node answers %.0f calls per second; from now on it gets %.0f.%n", capacity, rate);
-    List<String> resources = new ArrayList<>(List.of(node.resources()));
+    List<String> resources = new ArrayList<>(List.of("before: " + node.tell("loaders") + ", " + node.resources()));
     Tally inFlight = new Tally();
     long[] begins = new long[swaps];
     long[] ends = new long[swaps];
@@ -115,9 +115,9 @@ final class SwapBench {
         Thread.sleep(100);
       }
       load.end();
-      resources.add(node.resources());
     }
-    resources.add(node.tell("loaders"));
+    // Collected first, so that what is free is not counted.
+    resources.add("after:  " + node.tell("loaders") + ", " + node.resources());
     return result(rate, load, inFlight, begins, ends, resources);
   }
 

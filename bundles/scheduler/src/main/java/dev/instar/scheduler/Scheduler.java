@@ -240,10 +240,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     if (stopping) {
       throw Refusal.thrown(Refusal.stopping());
     }
-    FunctionRegistry functions = registry;
-    if (functions == null) {
-      throw Refusal.thrown(Refusal.missing("function registry"));
-    }
+    FunctionRegistry functions = registry();
     Function function = functions.find(invocation.function()).orElseThrow(() -> notFound(invocation));
     int number = invocation.version().orElse(function.active());
     FunctionVersion version = function.version(number).orElseThrow(() -> new InstarException(ErrorCode.VERSION_NOT_FOUND,
@@ -302,6 +299,19 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     }
     visit.begin();
     return Run.remote(visit, invocation, slot, watchdog, logs).here();
+  }
+
+  /** The registry may be being replaced at the moment; then it is waited for, as a backend is. */
+  private FunctionRegistry registry() throws InterruptedException {
+    FunctionRegistry now = registry;
+    for (long end = Clock.in(desk.settings().backendWait()); now == null; now = registry) {
+      if (stopping || Clock.now() > end) {
+        throw Refusal.thrown(Refusal.missing("function registry"));
+      }
+      // So seldom, and for so short, that it is worth no signal.
+      Thread.sleep(5);
+    }
+    return now;
   }
 
   private static List<Integer> variants(FunctionVersion version) {

@@ -7,6 +7,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.lang.management.ManagementFactory;
 import java.lang.ref.WeakReference;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -45,13 +46,15 @@ import org.osgi.framework.wiring.FrameworkWiring;
  *   update NAME    the bundle itself is updated: stopped, given another version, started
  *   bounce NAME MS the bundle is stopped, and started so many milliseconds later
  *   stop NAME      …  start NAME
- *   loaders        after collections, how many class loaders of the bundles that were replaced are still reachable: loaders N of M
+ *   loaders        after collections, how many class loaders of the bundles that were replaced are still reachable, and what classes take
  * </pre>
  */
 public final class HeldNode {
   private final BundleContext context;
-  private final List<WeakReference<ClassLoader>> replaced = new ArrayList<>();
+  private final List<Replaced> replaced = new ArrayList<>();
   private int serial;
+
+  private record Replaced(String bundle, WeakReference<ClassLoader> loader) {}
 
   private HeldNode(BundleContext context) {
     this.context = context;
@@ -89,7 +92,10 @@ public final class HeldNode {
         case "stop" -> bundle(words[1]).stop();
         case "start" -> bundle(words[1]).start(Bundle.START_ACTIVATION_POLICY);
         case "loaders" -> {
-          return "loaders " + reachable() + " of " + replaced.size();
+          List<String> left = reachable();
+          long metaspace = ManagementFactory.getMemoryPoolMXBeans().stream().filter(p -> p.getName().equals("Metaspace")).mapToLong(p -> p.getUsage().getUsed()).sum();
+          return "loaders " + left.size() + " of " + replaced.size() + (left.isEmpty() ? "" : " " + left) + ", " + ManagementFactory.getClassLoadingMXBean().getLoadedClassCount() + " classes, "
+              + (metaspace >> 20) + " MiB of metaspace";
         }
         default -> {
           return "failed: what is '" + words[0] + "'?";
@@ -122,7 +128,7 @@ public final class HeldNode {
   }
 
   private void remember(Bundle bundle) {
-    replaced.add(new WeakReference<>(bundle.adapt(BundleWiring.class).getClassLoader()));
+    replaced.add(new Replaced(bundle.getSymbolicName(), new WeakReference<>(bundle.adapt(BundleWiring.class).getClassLoader())));
   }
 
   /** What nobody else uses goes; no bundle that runs is refreshed, since none imports from one that is swapped. */
@@ -160,17 +166,15 @@ public final class HeldNode {
     }
   }
 
-  private long reachable() throws InterruptedException {
-    long left = count();
-    for (int i = 0; i < 20 && left > 0; i++) {
+  /** The bundles that they are of. */
+  private List<String> reachable() throws InterruptedException {
+    List<String> left;
+    int tries = 0;
+    do {
       System.gc();
       Thread.sleep(100);
-      left = count();
-    }
+      left = replaced.stream().filter(one -> one.loader().get() != null).map(Replaced::bundle).toList();
+    } while (!left.isEmpty() && ++tries < 20);
     return left;
-  }
-
-  private long count() {
-    return replaced.stream().filter(loader -> loader.get() != null).count();
   }
 }
