@@ -30,6 +30,8 @@ public enum ErrorCode {
   FEATURE_NOT_FOUND("feature-not-found", 404, "The feature does not exist"),
   /** No change of the node's bundles has this id, or it has been forgotten. */
   DEPLOYMENT_NOT_FOUND("deployment-not-found", 404, "The deployment does not exist"),
+  /** The node has no backend of this name. */
+  BACKEND_NOT_FOUND("backend-not-found", 404, "The backend does not exist"),
   /** The path is known but not for this method; the Allow header names those that it takes. */
   METHOD_NOT_ALLOWED("method-not-allowed", 405, "The method is not allowed here"),
   /** The state of the resource does not allow this now. */

@@ -59,8 +59,9 @@ public final class GatewayComponent implements HttpEntry {
     dialects.add(dialect, properties);
   }
 
+  /** Its bundle stops when this has returned; its exchanges end on code that is still there. */
   void removeDialect(HttpDialect dialect) {
-    dialects.remove(dialect);
+    dialects.remove(dialect, gateway.drain());
   }
 
   @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addFunctions")

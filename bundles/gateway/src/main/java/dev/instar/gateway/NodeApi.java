@@ -44,6 +44,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private final LogStream logStream = new LogStream();
   private final SnapshotApi snapshots;
   private final BundleApi bundles;
+  private final BackendApi backends;
   private volatile Settings settings;
   private volatile InvocationExchange invocations;
 
@@ -51,6 +52,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     this.services = services;
     snapshots = new SnapshotApi(services, () -> this.settings.serviceWait());
     bundles = new BundleApi(services, () -> this.settings.serviceWait());
+    backends = new BackendApi(services, () -> this.settings.serviceWait());
     root = root(version);
     openApi = openApi(version);
     apply(settings);
@@ -70,6 +72,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   public List<Route> routes() {
     List<Route> routes = new ArrayList<>(snapshots.routes());
     routes.addAll(bundles.routes());
+    routes.addAll(backends.routes());
     routes.addAll(List.of(
         new Route("GET", "/v1", x -> x.respond(200, Map.of("Content-Type", "application/json"), root)),
         new Route("GET", "/v1/openapi.json", x -> x.respond(200, Map.of("Content-Type", "application/json"), openApi)),

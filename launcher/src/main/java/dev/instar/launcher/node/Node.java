@@ -143,6 +143,11 @@ public final class Node implements AutoCloseable {
     return names.isEmpty() ? "" : " These bundles did not start: " + String.join(", ", names) + ".";
   }
 
+  /** The framework's own. */
+  BundleContext context() {
+    return framework.getBundleContext();
+  }
+
   /** Until the framework has stopped, by {@link #close} or from within. */
   public void awaitStopped() throws InterruptedException {
     framework.waitForStop(0);
