@@ -24,6 +24,8 @@ public enum ErrorCode {
   IMAGE_NOT_FOUND("image-not-found", 404, "The image does not exist"),
   /** The snapshot store has no such layer, or the layer no such file; the member {@code layer} gives the layer. */
   SNAPSHOT_NOT_FOUND("snapshot-not-found", 404, "The snapshot does not exist"),
+  /** No bundle of the node takes a configuration of this PID; the member {@code pid} gives it. */
+  CONFIG_NOT_FOUND("config-not-found", 404, "The configuration does not exist"),
   /** The path is known but not for this method; the Allow header names those that it takes. */
   METHOD_NOT_ALLOWED("method-not-allowed", 405, "The method is not allowed here"),
   /** The state of the resource does not allow this now. */
@@ -44,6 +46,8 @@ public enum ErrorCode {
   COMPILE_LIMIT("compile-limit", 422, "The module takes too much to compile"),
   /** An archive holds what is never unpacked: escapes, links out, devices, or more than its limits. */
   ARCHIVE_REFUSED("archive-refused", 422, "The archive was refused"),
+  /** A configuration does not fit what its bundle declares; the members {@code pid}, {@code key}, {@code value} and {@code allowed} say what, {@code problems} all of it. */
+  CONFIG_REFUSED("config-refused", 422, "The configuration was refused"),
   /** The function's own concurrency and its queue are used up. */
   FUNCTION_BUSY("function-busy", 429, "The function is at its limit"),
   /** The function's code did something that its sandbox forbids or that cannot go on (a trap). */

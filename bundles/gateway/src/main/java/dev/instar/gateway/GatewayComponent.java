@@ -7,6 +7,7 @@ import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.log.FunctionLogs;
+import dev.instar.api.operations.Configurations;
 import dev.instar.api.snapshot.SnapshotStore;
 import java.util.Map;
 import java.util.Objects;
@@ -114,5 +115,14 @@ public final class GatewayComponent implements HttpEntry {
 
   void removeSnapshots(SnapshotStore service) {
     services.snapshots().unbind(service);
+  }
+
+  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addConfigurations")
+  void addConfigurations(Configurations service, Map<String, Object> properties) {
+    services.configurations().bind(service, properties);
+  }
+
+  void removeConfigurations(Configurations service) {
+    services.configurations().unbind(service);
   }
 }

@@ -43,12 +43,14 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private final byte[] openApi;
   private final LogStream logStream = new LogStream();
   private final SnapshotApi snapshots;
+  private final ConfigApi configurations;
   private volatile Settings settings;
   private volatile InvocationExchange invocations;
 
   NodeApi(Services services, Settings settings, String version) {
     this.services = services;
     snapshots = new SnapshotApi(services, () -> this.settings.serviceWait());
+    configurations = new ConfigApi(services, () -> this.settings.serviceWait());
     root = root(version);
     openApi = openApi(version);
     apply(settings);
@@ -67,6 +69,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   @Override
   public List<Route> routes() {
     List<Route> routes = new ArrayList<>(snapshots.routes());
+    routes.addAll(configurations.routes());
     routes.addAll(List.of(
         new Route("GET", "/v1", x -> x.respond(200, Map.of("Content-Type", "application/json"), root)),
         new Route("GET", "/v1/openapi.json", x -> x.respond(200, Map.of("Content-Type", "application/json"), openApi)),
@@ -88,7 +91,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private static byte[] root(String version) {
     ObjectNode node = Json.object().put("name", "instar").put("version", version);
     node.putObject("links").put("openapi", "/v1/openapi.json").put("functions", "/v1/functions").put("images", "/v1/images").put("snapshots", "/v1/snapshots").put("backends", "/v1/backends")
-        .put("bundles", "/v1/bundles").put("health", "/healthz").put("ready", "/readyz");
+        .put("bundles", "/v1/bundles").put("config", "/v1/config").put("health", "/healthz").put("ready", "/readyz");
     return Json.bytes(node);
   }
 
