@@ -32,6 +32,8 @@ public enum ErrorCode {
   DEPLOYMENT_NOT_FOUND("deployment-not-found", 404, "The deployment does not exist"),
   /** The node has no backend of this name. */
   BACKEND_NOT_FOUND("backend-not-found", 404, "The backend does not exist"),
+  /** No bundle of the node takes a configuration of this PID; the member {@code pid} gives it. */
+  CONFIG_NOT_FOUND("config-not-found", 404, "The configuration does not exist"),
   /** The path is known but not for this method; the Allow header names those that it takes. */
   METHOD_NOT_ALLOWED("method-not-allowed", 405, "The method is not allowed here"),
   /** The state of the resource does not allow this now. */
@@ -60,6 +62,8 @@ public enum ErrorCode {
   BUNDLE_UNRESOLVED("bundle-unresolved", 422, "The bundle does not resolve"),
   /** A bundle did not start, or did not offer what the one before it did; what was there before is there again. */
   BUNDLE_FAILED("bundle-failed", 422, "The bundle does not start"),
+  /** A configuration does not fit what its bundle declares; the members {@code pid}, {@code key}, {@code value} and {@code allowed} say what, {@code problems} all of it. */
+  CONFIG_REFUSED("config-refused", 422, "The configuration was refused"),
   /** The function's own concurrency and its queue are used up. */
   FUNCTION_BUSY("function-busy", 429, "The function is at its limit"),
   /** The function's code did something that its sandbox forbids or that cannot go on (a trap). */

@@ -8,6 +8,7 @@ import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.operations.Deployer;
+import dev.instar.api.operations.Configurations;
 import dev.instar.api.snapshot.SnapshotStore;
 import java.util.Map;
 import java.util.Objects;
@@ -125,5 +126,14 @@ public final class GatewayComponent implements HttpEntry {
 
   void removeDeployer(Deployer service) {
     services.deployers().unbind(service);
+  }
+
+  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addConfigurations")
+  void addConfigurations(Configurations service, Map<String, Object> properties) {
+    services.configurations().bind(service, properties);
+  }
+
+  void removeConfigurations(Configurations service) {
+    services.configurations().unbind(service);
   }
 }

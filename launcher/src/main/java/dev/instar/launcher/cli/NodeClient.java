@@ -56,6 +56,10 @@ final class NodeClient implements AutoCloseable {
     return json("POST", path, BodyPublishers.ofString(body.toString()), "application/json");
   }
 
+  JsonNode patch(String path, JsonNode body) throws Failure, InterruptedException {
+    return json("PATCH", path, BodyPublishers.ofString(body.toString()), "application/json");
+  }
+
   JsonNode upload(String path, BodyPublisher artifact) throws Failure, InterruptedException {
     return json("POST", path, artifact, "application/octet-stream");
   }
