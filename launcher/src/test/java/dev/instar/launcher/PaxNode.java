@@ -133,6 +133,11 @@ public final class PaxNode implements BeforeAllCallback, AfterAllCallback {
     }
   }
 
+  /** Its administrator's token. */
+  public String token() throws IOException {
+    return Files.readString(directory.resolve("data/admin.token")).strip();
+  }
+
   /** Its configuration files, which may be edited. */
   public Path config() {
     return directory.resolve("config");
