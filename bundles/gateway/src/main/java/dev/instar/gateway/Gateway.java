@@ -33,6 +33,7 @@ public final class Gateway implements HttpEntry, AutoCloseable {
   private final HeldBytes heap;
   private final AtomicInteger inFlight = new AtomicInteger();
   private volatile Settings settings;
+  private volatile boolean closed;
 
   /** @param version of the node, for those who ask */
   public Gateway(Services services, Dialects dialects, Settings settings, Access access, String version) {
@@ -54,10 +55,15 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     api.apply(changed);
   }
 
+  /** False once it closes: what comes then is its successor's. */
   @Override
   public boolean handle(Request request, Response response, Callback callback) {
+    int running = inFlight.incrementAndGet(); // before the look at closed, so that a close that comes between counts this one
+    if (closed) {
+      inFlight.decrementAndGet();
+      return false;
+    }
     Exchange exchange = new Exchange(request, response, callback, RequestId.next(), heap);
-    int running = inFlight.incrementAndGet();
     try {
       if (admitted(running, request.getMethod())) {
         answer(exchange);
@@ -110,7 +116,17 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     Optional<Route> route = found.route(exchange.method());
     if (route.isPresent()) {
       access.permit(exchange.caller(), segments, found.value(exchange.method(), "user"), route.get().calls());
-      route.get().handler().handle(exchange);
+      Optional<Dialects.Use> use = dialects.use(route.get().handler());
+      if (use.isEmpty() || !use.get().enter()) {
+        // Its dialect went just now. Another may have come, or will.
+        answer(exchange);
+        return;
+      }
+      try {
+        route.get().handler().handle(exchange);
+      } finally {
+        use.get().leave();
+      }
       if (!exchange.answered()) {
         throw new IllegalStateException("the route did not answer");
       }
@@ -121,6 +137,11 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     }
   }
 
+  /** How long exchanges may go on when what they are in goes. */
+  Duration drain() {
+    return settings.drain();
+  }
+
   /** Exchanges that run now. */
   int inFlight() {
     return inFlight.get();
@@ -129,6 +150,7 @@ public final class Gateway implements HttpEntry, AutoCloseable {
   /** Waits until the exchanges that run have ended, up to the drain time. */
   @Override
   public void close() {
+    closed = true;
     api.close();
     long deadline = System.nanoTime() + settings.drain().toNanos();
     while (inFlight.get() > 0 && System.nanoTime() - deadline < 0) {
@@ -141,6 +163,6 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     if (inFlight.get() > 0) {
       LOG.warn("The gateway stops while {} exchanges still run.", inFlight.get());
     }
-    dialects.remove(api);
+    dialects.remove(api, Duration.ZERO);
   }
 }

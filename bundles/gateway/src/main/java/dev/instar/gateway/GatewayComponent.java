@@ -8,6 +8,8 @@ import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.log.FunctionLogs;
+import dev.instar.api.operations.Deployer;
+import dev.instar.api.operations.Configurations;
 import dev.instar.api.snapshot.SnapshotStore;
 import dev.instar.gateway.access.Access;
 import dev.instar.gateway.access.Credentials;
@@ -88,8 +90,9 @@ public final class GatewayComponent implements HttpEntry {
     dialects.add(dialect, properties);
   }
 
+  /** Its bundle stops when this has returned; its exchanges end on code that is still there. */
   void removeDialect(HttpDialect dialect) {
-    dialects.remove(dialect);
+    dialects.remove(dialect, gateway.drain());
   }
 
   @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addFunctions")
@@ -144,5 +147,23 @@ public final class GatewayComponent implements HttpEntry {
 
   void removeSnapshots(SnapshotStore service) {
     services.snapshots().unbind(service);
+  }
+
+  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addDeployer")
+  void addDeployer(Deployer service, Map<String, Object> properties) {
+    services.deployers().bind(service, properties);
+  }
+
+  void removeDeployer(Deployer service) {
+    services.deployers().unbind(service);
+  }
+
+  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addConfigurations")
+  void addConfigurations(Configurations service, Map<String, Object> properties) {
+    services.configurations().bind(service, properties);
+  }
+
+  void removeConfigurations(Configurations service) {
+    services.configurations().unbind(service);
   }
 }

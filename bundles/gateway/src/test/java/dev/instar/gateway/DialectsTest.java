@@ -1,16 +1,19 @@
 package dev.instar.gateway;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.Route;
 import dev.instar.api.http.RouteHandler;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 
@@ -51,7 +54,7 @@ class DialectsTest {
     dialects.add(second, Map.of("service.id", 2L, "service.ranking", 1));
     assertSame(B, find("GET", "/a/1").orElseThrow());
     assertSame(B, find("GET", "/b").orElseThrow());
-    dialects.remove(second);
+    dialects.remove(second, Duration.ZERO);
     assertSame(A, find("GET", "/a/1").orElseThrow());
   }
 
@@ -69,7 +72,7 @@ class DialectsTest {
   void waitsForADialectThatIsReplaced() throws Exception {
     HttpDialect old = Node.dialect("d", new Route("GET", "/a", A));
     dialects.add(old, Map.of());
-    dialects.remove(old);
+    dialects.remove(old, Duration.ZERO);
     CompletableFuture<Optional<Routes.Match>> waiting = new CompletableFuture<>();
     Thread.ofVirtual().start(() -> {
       try {
@@ -88,8 +91,28 @@ class DialectsTest {
   void waitsNoLongerThanTheLimit() throws Exception {
     HttpDialect old = Node.dialect("d", new Route("GET", "/a", A));
     dialects.add(old, Map.of());
-    dialects.remove(old);
+    dialects.remove(old, Duration.ZERO);
     assertTrue(dialects.await(List.of("a"), TimeUnit.MILLISECONDS.toNanos(20)).isEmpty());
     assertTrue(dialects.await(List.of("a"), TimeUnit.MINUTES.toNanos(1)).isEmpty(), "and then not at all");
+  }
+
+  @Test
+  void oneThatGoesEndsItsExchangesFirst() throws Exception {
+    HttpDialect dialect = Node.dialect("d", new Route("GET", "/a", A));
+    dialects.add(dialect, Map.of());
+    Dialects.Use use = dialects.use(A).orElseThrow();
+    assertTrue(use.enter());
+    CountDownLatch gone = new CountDownLatch(1);
+    Thread.ofVirtual().start(() -> {
+      dialects.remove(dialect, Duration.ofMinutes(1));
+      gone.countDown();
+    });
+    while (dialects.use(A).isPresent()) {
+      Thread.sleep(1);
+    }
+    assertFalse(gone.await(50, TimeUnit.MILLISECONDS));
+    use.leave();
+    assertTrue(gone.await(30, TimeUnit.SECONDS));
+    assertFalse(use.enter(), "who matched it before and comes now looks again");
   }
 }

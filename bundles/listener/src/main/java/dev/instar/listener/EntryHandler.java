@@ -99,8 +99,7 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       Request counted = chunked && !http2 && endPoint.isPresent() ? new ChunkedRequest(request, endPoint.get()) : request;
       Request paced = limit.unlimited() ? counted : new PacedRequest(counted, limit);
       Response pacedAnswer = limit.unlimited() ? response : new PacedResponse(paced, response, limit);
-      HttpEntry entry = entries.await(entryWait);
-      if (!entry.handle(paced, pacedAnswer, ending)) {
+      if (!handled(paced, pacedAnswer, ending)) {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.ROUTE_NOT_FOUND, "There is nothing at this path."));
       }
     } catch (InstarException e) {
@@ -111,6 +110,18 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       Thread.currentThread().interrupt();
     } catch (Throwable e) {
       errors.answer(response, ending, 500, e);
+    }
+    return true;
+  }
+
+  /** An entry that has gone before it was asked takes nothing any more; the one that comes in its place does. */
+  private boolean handled(Request request, Response response, Callback callback) throws Exception {
+    HttpEntry asked = entries.await(entryWait);
+    while (!asked.handle(request, response, callback)) {
+      if (entries.current().filter(asked::equals).isPresent()) {
+        return false;
+      }
+      asked = entries.await(entryWait);
     }
     return true;
   }

@@ -66,8 +66,17 @@ final class NodeClient implements AutoCloseable {
     return json("POST", path, BodyPublishers.ofString(body.toString()), "application/json");
   }
 
+  JsonNode patch(String path, JsonNode body) throws Failure, InterruptedException {
+    return json("PATCH", path, BodyPublishers.ofString(body.toString()), "application/json");
+  }
+
   JsonNode upload(String path, BodyPublisher artifact) throws Failure, InterruptedException {
     return json("POST", path, artifact, "application/octet-stream");
+  }
+
+  /** A change of the node itself, with a file as its body or none. */
+  JsonNode send(String method, String path, BodyPublisher body) throws Failure, InterruptedException {
+    return json(method, path, body, "application/octet-stream");
   }
 
   private JsonNode json(String method, String path, BodyPublisher body, String contentType) throws Failure, InterruptedException {
