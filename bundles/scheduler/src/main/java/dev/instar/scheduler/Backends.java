@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Variant;
@@ -42,12 +43,16 @@ final class Backends {
         Generation named = byName.get(variant.backend().get());
         return named != null && named.description().kinds().contains(variant.kind()) ? named : null;
       }
+      Generation refusing = null;
       for (Generation generation : ranked) {
         if (generation.description().kinds().contains(variant.kind())) {
-          return generation;
+          if (!generation.refuses(variant.digest())) {
+            return generation;
+          }
+          refusing = refusing == null ? generation : refusing;
         }
       }
-      return null;
+      return refusing;
     }
   }
 
@@ -190,6 +195,22 @@ final class Backends {
       }
     }
     return null;
+  }
+
+  /**
+   * To be told when a backend has refused a module: where another one runs its kind and has not refused it, calls go there from now on.
+   *
+   * @return whether there is such a one
+   */
+  boolean passOn(Generation refusing, Variant variant, InstarException refusal) {
+    if (refusal.code() != ErrorCode.MODULE_REFUSED || variant.backend().isPresent()) {
+      return false;
+    }
+    boolean other = routes.ranked().stream().anyMatch(g -> g != refusing && g.description().kinds().contains(variant.kind()) && !g.refuses(variant.digest()));
+    if (other) {
+      refusing.refuse(variant.digest());
+    }
+    return other;
   }
 
   /** Where a variant would run now. Null when nowhere. */
