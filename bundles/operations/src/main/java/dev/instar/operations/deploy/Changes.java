@@ -6,6 +6,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.operations.Change;
 import dev.instar.api.operations.Plan.Action;
 import dev.instar.api.operations.Plan.Step;
+import dev.instar.operations.BundleSignature;
 import dev.instar.operations.deploy.Deployed.Applied;
 import dev.instar.operations.deploy.Deployed.Draft;
 import dev.instar.operations.deploy.Deployed.Entry;
@@ -30,8 +31,11 @@ final class Changes {
   private final Store store;
   private final Distribution distribution;
   private final long maxBytes;
+  private final Optional<Path> signers;
 
-  Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes) {
+  /** @param signers a PEM file with the certificates of those whose signature a bundle must bear; empty: none needs one */
+  Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes, Optional<Path> signers) {
+    this.signers = signers;
     this.bundles = bundles;
     this.store = store;
     this.distribution = distribution;
@@ -95,7 +99,10 @@ final class Changes {
 
   private BundleJar read(Store.Received received) throws IOException {
     try {
-      return BundleJar.read(received.file(), received.digest());
+      BundleJar jar = BundleJar.read(received.file(), received.digest());
+      // Read each time: who was taken out of the file is trusted no more, and a file that is not there lets nothing in.
+      signers.map(BundleSignature::trusting).ifPresent(signature -> signature.check(received.file(), jar.toString()));
+      return jar;
     } catch (IOException | RuntimeException e) {
       store.discard(received.file());
       throw e;

@@ -212,7 +212,7 @@ public final class Deployments implements Deployer {
   }
 
   private Changes changes() {
-    return new Changes(bundles, store, distribution, config.max$_$bundle$_$bytes());
+    return new Changes(bundles, store, distribution, config.max$_$bundle$_$bytes(), Optional.of(config.trusted$_$signers().strip()).filter(file -> !file.isEmpty()).map(Path::of));
   }
 
   private Planner planner() {
