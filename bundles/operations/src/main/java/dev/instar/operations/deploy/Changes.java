@@ -23,13 +23,14 @@ import java.util.TreeSet;
 import java.util.function.Consumer;
 import org.osgi.framework.Bundle;
 
-/** Says in terms of the framework what a change is; refuses one that makes no sense for what is there. */
-final class Changes {
+/** Says in terms of the framework what one change is; refuses one that makes no sense for what is there. */
+final class Changes implements AutoCloseable {
   static final String API = "api";
   private final Bundles bundles;
   private final Store store;
   private final Distribution distribution;
   private final long maxBytes;
+  private final List<Path> received = new ArrayList<>();
 
   Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes) {
     this.bundles = bundles;
@@ -93,13 +94,15 @@ final class Changes {
     return read(store.receive(in, maxBytes));
   }
 
-  private BundleJar read(Store.Received received) throws IOException {
-    try {
-      return BundleJar.read(received.file(), received.digest());
-    } catch (IOException | RuntimeException e) {
-      store.discard(received.file());
-      throw e;
-    }
+  private BundleJar read(Store.Received jar) throws IOException {
+    received.add(jar.file());
+    return BundleJar.read(jar.file(), jar.digest());
+  }
+
+  /** Deletes what was received for it and has not been kept. */
+  @Override
+  public void close() {
+    received.forEach(store::discard);
   }
 
   private static Step kept(Bundle bundle, String why) {
@@ -185,7 +188,6 @@ final class Changes {
       }
     }
     if (!missing.isEmpty()) {
-      store.discard(new Work("", replacements, List.of(), List.of(), List.of(), draft -> { }));
       throw new InstarException(ErrorCode.BUNDLE_UNRESOLVED, "The feature " + feature.id() + " lists what neither the distribution has nor was deployed: " + String.join(", ", missing)
           + ". Install these bundles first.", Map.of("missing", missing));
     }
