@@ -14,6 +14,7 @@ import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.operations.ConfigurationProblem;
 import dev.instar.api.sandbox.Probe;
+import dev.instar.operations.deploy.Deployments;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -61,6 +62,9 @@ public final class Operations implements HttpDialect {
 
   @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
   volatile ConfigurationFiles configuration;
+
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  volatile Deployments deployments;
 
   /** For Declarative Services. */
   @Activate
@@ -141,7 +145,7 @@ public final class Operations implements HttpDialect {
       }
     }
     for (Bundle bundle : context.getBundles()) {
-      if (bundle.getSymbolicName() != null && bundle.getSymbolicName().startsWith(OURS) && !fragment(bundle)) {
+      if (bundle.getSymbolicName() != null && bundle.getSymbolicName().startsWith(OURS) && !fragment(bundle) && !stopped(bundle)) {
         if (bundle.getState() != Bundle.ACTIVE) {
           missing.add("bundle " + bundle.getSymbolicName() + " is " + state(bundle));
         } else {
@@ -208,6 +212,12 @@ public final class Operations implements HttpDialect {
 
   private static String shown(Enum<?> constant) {
     return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /** Whether it rests because an operator has stopped it. */
+  private boolean stopped(Bundle bundle) {
+    Deployments deployer = deployments;
+    return deployer != null && deployer.stopped(bundle.getSymbolicName());
   }
 
   private static boolean fragment(Bundle bundle) {
