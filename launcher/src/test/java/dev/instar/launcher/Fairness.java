@@ -356,7 +356,7 @@ final class Fairness {
     }
 
     Answer send(String method, String path, byte[] body) throws IOException {
-      byte[] head = (method + " " + path + " HTTP/1.1\r\nHost: node\r\nContent-Length: " + body.length + "\r\n\r\n").getBytes(StandardCharsets.US_ASCII);
+      byte[] head = (method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + body.length + "\r\n\r\n").getBytes(StandardCharsets.US_ASCII);
       byte[] whole = Arrays.copyOf(head, head.length + body.length);
       System.arraycopy(body, 0, whole, head.length, body.length);
       socket.getOutputStream().write(whole);

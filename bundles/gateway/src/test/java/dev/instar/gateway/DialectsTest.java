@@ -24,7 +24,7 @@ class DialectsTest {
   private final Dialects dialects = new Dialects();
 
   private Optional<RouteHandler> find(String method, String path) {
-    return dialects.match(RequestPath.segments(path)).flatMap(match -> match.handler(method));
+    return dialects.match(RequestPath.segments(path)).flatMap(match -> match.route(method).map(Route::handler));
   }
 
   @Test
@@ -34,8 +34,8 @@ class DialectsTest {
     assertEquals(List.of("u", "n"), match.values());
     assertEquals(List.of("user", "function"), match.variables("GET"));
     assertEquals(List.of("GET", "HEAD", "OPTIONS"), match.node().allowed());
-    assertSame(A, match.handler("HEAD").orElseThrow());
-    assertTrue(match.handler("POST").isEmpty());
+    assertSame(A, match.route("HEAD").map(Route::handler).orElseThrow());
+    assertTrue(match.route("POST").map(Route::handler).isEmpty());
     assertSame(B, find("POST", "/f/special/y").orElseThrow());
     // No route goes on from the literal, so the variable takes the segment.
     assertEquals(List.of("special", "y"), dialects.match(List.of("f", "special", "y", "logs")).orElseThrow().values());
@@ -84,7 +84,7 @@ class DialectsTest {
     // What never was there is not waited for.
     assertTrue(dialects.await(List.of("b"), TimeUnit.MINUTES.toNanos(1)).isEmpty());
     dialects.add(Node.dialect("d", new Route("GET", "/a", B)), Map.of());
-    assertSame(B, waiting.get().orElseThrow().handler("GET").orElseThrow());
+    assertSame(B, waiting.get().orElseThrow().route("GET").map(Route::handler).orElseThrow());
   }
 
   @Test

@@ -64,7 +64,7 @@ class ExchangeIT {
   @Test
   void anUnknownPathIsNotFound() throws Exception {
     assertProblem(404, "route-not-found", node.get("/"));
-    assertProblem(404, "route-not-found", node.get("/v1/nothing"));
+    assertProblem(404, "route-not-found", node.get("/v0/nothing"));
     assertProblem(404, "route-not-found", node.call("BREW", "/nothing", ""));
   }
 

@@ -80,7 +80,7 @@ public final class FaasmDialect implements HttpDialect {
 
   @Override
   public List<Route> routes() {
-    return List.of(new Route("PUT", PATH, this::upload), new Route("PUT", PATH + "/{file}", this::upload), new Route("POST", PATH, this::call), new Route("GET", PATH, this::download));
+    return List.of(new Route("PUT", PATH, this::upload), new Route("PUT", PATH + "/{file}", this::upload), new Route("POST", PATH, this::call, true), new Route("GET", PATH, this::download));
   }
 
   private void upload(HttpExchange x) throws IOException, InterruptedException {
