@@ -126,16 +126,16 @@ public final class PaxNode implements BeforeAllCallback, AfterAllCallback {
     return url;
   }
 
+  /** Its administrator's token. */
+  public String token() throws IOException {
+    return Files.readString(directory.resolve("data/admin.token")).strip();
+  }
+
   /** Installs a bundle into the running framework and starts it. */
   public void install(Path jar) throws IOException {
     try (InputStream content = Files.newInputStream(jar)) {
       container.install(content);
     }
-  }
-
-  /** Its administrator's token. */
-  public String token() throws IOException {
-    return Files.readString(directory.resolve("data/admin.token")).strip();
   }
 
   /** Its configuration files, which may be edited. */

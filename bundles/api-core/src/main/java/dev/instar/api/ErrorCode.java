@@ -28,6 +28,8 @@ public enum ErrorCode {
   IMAGE_NOT_FOUND("image-not-found", 404, "The image does not exist"),
   /** The snapshot store has no such layer, or the layer no such file; the member {@code layer} gives the layer. */
   SNAPSHOT_NOT_FOUND("snapshot-not-found", 404, "The snapshot does not exist"),
+  /** Nobody of this name has a token. */
+  USER_NOT_FOUND("user-not-found", 404, "The user does not exist"),
   /** The node has no such bundle. */
   BUNDLE_NOT_FOUND("bundle-not-found", 404, "The bundle does not exist"),
   /** The distribution has no such feature, and none of that name was applied. */
@@ -38,8 +40,6 @@ public enum ErrorCode {
   BACKEND_NOT_FOUND("backend-not-found", 404, "The backend does not exist"),
   /** No bundle of the node takes a configuration of this PID; the member {@code pid} gives it. */
   CONFIG_NOT_FOUND("config-not-found", 404, "The configuration does not exist"),
-  /** Nobody of this name has a token. */
-  USER_NOT_FOUND("user-not-found", 404, "The user does not exist"),
   /** The path is known but not for this method; the Allow header names those that it takes. */
   METHOD_NOT_ALLOWED("method-not-allowed", 405, "The method is not allowed here"),
   /** The state of the resource does not allow this now. */
@@ -62,6 +62,8 @@ public enum ErrorCode {
   COMPILE_LIMIT("compile-limit", 422, "The module takes too much to compile"),
   /** An archive holds what is never unpacked: escapes, links out, devices, or more than its limits. */
   ARCHIVE_REFUSED("archive-refused", 422, "The archive was refused"),
+  /** A bundle is not signed by a signer that this node trusts, or is not what was signed. */
+  SIGNATURE_REFUSED("signature-refused", 422, "The bundle's signature was refused"),
   /** What should be deployed is no whole jar, no OSGi bundle, or no feature. */
   BUNDLE_REFUSED("bundle-refused", 422, "The bundle was refused"),
   /** A bundle needs what the node has not got; the member {@code missing} lists it. */
@@ -70,8 +72,6 @@ public enum ErrorCode {
   BUNDLE_FAILED("bundle-failed", 422, "The bundle does not start"),
   /** A configuration does not fit what its bundle declares; the members {@code pid}, {@code key}, {@code value} and {@code allowed} say what, {@code problems} all of it. */
   CONFIG_REFUSED("config-refused", 422, "The configuration was refused"),
-  /** A bundle is not signed by a signer that this node trusts, or is not what was signed. */
-  SIGNATURE_REFUSED("signature-refused", 422, "The bundle's signature was refused"),
   /** The function's own concurrency and its queue are used up. */
   FUNCTION_BUSY("function-busy", 429, "The function is at its limit"),
   /** The address of the caller has sent too many credentials that do not hold. */

@@ -45,10 +45,10 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private final byte[] openApi;
   private final LogStream logStream = new LogStream();
   private final SnapshotApi snapshots;
+  private final UserApi users;
   private final BundleApi bundles;
   private final BackendApi backends;
   private final ConfigApi configurations;
-  private final UserApi users;
   private volatile Settings settings;
   private volatile InvocationExchange invocations;
 
@@ -77,10 +77,10 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   @Override
   public List<Route> routes() {
     List<Route> routes = new ArrayList<>(snapshots.routes());
+    routes.addAll(users.routes());
     routes.addAll(bundles.routes());
     routes.addAll(backends.routes());
     routes.addAll(configurations.routes());
-    routes.addAll(users.routes());
     routes.addAll(List.of(
         new Route("GET", "/v1", x -> x.respond(200, Map.of("Content-Type", "application/json"), root)),
         new Route("GET", "/v1/openapi.json", x -> x.respond(200, Map.of("Content-Type", "application/json"), openApi)),
@@ -102,8 +102,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private static byte[] root(String version) {
     ObjectNode node = Json.object().put("name", "instar").put("version", version);
     node.putObject("links").put("openapi", "/v1/openapi.json").put("functions", "/v1/functions").put("images", "/v1/images").put("snapshots", "/v1/snapshots").put("backends", "/v1/backends")
-        .put("bundles", "/v1/bundles").put("features", "/v1/features").put("config", "/v1/config").put("users", "/v1/users")
-        .put("health", "/healthz").put("ready", "/readyz");
+        .put("bundles", "/v1/bundles").put("features", "/v1/features").put("config", "/v1/config").put("users", "/v1/users").put("health", "/healthz").put("ready", "/readyz");
     return Json.bytes(node);
   }
 
