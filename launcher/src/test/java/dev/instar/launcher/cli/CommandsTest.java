@@ -267,9 +267,24 @@ class CommandsTest {
     json("GET /v1/backends", """
         {"backends":[{"name":"wasm","kinds":["wasm"],"isolation":"software","usable":true,"detail":"Chicory","generation":1,"state":"active","inFlight":0,"idle":2,"served":9},
         {"name":"vm","kinds":["executable"],"isolation":"virtual-machine","usable":false,"missing":"/dev/kvm","remedy":"modprobe kvm","generation":1,"state":"active","inFlight":0,"idle":0,"served":0}]}""");
+    json("GET /v1/backends/assignments", """
+        {"assignments":[{"own":"wasm","to":"vm","before":"wasm","rampSeconds":60,"share":0.25},{"function":"ann/f","own":"wasm","to":"vm","before":"wasm","rampSeconds":0,"share":1}]}""");
     assertEquals(0, instar("backends"), err);
+    assertTrue(out.lines().anyMatch(l -> l.matches("all +wasm +vm +25 % +wasm")), out);
+    assertTrue(out.lines().anyMatch(l -> l.matches("function ann/f +wasm +vm +100 % *")), out);
     assertTrue(out.lines().anyMatch(l -> l.matches("wasm +yes +active +software +wasm +1 +0 +2 +9 +Chicory")), out);
     assertTrue(out.lines().anyMatch(l -> l.matches("vm +no .*missing: /dev/kvm; remedy: modprobe kvm")), out);
+  }
+
+  @Test
+  void functionsMoveToAnotherBackend() {
+    json("POST /v1/backends/swap", "{\"assignments\":[{\"user\":\"ann\",\"own\":\"wasm\",\"to\":\"vm\",\"before\":\"wasm\",\"rampSeconds\":60,\"share\":0}]}");
+    assertEquals(0, instar("backends", "swap", "wasm", "vm", "--user", "ann", "--ramp", "60", "--drain", "5"), err);
+    assertEquals("POST /v1/backends/swap {\"from\":\"wasm\",\"to\":\"vm\",\"user\":\"ann\",\"rampSeconds\":60,\"drainSeconds\":5}", requests.getLast());
+    assertTrue(out.startsWith("The functions of ann moved from wasm to vm within 60 s;") && out.lines().anyMatch(l -> l.matches("user ann +wasm +vm +0 % +wasm")), out);
+    assertEquals(2, instar("backends", "swap", "wasm", "vm", "--user", "ann", "--function", "ann/f"));
+    assertEquals(2, instar("backends", "swap", "wasm", "vm", "--ramp", "-1"));
+    assertEquals(2, instar("backends", "swap", "wasm"));
   }
 
   private static final String FIRST = "sha256:aaaaaaaa1" + "0".repeat(55);
