@@ -20,14 +20,16 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Keeps the node's port open while everything behind it comes and goes. Publishes, as system properties, {@value #PORT} (the real port while it
- * listens) or {@value #PROBLEM} (why it does not), for the launcher, which starts before any service and speaks to none.
+ * Keeps the node's port open while everything behind it comes and goes. It is the first that a stop of the node stops, so it is here that running calls
+ * are waited for. Publishes, as system properties, {@value #PORT} (the real port while it listens) or {@value #PROBLEM} (why it does not), and
+ * {@value #STOP} (how long running calls may go on at the end of the node), for the launcher, which starts before any service and speaks to none.
  */
 @Component(immediate = true, service = {}, configurationPid = ListenerConfig.PID, configurationPolicy = ConfigurationPolicy.REQUIRE)
 @Designate(ocd = ListenerConfig.class)
 public final class ListenerComponent {
   static final String PORT = "dev.instar.listener.port";
   static final String PROBLEM = "dev.instar.listener.problem";
+  static final String STOP = "dev.instar.listener.stop-ms";
   private static final Logger LOG = LoggerFactory.getLogger(ListenerComponent.class);
 
   private final ServiceSlot<HttpEntry> entries = new ServiceSlot<>("gateway");
@@ -70,6 +72,7 @@ public final class ListenerComponent {
     rename(settings);
     if (listener.isPresent() && listener.get().settings().sameAddress(settings)) {
       listener.get().apply(settings);
+      System.setProperty(STOP, Long.toString(settings.stopTimeout().toMillis()));
       return;
     }
     Optional<HttpListener> old = listener;
@@ -90,10 +93,10 @@ public final class ListenerComponent {
     synchronized (this) {
       last = listener;
       listener = Optional.empty();
-      System.clearProperty(PORT);
     }
     // Not under the lock: it may take as long as the exchanges that run, and the entry may want to go meanwhile.
-    last.ifPresent(HttpListener::close);
+    last.ifPresent(HttpListener::drain);
+    System.clearProperty(PORT);
   }
 
   private void rename(Settings settings) {
@@ -106,6 +109,7 @@ public final class ListenerComponent {
       HttpListener opened = HttpListener.open(settings, entries);
       listener = Optional.of(opened);
       System.clearProperty(PROBLEM);
+      System.setProperty(STOP, Long.toString(settings.stopTimeout().toMillis()));
       System.setProperty(PORT, Integer.toString(opened.port()));
       LOG.info("Listening on http://{}:{}", settings.bind(), opened.port());
     } catch (InstarException e) {

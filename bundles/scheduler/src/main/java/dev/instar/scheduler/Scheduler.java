@@ -21,6 +21,8 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeoutException;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
@@ -54,6 +56,7 @@ import org.slf4j.LoggerFactory;
 @Designate(ocd = Config.class)
 public final class Scheduler implements Invoker, Preparer, BackendDirectory, FunctionListener {
   private static final Logger LOG = LoggerFactory.getLogger(Scheduler.class);
+  private static final long LAST_NANOS = 1_000_000_000;
 
   private final WaitingRoom room;
   private final Desk desk;
@@ -103,11 +106,21 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     desk.apply(settings);
   }
 
-  /** Refuses new calls, lets those that run end within the drain time, kills the others, closes everything. */
+  /** When the whole node stops, calls have been waited for before, and what still runs has been told to end. */
   @Deactivate
+  void stop(BundleContext context) {
+    boolean node = context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION).getState() == Bundle.STOPPING;
+    stop(node ? Math.min(LAST_NANOS, desk.settings().drain().toNanos()) : desk.settings().drain().toNanos());
+  }
+
   void stop() {
+    stop(desk.settings().drain().toNanos());
+  }
+
+  /** Refuses new calls, lets those that run end within the drain time, kills the others, closes everything. */
+  private void stop(long drainNanos) {
     stopping = true;
-    backends.close(desk.settings().drain().toNanos());
+    backends.close(drainNanos);
     threads.close();
     preparations.close();
     checkpoints.close();
