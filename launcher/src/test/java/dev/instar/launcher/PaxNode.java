@@ -13,7 +13,6 @@ import dev.instar.launcher.node.Node;
 import dev.instar.launcher.node.NodeOptions;
 import dev.instar.launcher.node.StartLevels;
 import java.io.IOException;
-import java.io.InputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.URI;
@@ -126,11 +125,9 @@ public final class PaxNode implements BeforeAllCallback, AfterAllCallback {
     return url;
   }
 
-  /** Installs a bundle into the running framework and starts it. */
-  public void install(Path jar) throws IOException {
-    try (InputStream content = Files.newInputStream(jar)) {
-      container.install(content);
-    }
+  /** Its administrator's token. */
+  public String token() throws IOException {
+    return Files.readString(directory.resolve("data/admin.token")).strip();
   }
 
   /** Its configuration files, which may be edited. */

@@ -100,6 +100,8 @@ class ServiceIT {
     try {
       Running node = shell.node(List.of("unshare", "--mount", "sh", "-c", CONFINED, "sh", DISTRIBUTION.toString(), System.getProperty("java.home"), data.toString()),
           Path.of("/mnt/data"), "--no-examples");
+      // The node has another name for it.
+      shell = shell.with(Map.of("INSTAR_TOKEN_FILE", data.toString()));
       List<String> status = Files.readAllLines(Path.of("/proc", Long.toString(node.process().pid()), "status"));
       assertTrue(status.stream().anyMatch(line -> line.matches("Uid:\\s+10001\\s.*")) && status.contains("CapEff:\t0000000000000000")
           && status.contains("CapBnd:\t0000000000000000") && status.contains("NoNewPrivs:\t1"), status::toString);

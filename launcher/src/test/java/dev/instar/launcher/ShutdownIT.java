@@ -108,7 +108,7 @@ class ShutdownIT {
     Running node = node(120_000);
     try (Socket sender = new Socket("127.0.0.1", node.url().getPort())) {
       OutputStream out = sender.getOutputStream();
-      out.write("POST /f/me/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 150000\r\nConnection: close\r\n\r\n".getBytes(StandardCharsets.US_ASCII));
+      out.write(("POST /f/me/echo HTTP/1.1\r\nHost: 127.0.0.1:" + node.url().getPort() + "\r\nContent-Length: 150000\r\nConnection: close\r\n\r\n").getBytes(StandardCharsets.US_ASCII));
       // More than is held back before the call begins.
       out.write("z".repeat(100_000).getBytes(StandardCharsets.US_ASCII));
       out.flush();

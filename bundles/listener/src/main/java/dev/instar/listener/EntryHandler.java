@@ -18,7 +18,6 @@ import java.util.function.Predicate;
 import org.eclipse.jetty.http.HttpField;
 import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.http.HttpVersion;
-import org.eclipse.jetty.io.EndPoint;
 import org.eclipse.jetty.server.Handler;
 import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Response;
@@ -49,9 +48,11 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
   private volatile boolean draining;
   private volatile Duration entryWait;
   private volatile DataRate rate;
+  private volatile Site site;
 
-  EntryHandler(ServiceSlot<HttpEntry> entries, ProblemErrorHandler errors, Settings settings) {
+  EntryHandler(ServiceSlot<HttpEntry> entries, ProblemErrorHandler errors, Settings settings, Site site) {
     super(InvocationType.BLOCKING);
+    this.site = site;
     this.entries = entries;
     this.errors = errors;
     apply(settings);
@@ -60,6 +61,10 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
   void apply(Settings settings) {
     entryWait = settings.entryWait();
     rate = new DataRate(settings.minBytesPerSecond(), settings.dataRateGrace());
+  }
+
+  void site(Site changed) {
+    site = changed;
   }
 
   long inFlight() {
@@ -99,9 +104,9 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
   @Override
   public boolean handle(Request request, Response response, Callback callback) {
     inFlight.incrementAndGet(); // before the look at shutdown, so that a stop that comes between counts this one
-    EndPoint endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
+    Optional<GuardedEndPoint> endPoint = GuardedEndPoint.of(request.getConnectionMetaData().getConnection().getEndPoint());
     boolean looks = looks(request);
-    Ending ending = new Ending(callback, request, looks ? Optional.empty() : Optional.of(Thread.currentThread()));
+    Ending ending = new Ending(callback, request, endPoint, looks ? Optional.empty() : Optional.of(Thread.currentThread()));
     try {
       if (shutdown.isShutdown() || draining && !looks) {
         if (request.getConnectionMetaData().getHttpVersion() != HttpVersion.HTTP_2) {
@@ -112,6 +117,11 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       }
       if (hasTwoReadings(request.getHttpURI().getPath()) || request.getHttpURI().getFragment() != null) {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The path has a segment '.' or '..', a ';', or a '#'; give the path that is meant."));
+        return true;
+      }
+      Optional<Problem> objection = site.objection(request);
+      if (objection.isPresent()) {
+        ProblemErrorHandler.send(response, ending, objection.get());
         return true;
       }
       boolean http2 = request.getConnectionMetaData().getHttpVersion() == HttpVersion.HTTP_2;
@@ -128,11 +138,10 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       }
       request.addIdleTimeoutListener(STAY);
       DataRate limit = rate;
-      Request counted = chunked && !http2 && endPoint instanceof GuardedEndPoint guarded ? new ChunkedRequest(request, guarded) : request;
+      Request counted = chunked && !http2 && endPoint.isPresent() ? new ChunkedRequest(request, endPoint.get()) : request;
       Request paced = limit.unlimited() ? counted : new PacedRequest(counted, limit);
       Response pacedAnswer = limit.unlimited() ? response : new PacedResponse(paced, response, limit);
-      HttpEntry entry = entries.await(entryWait);
-      if (!entry.handle(paced, pacedAnswer, ending)) {
+      if (!handled(paced, pacedAnswer, ending)) {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.ROUTE_NOT_FOUND, "There is nothing at this path."));
       }
     } catch (InstarException e) {
@@ -143,6 +152,18 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       Thread.currentThread().interrupt();
     } catch (Throwable e) {
       errors.answer(response, ending, 500, e);
+    }
+    return true;
+  }
+
+  /** An entry that has gone before it was asked takes nothing any more; the one that comes in its place does. */
+  private boolean handled(Request request, Response response, Callback callback) throws Exception {
+    HttpEntry asked = entries.await(entryWait);
+    while (!asked.handle(request, response, callback)) {
+      if (entries.current().filter(asked::equals).isPresent()) {
+        return false;
+      }
+      asked = entries.await(entryWait);
     }
     return true;
   }
@@ -220,28 +241,24 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
   }
 
   private final class Ending extends Callback.Nested {
-    private final EndPoint endPoint;
+    private final Optional<GuardedEndPoint> endPoint;
     private final Request request;
     private final AtomicBoolean ended = new AtomicBoolean();
     private final Optional<Thread> call;
 
-    Ending(Callback callback, Request request, Optional<Thread> call) {
+    Ending(Callback callback, Request request, Optional<GuardedEndPoint> endPoint, Optional<Thread> call) {
       super(callback);
       this.call = call;
       call.ifPresent(calls::add); // before the look at the drain, so that one that comes between is waited for
       this.request = request;
-      endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
-      if (endPoint instanceof GuardedEndPoint guarded) {
-        guarded.requestBegins(request);
-      }
+      this.endPoint = endPoint;
+      endPoint.ifPresent(guarded -> guarded.requestBegins(request));
     }
 
     @Override
     public void completed() {
       if (ended.compareAndSet(false, true)) {
-        if (endPoint instanceof GuardedEndPoint guarded) {
-          guarded.requestEnds(request);
-        }
+        endPoint.ifPresent(guarded -> guarded.requestEnds(request));
         call.ifPresent(calls::remove);
         inFlight.decrementAndGet();
         if (shutdown.isShutdown()) {

@@ -9,6 +9,7 @@ import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.Route;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.invocation.BackendStatus;
+import dev.instar.api.operations.ConfigurationProblem;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.operations.health.Finding;
 import dev.instar.operations.health.Health;
@@ -16,8 +17,6 @@ import dev.instar.operations.health.NodeChecks;
 import dev.instar.operations.health.Report;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.Arrays;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -26,10 +25,8 @@ import java.util.stream.Stream;
 import org.apache.felix.hc.api.HealthCheck;
 import org.apache.felix.hc.api.Result;
 import org.apache.felix.hc.api.ResultLog;
-import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.ServiceRegistration;
-import org.osgi.framework.startlevel.BundleStartLevel;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -89,8 +86,7 @@ public final class Operations implements HttpDialect {
     return List.of(
         new Route("GET", "/healthz", this::healthy),
         new Route("GET", "/readyz", this::ready),
-        new Route("GET", "/v1/backends", exchange -> answer(exchange, Map.of("backends", backends()))),
-        new Route("GET", "/v1/bundles", exchange -> answer(exchange, Map.of("bundles", bundles()))));
+        new Route("GET", "/v1/backends", exchange -> answer(exchange, Map.of("backends", backends()))));
   }
 
   private static void answer(HttpExchange exchange, Object body) throws IOException {
@@ -144,7 +140,7 @@ public final class Operations implements HttpDialect {
 
   private List<String> refused() {
     ConfigurationFiles files = configuration;
-    return files == null ? List.of() : files.refusals().stream().flatMap(r -> r.problems().stream()).toList();
+    return files == null ? List.of() : files.refusals().stream().flatMap(r -> r.problems().stream()).map(ConfigurationProblem::detail).toList();
   }
 
   private List<String> waiting() {
@@ -191,18 +187,5 @@ public final class Operations implements HttpDialect {
 
   private static String shown(Enum<?> constant) {
     return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
-  }
-
-  private List<Map<String, Object>> bundles() {
-    return Arrays.stream(context.getBundles()).sorted(Comparator.comparingLong(Bundle::getBundleId)).map(bundle -> {
-      Map<String, Object> facts = new LinkedHashMap<>();
-      facts.put("id", bundle.getBundleId());
-      facts.put("name", bundle.getSymbolicName() == null ? bundle.getLocation() : bundle.getSymbolicName());
-      facts.put("version", bundle.getVersion().toString());
-      facts.put("state", NodeChecks.state(bundle));
-      BundleStartLevel level = bundle.adapt(BundleStartLevel.class);
-      facts.put("startLevel", level == null ? 0 : level.getStartLevel());
-      return facts;
-    }).toList();
   }
 }

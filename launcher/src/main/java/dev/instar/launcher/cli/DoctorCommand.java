@@ -42,7 +42,9 @@ public final class DoctorCommand implements Callable<Integer> {
     ArrayNode checks = Output.JSON.createArrayNode();
     check(checks, "jdk", "ok", Runtime.version() + " in " + System.getProperty("java.home"), "");
     Optional<Answers> running = askRunning();
-    place(checks, distribution, running.isPresent());
+    if (running.isEmpty()) {
+      place(checks, distribution);
+    }
 
     ArrayNode backends = Output.JSON.createArrayNode();
     Set<String> known = new HashSet<>();
@@ -113,7 +115,7 @@ public final class DoctorCommand implements Callable<Integer> {
     }
   }
 
-  private static void place(ArrayNode checks, Distribution distribution, boolean running) throws Failure {
+  private static void place(ArrayNode checks, Distribution distribution) throws Failure {
     Path data = distribution.defaultData();
     NodeOptions options = new NodeOptions(data, distribution.config(), OptionalInt.empty(), Optional.empty(), Set.of(), Map.of());
     try {
@@ -128,7 +130,7 @@ public final class DoctorCommand implements Callable<Integer> {
       }
       check(checks, "data directory", "ok", data + ", " + Output.size(Files.getFileStore(there).getUsableSpace()) + " free", "");
     } catch (Failure e) {
-      check(checks, "data directory", running ? "in use" : "problem", e.getMessage(), "");
+      check(checks, "data directory", "problem", e.getMessage(), "");
     } catch (IOException e) {
       check(checks, "data directory", "problem", Reason.of(e), "");
     }
@@ -137,7 +139,7 @@ public final class DoctorCommand implements Callable<Integer> {
       address.checkFree();
       check(checks, "port", "ok", address.port() + " on " + address.host() + " is free", "");
     } catch (Failure e) {
-      check(checks, "port", running ? "in use" : "problem", e.getMessage(), "");
+      check(checks, "port", "problem", e.getMessage(), "");
     }
   }
 

@@ -21,7 +21,6 @@ import org.osgi.framework.Constants;
 import org.osgi.framework.FrameworkEvent;
 import org.osgi.framework.launch.Framework;
 import org.osgi.framework.launch.FrameworkFactory;
-import org.osgi.framework.startlevel.BundleStartLevel;
 import org.osgi.framework.startlevel.FrameworkStartLevel;
 
 /** A node in this process: the framework with the bundles of the distribution. */
@@ -34,6 +33,9 @@ public final class Node implements AutoCloseable {
 
   /** What the listener sets to the milliseconds that running calls have when the node stops. */
   private static final String DRAIN = "dev.instar.listener.stop-ms";
+
+  /** What the listener sets when it speaks TLS: the file of its certificate. */
+  private static final String CERTIFICATE = "dev.instar.listener.certificate";
 
   private static final Duration STOP = Duration.ofSeconds(30);
 
@@ -58,6 +60,7 @@ public final class Node implements AutoCloseable {
     List<Path> jars = distribution.bundles(options.features());
     System.clearProperty(PORT);
     System.clearProperty(PROBLEM);
+    System.clearProperty(CERTIFICATE);
     systemProperties(options).forEach(System::setProperty);
     Map<String, String> properties = frameworkProperties(distribution, options);
     try {
@@ -66,7 +69,7 @@ public final class Node implements AutoCloseable {
       Framework framework = ServiceLoader.load(FrameworkFactory.class, Node.class.getClassLoader()).findFirst().orElseThrow().newFramework(properties);
       framework.init();
       try {
-        return new Node(framework, bring(framework, jars, levels), address.host(), options.data(), made);
+        return new Node(framework, bring(framework, jars, levels, DeployedBundles.read(options.data())), address.host(), options.data(), made);
       } catch (BundleException | RuntimeException e) {
         framework.stop();
         throw e;
@@ -96,17 +99,14 @@ public final class Node implements AutoCloseable {
     return properties;
   }
 
-  private static List<Bundle> bring(Framework framework, List<Path> jars, StartLevels levels) throws BundleException {
+  private static List<Bundle> bring(Framework framework, List<Path> jars, StartLevels levels, DeployedBundles deployed) throws BundleException {
     BundleContext context = framework.getBundleContext();
     List<Bundle> bundles = new ArrayList<>();
     for (Path jar : jars) {
-      // By reference: no copy in the cache, and the files stay where an operator expects them.
-      Bundle bundle = context.installBundle("reference:" + jar.toUri());
-      bundle.adapt(BundleStartLevel.class).setStartLevel(levels.of(bundle.getSymbolicName()));
-      if (bundle.getHeaders().get(Constants.FRAGMENT_HOST) == null) {
-        bundles.add(bundle);
-      }
+      bundles.add(DeployedBundles.install(context, "reference:" + jar.toUri(), levels));
     }
+    deployed.apply(context, bundles, levels);
+    bundles.removeIf(bundle -> bundle.getHeaders().get(Constants.FRAGMENT_HOST) != null || deployed.stopped(bundle));
     for (Bundle bundle : bundles) {
       bundle.start(Bundle.START_ACTIVATION_POLICY);
     }
@@ -142,12 +142,22 @@ public final class Node implements AutoCloseable {
       Thread.sleep(5);
     }
     String shown = host.equals("0.0.0.0") ? "127.0.0.1" : host.equals("::") ? "[::1]" : host.contains(":") && !host.startsWith("[") ? "[" + host + "]" : host;
-    return URI.create("http://" + shown + ":" + port);
+    return URI.create((certificate().isPresent() ? "https://" : "http://") + shown + ":" + port);
+  }
+
+  /** The file of its certificate, once it listens and where it speaks TLS. */
+  public Optional<Path> certificate() {
+    return Optional.ofNullable(System.getProperty(CERTIFICATE)).map(Path::of);
   }
 
   private String notActive() {
     List<String> names = started.stream().filter(b -> b.getState() != Bundle.ACTIVE).map(Bundle::getSymbolicName).toList();
     return names.isEmpty() ? "" : " These bundles did not start: " + String.join(", ", names) + ".";
+  }
+
+  /** The framework's own. */
+  BundleContext context() {
+    return framework.getBundleContext();
   }
 
   /** Until the framework has stopped, by {@link #close} or from within. */

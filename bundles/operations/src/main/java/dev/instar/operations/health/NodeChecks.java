@@ -220,8 +220,7 @@ public final class NodeChecks {
     return revision != null && (revision.getTypes() & BundleRevision.TYPE_FRAGMENT) != 0;
   }
 
-  /** The state of a bundle in a word. */
-  public static String state(Bundle bundle) {
+  private static String state(Bundle bundle) {
     return switch (bundle.getState()) {
       case Bundle.INSTALLED -> "installed";
       case Bundle.RESOLVED -> "resolved";
