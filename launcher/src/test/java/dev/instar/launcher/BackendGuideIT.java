@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.launcher.Shell.Result;
+import dev.instar.launcher.Shell.Running;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,15 +16,12 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.w3c.dom.Element;
 import javax.xml.parsers.DocumentBuilderFactory;
 
 /** {@code docs/backend-guide.md} as an author of a backend follows it: its commands ({@code sh}) in their order, with what Maven has fetched for our own build. */
 class BackendGuideIT {
-  @RegisterExtension
-  static final PaxNode NODE = new PaxNode();
   private static final Pattern BLOCK = Pattern.compile("^```sh\n(.*?)^```$", Pattern.DOTALL | Pattern.MULTILINE);
   private static final Pattern VERSIONED = Pattern.compile("<artifactId>([^<]+)</artifactId><version>([^<$]+)</version>");
 
@@ -37,7 +35,8 @@ class BackendGuideIT {
     Path maven = Files.writeString(bin.resolve("mvn"), "#!/bin/sh\nexec '" + System.getProperty("maven.home") + "/bin/mvn' -B -o -Dmaven.repo.local='"
         + System.getProperty("maven.repo.local") + "' \"$@\"\n");
     maven.toFile().setExecutable(true);
-    try (Shell shell = new Shell(home, Map.of("PATH", bin + ":" + System.getenv("PATH"), "INSTAR_URL", NODE.url().toString()))) {
+    Map<String, String> environment = Map.of("PATH", bin + ":" + System.getenv("PATH"));
+    try (Shell author = new Shell(home, environment)) {
       List<String> blocks = new ArrayList<>();
       for (Matcher block = BLOCK.matcher(Files.readString(Path.of("../docs/backend-guide.md"))); block.find();) {
         blocks.add(block.group(1));
@@ -45,7 +44,7 @@ class BackendGuideIT {
       assertEquals(2, blocks.size(), "The guide has other steps than this test takes.");
       Path work = Files.createDirectory(home.resolve("work"));
 
-      ok(bash(shell, work, blocks.getFirst()));
+      ok(bash(author, work, blocks.getFirst()));
       Path project = work.resolve("my-backend");
       Path jar = project.resolve("target/org.example.backend.mybackend-0.1.0.jar");
       assertTrue(Files.isRegularFile(jar), "no bundle");
@@ -53,14 +52,15 @@ class BackendGuideIT {
       assertTrue(Integer.parseInt(suite.getAttribute("tests")) > 50, () -> suite.getAttribute("tests") + " tests");
       assertEquals("0", suite.getAttribute("skipped"));
 
-      NODE.install(jar);
-      List<String> commands = blocks.get(1).lines().toList();
-      String backends = ok(bash(shell, project, commands.getFirst()));
-      assertTrue(backends.lines().anyMatch(line -> line.startsWith("my-backend ")), backends);
-      assertTrue(ok(bash(shell, project, String.join("\n", commands.subList(1, commands.size())))).endsWith("Hello, Instar!\n"));
+      Running node = author.node(home.resolve("data"), "--no-examples");
+      Shell shell = author.with(Map.of("PATH", environment.get("PATH"), "INSTAR_URL", node.url().toString()));
+      String said = ok(bash(shell, project, blocks.get(1)));
+      assertTrue(said.lines().anyMatch(line -> line.startsWith("my-backend ")), said);
+      assertTrue(said.endsWith("Hello, Instar!\n"), said);
+      assertEquals(143, node.stop("TERM"));
 
       Map<String, String> before = content(project);
-      Result again = bash(shell, work, "instar new backend my-backend");
+      Result again = bash(author, work, "instar new backend my-backend");
       assertEquals(1, again.code());
       assertTrue(again.err().contains("is there already, and was left as it is"), again.err());
       assertEquals(before, content(project));

@@ -115,7 +115,8 @@ final class Shell implements AutoCloseable {
     return node(List.of("sh", "-c", "ulimit -n " + descriptors + " && exec \"$@\"", "sh"), data, arguments);
   }
 
-  private Running node(List<String> before, Path data, String... arguments) throws IOException {
+  /** The same by a command that takes the command and its arguments after its own. */
+  Running node(List<String> before, Path data, String... arguments) throws IOException {
     Path err = Files.createTempFile(home, "node", ".err");
     // A build in the background of a shell ignores Ctrl-C, and so would all that it starts; a user's terminal does not.
     List<String> command = new ArrayList<>(before);

@@ -26,6 +26,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class Gateway implements HttpEntry, AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Gateway.class);
+  private static final long LAST_NANOS = 1_000_000_000;
 
   private final Dialects dialects;
   private final NodeApi api;
@@ -150,9 +151,14 @@ public final class Gateway implements HttpEntry, AutoCloseable {
   /** Waits until the exchanges that run have ended, up to the drain time. */
   @Override
   public void close() {
+    close(false);
+  }
+
+  /** @param node whether the whole node stops; then the listener has waited for the exchanges, and what still runs has been ended */
+  void close(boolean node) {
     closed = true;
     api.close();
-    long deadline = System.nanoTime() + settings.drain().toNanos();
+    long deadline = System.nanoTime() + (node ? Math.min(LAST_NANOS, settings.drain().toNanos()) : settings.drain().toNanos());
     while (inFlight.get() > 0 && System.nanoTime() - deadline < 0) {
       // Once a stop; not worth a lock on each exchange.
       LockSupport.parkNanos(5_000_000);

@@ -20,7 +20,9 @@ import java.util.Optional;
 import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Response;
 import org.eclipse.jetty.util.Callback;
+import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
+import org.osgi.framework.Constants;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -62,8 +64,8 @@ public final class GatewayComponent implements HttpEntry {
 
   /** The service is unregistered by now and the references are still bound: what runs can end. */
   @Deactivate
-  void deactivate() {
-    gateway.close();
+  void deactivate(BundleContext context) {
+    gateway.close(context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION).getState() == Bundle.STOPPING);
   }
 
   @Override

@@ -31,6 +31,6 @@ import org.osgi.service.metatype.annotations.Option;
       description = "How long a request waits while the part of the node that it needs is starting or being replaced, before it gets not-ready (503).")
   int service$_$wait$_$ms() default 10_000;
 
-  @AttributeDefinition(name = "Drain time in milliseconds", min = "0", max = "3600000", description = "How long running exchanges may go on when the gateway is replaced or the node stops.")
+  @AttributeDefinition(name = "Drain time in milliseconds", min = "0", max = "3600000", description = "How long running exchanges may go on when the gateway is replaced.")
   int drain$_$ms() default 30_000;
 }

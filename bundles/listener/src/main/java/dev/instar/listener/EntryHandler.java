@@ -8,7 +8,9 @@ import dev.instar.api.http.ServiceSlot;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
@@ -21,11 +23,14 @@ import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Response;
 import org.eclipse.jetty.util.Callback;
 import org.eclipse.jetty.util.component.Graceful;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Hands each request to the entry that is there, and waits for one when there is none. Counts the exchanges that run, so that a stop can let them end.
  */
 final class EntryHandler extends Handler.Abstract implements Graceful {
+  private static final Logger LOG = LoggerFactory.getLogger(EntryHandler.class);
   // While a function computes nothing moves on the connection, which is no fault of the caller's. Reads and writes that wait still time out.
   private static final Predicate<TimeoutException> STAY = timeout -> false;
 
@@ -38,6 +43,9 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       return inFlight.get() == 0;
     }
   };
+  /** The threads of the exchanges that may change or run something, for the end of a drain. */
+  private final Set<Thread> calls = ConcurrentHashMap.newKeySet();
+  private volatile boolean draining;
   private volatile Duration entryWait;
   private volatile DataRate rate;
   private volatile Site site;
@@ -63,13 +71,47 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     return inFlight.get();
   }
 
+  /**
+   * Refuses new calls from now on, while the port stays open for those who ask how the node is, and waits until those that run have ended. What runs at
+   * the end of that time is interrupted: its caller still gets an answer.
+   */
+  void drain(Duration limit, Duration grace) throws InterruptedException {
+    draining = true;
+    if (!awaitCalls(limit)) {
+      LOG.warn("{} calls had not ended {} ms after the stop began; they are ended now.", calls.size(), limit.toMillis());
+      calls.forEach(Thread::interrupt);
+      awaitCalls(grace);
+    }
+  }
+
+  private boolean awaitCalls(Duration limit) throws InterruptedException {
+    long end = System.nanoTime() + limit.toNanos();
+    while (!calls.isEmpty()) {
+      if (System.nanoTime() - end >= 0) {
+        return false;
+      }
+      // Once a stop; not worth a lock on each exchange.
+      Thread.sleep(5);
+    }
+    return true;
+  }
+
+  /** One that only looks is answered to the end. */
+  private static boolean looks(Request request) {
+    return "GET".equals(request.getMethod()) || "HEAD".equals(request.getMethod());
+  }
+
   @Override
   public boolean handle(Request request, Response response, Callback callback) {
     inFlight.incrementAndGet(); // before the look at shutdown, so that a stop that comes between counts this one
     Optional<GuardedEndPoint> endPoint = GuardedEndPoint.of(request.getConnectionMetaData().getConnection().getEndPoint());
-    Ending ending = new Ending(callback, request, endPoint);
+    boolean looks = looks(request);
+    Ending ending = new Ending(callback, request, endPoint, looks ? Optional.empty() : Optional.of(Thread.currentThread()));
     try {
-      if (shutdown.isShutdown()) {
+      if (shutdown.isShutdown() || draining && !looks) {
+        if (request.getConnectionMetaData().getHttpVersion() != HttpVersion.HTTP_2) {
+          response.getHeaders().put(HttpHeader.CONNECTION, "close");
+        }
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.NOT_READY, "The node is stopping. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
         return true;
       }
@@ -202,9 +244,12 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     private final Optional<GuardedEndPoint> endPoint;
     private final Request request;
     private final AtomicBoolean ended = new AtomicBoolean();
+    private final Optional<Thread> call;
 
-    Ending(Callback callback, Request request, Optional<GuardedEndPoint> endPoint) {
+    Ending(Callback callback, Request request, Optional<GuardedEndPoint> endPoint, Optional<Thread> call) {
       super(callback);
+      this.call = call;
+      call.ifPresent(calls::add); // before the look at the drain, so that one that comes between is waited for
       this.request = request;
       this.endPoint = endPoint;
       endPoint.ifPresent(guarded -> guarded.requestBegins(request));
@@ -214,6 +259,7 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     public void completed() {
       if (ended.compareAndSet(false, true)) {
         endPoint.ifPresent(guarded -> guarded.requestEnds(request));
+        call.ifPresent(calls::remove);
         inFlight.decrementAndGet();
         if (shutdown.isShutdown()) {
           shutdown.check();

@@ -10,6 +10,7 @@ import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
+import java.time.Duration;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -63,6 +64,10 @@ public final class HttpListener implements AutoCloseable {
   private static final int STREAM_WINDOW = 64 << 10;
   private static final int CONNECTION_WINDOW = 256 << 10;
   private static final long LOOK_MILLIS = 1000;
+  /** For a call to end that has been told to; a sandbox does within a second. */
+  private static final Duration KILL = Duration.ofSeconds(5);
+  /** For answers to leave whose exchanges have ended. */
+  private static final Duration LAST = Duration.ofSeconds(1);
 
   private final Server server;
   private final ServerConnector connector;
@@ -219,6 +224,22 @@ public final class HttpListener implements AutoCloseable {
     server.setStopTimeout(changed.stopTimeout().toMillis());
     handler.apply(changed);
     handler.site(new Site(changed, certified));
+  }
+
+  /**
+   * The end of the node: refuses new calls with 503 while the port stays open, so that whoever asks learns that the node is not ready, lets those that run
+   * end up to the stop time, ends the others with an answer, and then closes. The stop time holds for all of it.
+   */
+  public void drain() {
+    long end = System.nanoTime() + settings.stopTimeout().toNanos();
+    try {
+      handler.drain(settings.stopTimeout(), KILL);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    // What only looks may use what is left; those who follow a log end when the port is closed.
+    server.setStopTimeout(Math.max(LAST.toMillis(), (end - System.nanoTime()) / 1_000_000));
+    stop();
   }
 
   /** Takes no new connection and no new request, lets the running exchanges end up to the stop time, then closes. */

@@ -20,14 +20,17 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Keeps the node's port open while everything behind it comes and goes. Publishes, as system properties, {@value #PORT} (the real port while it
- * listens), with {@value #CERTIFICATE} (the file, where it speaks TLS), or {@value #PROBLEM} (why it does not), for the launcher, which starts before any service and speaks to none.
+ * Keeps the node's port open while everything behind it comes and goes. It is the first that a stop of the node stops, so it is here that running calls
+ * are waited for. Publishes, as system properties, {@value #PORT} (the real port while it listens), with {@value #CERTIFICATE} (the file, where it
+ * speaks TLS), or {@value #PROBLEM} (why it does not), and {@value #STOP} (how long running calls may go on at the end of the node), for the
+ * launcher, which starts before any service and speaks to none.
  */
 @Component(immediate = true, service = {}, configurationPid = ListenerConfig.PID, configurationPolicy = ConfigurationPolicy.REQUIRE)
 @Designate(ocd = ListenerConfig.class)
 public final class ListenerComponent {
   static final String PORT = "dev.instar.listener.port";
   static final String PROBLEM = "dev.instar.listener.problem";
+  static final String STOP = "dev.instar.listener.stop-ms";
   static final String CERTIFICATE = "dev.instar.listener.certificate";
   private static final Logger LOG = LoggerFactory.getLogger(ListenerComponent.class);
 
@@ -106,10 +109,10 @@ public final class ListenerComponent {
     synchronized (this) {
       last = listener;
       listener = Optional.empty();
-      System.clearProperty(PORT);
     }
     // Not under the lock: it may take as long as the exchanges that run, and the entry may want to go meanwhile.
-    last.ifPresent(HttpListener::close);
+    last.ifPresent(HttpListener::drain);
+    System.clearProperty(PORT);
   }
 
   private void rename(String to, boolean onLoopback) {
@@ -133,8 +136,9 @@ public final class ListenerComponent {
     }
   }
 
-  /** Before the port, so that whoever waits for that knows both. */
+  /** Before the port, so that whoever waits for that knows the others. */
   private static void tell(Settings settings) {
+    System.setProperty(STOP, Long.toString(settings.stopTimeout().toMillis()));
     settings.tls().ifPresentOrElse(tls -> System.setProperty(CERTIFICATE, tls.certificate().toString()), () -> System.clearProperty(CERTIFICATE));
   }
 }

@@ -56,7 +56,7 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   int entry$_$wait$_$ms() default 10_000;
 
   @AttributeDefinition(name = "Stop time in milliseconds", min = "0", max = "3600000",
-      description = "How long running exchanges may go on when the node stops or the address changes; then their connections are closed.")
+      description = "How long running exchanges may go on when the node stops, all its parts together, or the address changes; then they are ended.")
   int stop$_$timeout$_$ms() default 30_000;
 
   @AttributeDefinition(name = "HTTP/2 streams", min = "1", max = "100000", description = "Requests at one time on one HTTP/2 connection.")

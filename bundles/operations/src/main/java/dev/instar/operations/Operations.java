@@ -4,72 +4,76 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
-import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.Route;
-import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.invocation.BackendStatus;
-import dev.instar.api.invocation.Invoker;
 import dev.instar.api.operations.ConfigurationProblem;
 import dev.instar.api.sandbox.Probe;
-import dev.instar.operations.deploy.Deployments;
+import dev.instar.operations.health.Finding;
+import dev.instar.operations.health.Health;
+import dev.instar.operations.health.NodeChecks;
+import dev.instar.operations.health.Report;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import org.osgi.framework.Bundle;
+import java.util.stream.Stream;
+import org.apache.felix.hc.api.HealthCheck;
+import org.apache.felix.hc.api.Result;
+import org.apache.felix.hc.api.ResultLog;
 import org.osgi.framework.BundleContext;
-import org.osgi.framework.wiring.BundleRevision;
+import org.osgi.framework.ServiceRegistration;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Deactivate;
 import org.osgi.service.component.annotations.Reference;
 import org.osgi.service.component.annotations.ReferenceCardinality;
 import org.osgi.service.component.annotations.ReferencePolicy;
 import org.osgi.service.component.annotations.ReferencePolicyOption;
-import org.osgi.service.component.runtime.ServiceComponentRuntime;
-import org.osgi.service.component.runtime.dto.ComponentConfigurationDTO;
-import org.osgi.service.component.runtime.dto.ComponentDescriptionDTO;
 
 /** What an operator asks a node: whether it works, whether it can serve, which backends and bundles it has. */
 @Component(immediate = true)
 public final class Operations implements HttpDialect {
-  private static final String OURS = "dev.instar.";
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final Map<String, String> HEADERS = Map.of("Content-Type", "application/json", "Cache-Control", "no-store");
 
   private final BundleContext context;
-
-  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
-  volatile FunctionRegistry registry;
-
-  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
-  volatile ImageStore images;
-
-  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
-  volatile Invoker invoker;
+  private final Health health;
+  private final ServiceRegistration<HealthCheck> check;
 
   @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
   volatile BackendDirectory backends;
 
   @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
-  volatile ServiceComponentRuntime components;
-
-  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
   volatile ConfigurationFiles configuration;
 
-  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
-  volatile Deployments deployments;
-
-  /** For Declarative Services. */
+  /**
+   * For Declarative Services.
+   *
+   * @param checks so that the node is not called ready before it is looked at
+   */
   @Activate
-  public Operations(BundleContext context) {
+  public Operations(BundleContext context, @Reference NodeChecks checks) {
     this.context = context;
+    health = new Health(context);
+    check = context.registerService(HealthCheck.class, this::configurationCheck, NodeChecks.properties("configuration", List.of()));
+  }
+
+  @Deactivate
+  void stop() {
+    check.unregister();
+    health.close();
+  }
+
+  private Result configurationCheck() {
+    List<String> refused = refused();
+    ResultLog log = new ResultLog();
+    refused.forEach(problem -> log.add(new ResultLog.Entry(Result.Status.WARN, problem)));
+    return refused.isEmpty() ? new Result(Result.Status.OK, "every file is in force or waits for its bundle") : new Result(log);
   }
 
   @Override
@@ -80,7 +84,7 @@ public final class Operations implements HttpDialect {
   @Override
   public List<Route> routes() {
     return List.of(
-        new Route("GET", "/healthz", exchange -> answer(exchange, Map.of("status", "ok"))),
+        new Route("GET", "/healthz", this::healthy),
         new Route("GET", "/readyz", this::ready),
         new Route("GET", "/v1/backends", exchange -> answer(exchange, Map.of("backends", backends()))));
   }
@@ -89,8 +93,32 @@ public final class Operations implements HttpDialect {
     exchange.respond(200, HEADERS, JSON.writeValueAsBytes(body));
   }
 
+  private void healthy(HttpExchange exchange) throws IOException {
+    Map<String, Object> body = new LinkedHashMap<>();
+    body.put("status", "ok");
+    body.put("checks", health.all().stream().flatMap(Operations::findings).toList());
+    answer(exchange, body);
+  }
+
+  /** A check with several findings has an element for each. */
+  private static Stream<Map<String, Object>> findings(Report report) {
+    return report.findings().stream().map(finding -> {
+      Map<String, Object> facts = new LinkedHashMap<>();
+      facts.put("name", report.name());
+      facts.put("status", shown(finding.status()));
+      facts.put("message", finding.message());
+      if (!finding.remedy().isEmpty()) {
+        facts.put("remedy", finding.remedy());
+      }
+      return facts;
+    });
+  }
+
   private void ready(HttpExchange exchange) throws IOException {
-    List<String> missing = missing();
+    List<Report> failed = health.needed().stream().filter(report -> !report.works()).toList();
+    List<Finding> reasons = failed.stream().flatMap(report -> report.decisive().stream()).toList();
+    List<String> missing = reasons.stream().map(Finding::message).toList();
+    List<String> remedies = reasons.stream().map(Finding::remedy).filter(remedy -> !remedy.isEmpty()).distinct().toList();
     List<String> refused = refused();
     if (missing.isEmpty()) {
       Map<String, Object> body = new LinkedHashMap<>();
@@ -101,7 +129,7 @@ public final class Operations implements HttpDialect {
       answer(exchange, body);
     } else {
       exchange.respond(Problem.of(ErrorCode.NOT_READY, "This node can't serve yet: " + String.join("; ", missing) + ".",
-          Map.of("missing", missing, "version", version(), "refusedConfiguration", refused, "waitingConfiguration", waiting())).retryAfter(Duration.ofSeconds(1)));
+          Map.of("missing", missing, "remedies", remedies, "version", version(), "refusedConfiguration", refused, "waitingConfiguration", waiting())).retryAfter(Duration.ofSeconds(1)));
     }
   }
 
@@ -118,59 +146,6 @@ public final class Operations implements HttpDialect {
   private List<String> waiting() {
     ConfigurationFiles files = configuration;
     return files == null ? List.of() : files.waiting();
-  }
-
-  /** What a node needs to serve and has not got. */
-  private List<String> missing() {
-    List<String> missing = new ArrayList<>();
-    if (registry == null) {
-      missing.add("the function registry is not there");
-    }
-    if (images == null) {
-      missing.add("the image store is not there");
-    }
-    if (invoker == null) {
-      missing.add("the scheduler is not there");
-    }
-    BackendDirectory directory = backends;
-    if (directory != null) {
-      List<BackendStatus> all = directory.backends();
-      if (all.stream().noneMatch(b -> b.state() == BackendStatus.State.ACTIVE && b.probe() instanceof Probe.Usable)) {
-        missing.add("no backend is there that this host can run");
-        for (BackendStatus status : all) {
-          if (status.probe() instanceof Probe.Missing probe) {
-            missing.add("backend " + status.description().name() + ": " + probe.what() + " (" + probe.remedy() + ")");
-          }
-        }
-      }
-    }
-    for (Bundle bundle : context.getBundles()) {
-      if (bundle.getSymbolicName() != null && bundle.getSymbolicName().startsWith(OURS) && !fragment(bundle) && !stopped(bundle)) {
-        if (bundle.getState() != Bundle.ACTIVE) {
-          missing.add("bundle " + bundle.getSymbolicName() + " is " + state(bundle));
-        } else {
-          unsatisfied(bundle, missing);
-        }
-      }
-    }
-    return missing;
-  }
-
-  /** Components that want what is not there. One that only waits for a configuration is not wanted by the operator. */
-  private void unsatisfied(Bundle bundle, List<String> missing) {
-    ServiceComponentRuntime runtime = components;
-    if (runtime == null) {
-      return;
-    }
-    for (ComponentDescriptionDTO component : runtime.getComponentDescriptionDTOs(bundle)) {
-      for (ComponentConfigurationDTO one : runtime.getComponentConfigurationDTOs(component)) {
-        if (one.state == ComponentConfigurationDTO.UNSATISFIED_REFERENCE) {
-          missing.add(component.name + " waits for " + String.join(", ", Arrays.stream(one.unsatisfiedReferences).map(r -> r.name).toList()));
-        } else if (one.state == ComponentConfigurationDTO.FAILED_ACTIVATION) {
-          missing.add(component.name + " failed to start; the node's log says why");
-        }
-      }
-    }
   }
 
   private List<Map<String, Object>> backends() {
@@ -212,27 +187,5 @@ public final class Operations implements HttpDialect {
 
   private static String shown(Enum<?> constant) {
     return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
-  }
-
-  /** Whether it rests because an operator has stopped it. */
-  private boolean stopped(Bundle bundle) {
-    Deployments deployer = deployments;
-    return deployer != null && deployer.stopped(bundle.getSymbolicName());
-  }
-
-  private static boolean fragment(Bundle bundle) {
-    BundleRevision revision = bundle.adapt(BundleRevision.class);
-    return revision != null && (revision.getTypes() & BundleRevision.TYPE_FRAGMENT) != 0;
-  }
-
-  private static String state(Bundle bundle) {
-    return switch (bundle.getState()) {
-      case Bundle.INSTALLED -> "installed";
-      case Bundle.RESOLVED -> "resolved";
-      case Bundle.STARTING -> "starting";
-      case Bundle.ACTIVE -> "active";
-      case Bundle.STOPPING -> "stopping";
-      default -> "uninstalled";
-    };
   }
 }

@@ -12,6 +12,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.HttpExchange;
@@ -25,6 +26,8 @@ import dev.instar.api.operations.Configurations;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -34,12 +37,17 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.Dictionary;
 import java.util.HashMap;
+import java.util.Hashtable;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.StreamSupport;
+import org.apache.felix.hc.api.HealthCheck;
+import org.apache.felix.hc.api.Result;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -412,7 +420,7 @@ class OperationsIT {
       List<String> missing = texts(answer.get("missing"));
       assertTrue(missing.containsAll(List.of("the function registry is not there", "the image store is not there", "the scheduler is not there",
           "bundle dev.instar.scheduler is " + (scheduler.getState() == Bundle.INSTALLED ? "installed" : "resolved"))), missing::toString);
-      assertEquals("{\"status\":\"ok\"}", get(framework, "/healthz", 200).toString());
+      assertEquals("ok", get(framework, "/healthz", 200).get("status").asText());
       scheduler.start();
       framework.context().registerService(FunctionRegistry.class, nothing(FunctionRegistry.class), null);
       framework.context().registerService(ImageStore.class, nothing(ImageStore.class), null);
@@ -431,6 +439,106 @@ class OperationsIT {
           + "\"served\":0}", backends.get(0).toString());
       assertEquals("engine 1.2", backends.get(1).get("detail").asText());
     }
+  }
+
+  private static JsonNode check(Framework framework, String name) throws Exception {
+    return StreamSupport.stream(get(framework, "/healthz", 200).get("checks").spliterator(), false).filter(c -> c.get("name").asText().equals(name))
+        .findFirst().orElseThrow(() -> new AssertionError("no check " + name));
+  }
+
+  private static void register(Framework framework, String name, List<String> tags, HealthCheck check) {
+    framework.context().registerService(HealthCheck.class, check, new Hashtable<>(Map.of(HealthCheck.NAME, name, HealthCheck.TAGS, tags.toArray(String[]::new))));
+  }
+
+  @Test
+  void checksOfAnyBundleAreRun() throws Exception {
+    try (Framework framework = framework()) {
+      framework.startOperations();
+      register(framework, "theirs", List.of(), () -> new Result(Result.Status.WARN, "one thing\nbuy another"));
+      register(framework, "needed", List.of("ready"), () -> new Result(Result.Status.CRITICAL, "it is not warm\nwait"));
+      register(framework, "broken", List.of("ready"), () -> {
+        throw new IllegalStateException("on purpose");
+      });
+      assertEquals("{\"name\":\"theirs\",\"status\":\"warn\",\"message\":\"one thing\",\"remedy\":\"buy another\"}", check(framework, "theirs").toString());
+      assertEquals("health-check-error", check(framework, "broken").get("status").asText());
+      JsonNode ready = get(framework, "/readyz", 503);
+      List<String> missing = texts(ready.get("missing"));
+      assertTrue(missing.contains("it is not warm") && missing.stream().anyMatch(m -> m.contains("on purpose")) && !missing.contains("one thing"), missing::toString);
+      assertTrue(texts(ready.get("remedies")).contains("wait"), ready::toString);
+    }
+  }
+
+  @Test
+  void aCheckThatHangsHoldsUpNobodyAndOneThread() throws Exception {
+    CountDownLatch end = new CountDownLatch(1);
+    AtomicInteger begun = new AtomicInteger();
+    try (Framework framework = framework()) {
+      framework.startOperations();
+      register(framework, "hangs", List.of(), () -> {
+        begun.incrementAndGet();
+        try {
+          end.await();
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+        }
+        return new Result(Result.Status.OK, "at last");
+      });
+      for (int i = 0; i < 2; i++) {
+        assertEquals("critical", check(framework, "hangs").get("status").asText());
+      }
+      assertEquals(1, begun.get());
+      end.countDown();
+      eventually("at last", () -> check(framework, "hangs").get("message").asText());
+    }
+  }
+
+  @Test
+  void theChecksNameWhatIsInTheWay() throws Exception {
+    Path root = Files.createDirectory(directory.resolve("data"));
+    try (Framework framework = framework()) {
+      framework.startOperations();
+      assertEquals("the data directory is not there", check(framework, "data directory").get("message").asText());
+      framework.context().registerService(DataDirectory.class, new DataDirectory() {
+        @Override
+        public Path root() {
+          return root;
+        }
+
+        @Override
+        public Path area(String name) {
+          return root.resolve(name);
+        }
+
+        @Override
+        public Path scratch(String name) {
+          try {
+            return Files.createDirectories(root.resolve("scratch").resolve(name));
+          } catch (IOException e) {
+            throw new UncheckedIOException(e);
+          }
+        }
+      }, null);
+      assertEquals(root + " can be written", check(framework, "data directory").get("message").asText());
+      assertTrue(check(framework, "disk space").get("message").asText().endsWith(" MiB are free for " + root));
+      assertEquals("warn", check(framework, "snapshot store").get("status").asText());
+      assertTrue(texts(get(framework, "/readyz", 503).get("missing")).stream().noneMatch(m -> m.contains("snapshot")), "a node can do without");
+
+      Path inTheWay = Files.createFile(root.resolve("snapshots"));
+      JsonNode ready = get(framework, "/readyz", 503);
+      assertTrue(texts(ready.get("missing")).contains(inTheWay + " is not a directory"), ready::toString);
+      assertTrue(texts(ready.get("remedies")).contains("Move it away and restart the node."), ready::toString);
+      // A file in place of its directory: for the superuser, too, it cannot be written then.
+      deleteScratch(root);
+      Files.createFile(root.resolve("scratch"));
+      JsonNode data = check(framework, "data directory");
+      assertEquals("critical", data.get("status").asText());
+      assertTrue(data.get("message").asText().startsWith(root + " cannot be written: "), data::toString);
+    }
+  }
+
+  private static void deleteScratch(Path root) throws IOException {
+    Files.delete(root.resolve("scratch/health"));
+    Files.delete(root.resolve("scratch"));
   }
 
   @Test

@@ -87,7 +87,7 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   int backend$_$wait$_$ms() default 10_000;
 
   @AttributeDefinition(name = "Drain time in milliseconds", min = "0", max = "3600000",
-      description = "How long running calls may go on when their backend or the scheduler is stopped; then they are killed.")
+      description = "How long running calls may go on when their backend or the scheduler is replaced; then they are killed.")
   int drain$_$ms() default 30_000;
 
   @AttributeDefinition(name = "Longest call in seconds", min = "1", max = "86400",

@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.TimeoutException;
 import java.util.stream.IntStream;
+import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
 import org.osgi.framework.InvalidSyntaxException;
@@ -63,6 +64,7 @@ import org.slf4j.LoggerFactory;
 @Designate(ocd = Config.class)
 public final class Scheduler implements Invoker, Preparer, BackendDirectory, FunctionListener {
   private static final Logger LOG = LoggerFactory.getLogger(Scheduler.class);
+  private static final long LAST_NANOS = 1_000_000_000;
 
   /** How long a new part prepares what its predecessor had prepared, before it takes calls. */
   static final Duration WARM = Duration.ofSeconds(10);
@@ -127,11 +129,21 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     desk.apply(settings);
   }
 
-  /** Refuses new calls, lets those that run end within the drain time, kills the others, closes everything. */
+  /** When the whole node stops, calls have been waited for before, and what still runs has been told to end. */
   @Deactivate
+  void stop(BundleContext context) {
+    boolean node = context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION).getState() == Bundle.STOPPING;
+    stop(node ? Math.min(LAST_NANOS, desk.settings().drain().toNanos()) : desk.settings().drain().toNanos());
+  }
+
   void stop() {
+    stop(desk.settings().drain().toNanos());
+  }
+
+  /** Refuses new calls, lets those that run end within the drain time, kills the others, closes everything. */
+  private void stop(long drainNanos) {
     stopping = true;
-    backends.close(desk.settings().drain().toNanos());
+    backends.close(drainNanos);
     threads.close();
     preparations.close();
     checkpoints.close();

@@ -28,6 +28,9 @@ import picocli.CommandLine.Mixin;
 @Command(name = "doctor", description = {"Says whether this machine can run a node, and which backends; names the one thing that each lacks.",
     "It asks the node at the URL; where there is none, or for the backends that are not switched on there, it starts a node of its own for a moment."})
 public final class DoctorCommand implements Callable<Integer> {
+  /** Checks of a node that tell of its directories, its port and its configuration. */
+  private static final Set<String> PLACES = Set.of("data directory", "disk space", "listener", "configuration", "stop");
+
   @Mixin
   private Output output;
   @Mixin
@@ -38,16 +41,27 @@ public final class DoctorCommand implements Callable<Integer> {
     Distribution distribution = Distribution.locate();
     ArrayNode checks = Output.JSON.createArrayNode();
     check(checks, "jdk", "ok", Runtime.version() + " in " + System.getProperty("java.home"), "");
-    Optional<JsonNode> running = askRunning();
-    place(checks, distribution, running.isPresent());
+    Optional<Answers> running = askRunning();
+    if (running.isEmpty()) {
+      place(checks, distribution);
+    }
 
     ArrayNode backends = Output.JSON.createArrayNode();
     Set<String> known = new HashSet<>();
-    running.ifPresent(answer -> answer.path("backends").forEach(b -> {
+    running.ifPresent(answer -> answer.backends().forEach(b -> {
       known.add(b.path("name").asText());
       backends.add(((ObjectNode) b.deepCopy()).put("switchedOn", true));
     }));
-    for (JsonNode b : askOwn(distribution).path("backends")) {
+    Answers own = askOwn(distribution);
+    boolean works = true;
+    for (JsonNode found : running.orElse(own).checks()) {
+      // The place of a node of our own is a temporary one, and nobody has sent it anything.
+      if (running.isPresent() || !PLACES.contains(found.path("name").asText())) {
+        check(checks, found.path("name").asText(), found.path("status").asText(), found.path("message").asText(), found.path("remedy").asText());
+        works &= Set.of("ok", "warn").contains(found.path("status").asText());
+      }
+    }
+    for (JsonNode b : own.backends()) {
       if (known.add(b.path("name").asText())) {
         backends.add(((ObjectNode) b.deepCopy()).put("switchedOn", false));
       }
@@ -68,12 +82,22 @@ public final class DoctorCommand implements Callable<Integer> {
     if (!usable) {
       throw new Failure(ExitCode.MISSING, "No backend can run on this machine, so no function can.");
     }
+    if (!works) {
+      throw new Failure(ExitCode.FAILED, "A check of the node has failed; see above.");
+    }
     return ExitCode.OK;
   }
 
-  private Optional<JsonNode> askRunning() throws Failure, InterruptedException {
+  /** What a node says of itself. */
+  private record Answers(JsonNode backends, JsonNode checks) {
+    static Answers of(NodeClient client) throws Failure, InterruptedException {
+      return new Answers(client.get("/v1/backends").path("backends"), client.get("/healthz").path("checks"));
+    }
+  }
+
+  private Optional<Answers> askRunning() throws Failure, InterruptedException {
     try (NodeClient client = node.connect()) {
-      return Optional.of(client.get("/v1/backends"));
+      return Optional.of(Answers.of(client));
     } catch (NodeClient.Refused e) {
       throw e;
     } catch (Failure e) {
@@ -82,16 +106,16 @@ public final class DoctorCommand implements Callable<Integer> {
   }
 
   /** The backends of a node with everything on, that lives as long as the question. */
-  private static JsonNode askOwn(Distribution distribution) throws Failure, InterruptedException {
+  private static Answers askOwn(Distribution distribution) throws Failure, InterruptedException {
     try (Progress progress = Progress.of("Asking the backends");
         TemporaryNode own = TemporaryNode.start(distribution);
         NodeClient client = new NodeClient(own.url())) {
       RunCommand.awaitReady(client);
-      return client.get("/v1/backends");
+      return Answers.of(client);
     }
   }
 
-  private static void place(ArrayNode checks, Distribution distribution, boolean running) throws Failure {
+  private static void place(ArrayNode checks, Distribution distribution) throws Failure {
     Path data = distribution.defaultData();
     NodeOptions options = new NodeOptions(data, distribution.config(), OptionalInt.empty(), Optional.empty(), Set.of(), Map.of());
     try {
@@ -106,7 +130,7 @@ public final class DoctorCommand implements Callable<Integer> {
       }
       check(checks, "data directory", "ok", data + ", " + Output.size(Files.getFileStore(there).getUsableSpace()) + " free", "");
     } catch (Failure e) {
-      check(checks, "data directory", running ? "in use" : "problem", e.getMessage(), "");
+      check(checks, "data directory", "problem", e.getMessage(), "");
     } catch (IOException e) {
       check(checks, "data directory", "problem", Reason.of(e), "");
     }
@@ -115,7 +139,7 @@ public final class DoctorCommand implements Callable<Integer> {
       address.checkFree();
       check(checks, "port", "ok", address.port() + " on " + address.host() + " is free", "");
     } catch (Failure e) {
-      check(checks, "port", running ? "in use" : "problem", e.getMessage(), "");
+      check(checks, "port", "problem", e.getMessage(), "");
     }
   }
 
@@ -130,7 +154,8 @@ public final class DoctorCommand implements Callable<Integer> {
     System.out.println(running ? "A node answers at " + node.url() + "." : "No node answers at " + node.url() + "; the backends were asked in a node of its own.");
     System.out.println();
     List<List<String>> rows = new ArrayList<>();
-    checks.forEach(c -> rows.add(List.of(c.path("name").asText(), c.path("state").asText(), c.path("detail").asText())));
+    checks.forEach(c -> rows.add(List.of(c.path("name").asText(), c.path("state").asText(),
+        c.path("detail").asText() + (c.has("remedy") ? "; remedy: " + c.path("remedy").asText() : ""))));
     for (JsonNode b : backends) {
       String state = b.path("usable").asBoolean() ? "ok" : "missing";
       rows.add(List.of("backend " + b.path("name").asText(), state, BackendsCommand.detail(b).replaceFirst("^missing: ", "") + (running && !b.path("switchedOn").asBoolean() ? " (not switched on in the node)" : "")));

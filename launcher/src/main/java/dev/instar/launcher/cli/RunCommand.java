@@ -6,6 +6,7 @@ import dev.instar.launcher.ExitCode;
 import dev.instar.launcher.Failure;
 import dev.instar.launcher.node.Node;
 import dev.instar.launcher.node.NodeOptions;
+import dev.instar.launcher.node.ServiceManager;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -38,8 +39,8 @@ import picocli.CommandLine.Spec;
 public final class RunCommand implements Callable<Integer> {
   /** Long enough for the slowest machine that would still be used; a node that is not ready by then will not be. */
   private static final Duration START = Duration.ofSeconds(120);
-  /** Listener, gateway and scheduler drain one after another, each up to 30 s by default, and then calls are killed. */
-  private static final Duration DRAIN = Duration.ofSeconds(100);
+  /** After the time that calls have: for killing those that still run, for closing sandboxes and for the rest of the stop. */
+  private static final Duration CLOSE = Duration.ofSeconds(30);
 
   @Spec
   private CommandSpec spec;
@@ -93,6 +94,7 @@ public final class RunCommand implements Callable<Integer> {
       deploy(client, examples);
     }
     System.out.println("Instar is ready on " + url);
+    ServiceManager.ready("Ready on " + url);
     boolean echo = !noExamples && examples.join().examples().stream().anyMatch(e -> e.function().equals("echo"));
     System.out.println();
     System.out.println(echo ? "  Call a function   curl -X POST " + url + "/f/" + Examples.USER + "/echo -d 'hello instar'"
@@ -133,9 +135,11 @@ public final class RunCommand implements Callable<Integer> {
     if (node == null) {
       return;
     }
-    try (Progress progress = Progress.of("Stopping; calls in flight have " + DRAIN.toSeconds() + " s to end")) {
-      if (!node.stop(DRAIN)) {
-        System.err.println("The node did not stop within " + DRAIN.toSeconds() + " s; what still ran was cut.");
+    ServiceManager.stopping();
+    Duration drain = Node.drain();
+    try (Progress progress = Progress.of("Stopping; calls in flight have " + drain.toMillis() + " ms to end")) {
+      if (!node.stop(drain.plus(CLOSE))) {
+        System.err.println("The node did not stop within " + drain.plus(CLOSE).toSeconds() + " s; what still ran was cut.");
       }
     }
   }

@@ -31,6 +31,9 @@ public final class Node implements AutoCloseable {
   /** What the listener sets instead when the port can't be had. */
   private static final String PROBLEM = "dev.instar.listener.problem";
 
+  /** What the listener sets to the milliseconds that running calls have when the node stops. */
+  private static final String DRAIN = "dev.instar.listener.stop-ms";
+
   /** What the listener sets when it speaks TLS: the file of its certificate. */
   private static final String CERTIFICATE = "dev.instar.listener.certificate";
 
@@ -160,6 +163,11 @@ public final class Node implements AutoCloseable {
   /** Until the framework has stopped, by {@link #close} or from within. */
   public void awaitStopped() throws InterruptedException {
     framework.waitForStop(0);
+  }
+
+  /** How long calls that run may go on when it stops. */
+  public static Duration drain() {
+    return Duration.ofMillis(Long.getLong(DRAIN, STOP.toMillis()));
   }
 
   /**

@@ -58,6 +58,8 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
+import org.apache.felix.hc.api.HealthCheck;
+import org.apache.felix.hc.api.Result;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -71,9 +73,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Runs WebAssembly in this process. */
-@Component(immediate = true, service = SandboxBackend.class, configurationPid = "dev.instar.backend.wasm")
+@Component(immediate = true, service = {SandboxBackend.class, HealthCheck.class}, configurationPid = "dev.instar.backend.wasm",
+    property = HealthCheck.NAME + "=compiling processes")
 @Designate(ocd = WasmConfig.class)
-public final class WasmBackend implements SandboxBackend {
+public final class WasmBackend implements SandboxBackend, HealthCheck {
   private static final Logger LOG = LoggerFactory.getLogger(WasmBackend.class);
   /** Goes up when what is compiled or cached changes its form. */
   private static final int FORMAT = 4;
@@ -133,6 +136,16 @@ public final class WasmBackend implements SandboxBackend {
 
   static Compilers.Settings settings(WasmConfig config) {
     return new Compilers.Settings(config.compile$_$threads(), Duration.ofSeconds(config.compile$_$seconds()), config.compile$_$memory$_$mib());
+  }
+
+  /** Whether modules can be compiled. Functions that are compiled run without. */
+  @Override
+  public Result execute() {
+    return compilers.failure().map(why -> new Result(Result.Status.CRITICAL, "no compiling process can be started: " + why + "\n"
+        + "Uploads fail until one can be: give the node's user more processes or the machine more memory, and see that " + Launch.java() + " can be run."))
+        .orElseGet(() -> compilers.spareDied()
+            ? new Result(Result.Status.WARN, "the process that waited has died\nThe next upload starts another. If this comes again, see the kernel's log for who ended it.")
+            : new Result(Result.Status.OK, compilers.pids().size() + " processes wait or work"));
   }
 
   private static long defaultMemory() {

@@ -57,7 +57,7 @@ class InFelixIT {
         // The API is the test's own, so that it can call the service.
         Constants.FRAMEWORK_SYSTEMPACKAGES_EXTRA, "dev.instar.api;version=0.1.0,dev.instar.api.data;version=0.1.0,"
             + "dev.instar.api.function;version=0.1.0,dev.instar.api.invocation;version=0.1.0,"
-            + "dev.instar.api.sandbox;version=0.1.0,dev.instar.api.snapshot;version=0.1.0,org.slf4j;version=2.0.17"));
+            + "dev.instar.api.sandbox;version=0.1.0,dev.instar.api.snapshot;version=0.1.0,org.slf4j;version=2.0.17,org.apache.felix.hc.api;version=2.0.0"));
     felix.start();
     try {
       BundleContext context = felix.getBundleContext();

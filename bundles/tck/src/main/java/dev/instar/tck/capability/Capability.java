@@ -15,6 +15,10 @@ public enum Capability {
   /** The pinned toolchain that rebuilds the examples; see examples/toolchain.txt. */
   EXAMPLES_TOOLCHAIN("run ./launcher/instar test as root on Debian 12, which installs the packages of examples/apt-packages.txt", "sh", "-c",
       "d=$PWD; while [ ! -x \"$d/examples/build.sh\" ] && [ \"$d\" != / ]; do d=$(dirname \"$d\"); done; exec \"$d/examples/build.sh\" --check-toolchain"),
+  /** To mount something that nobody else sees, and to become another user. */
+  MOUNT_NAMESPACE("run the tests as root on Linux", "unshare", "--mount", "setpriv", "--reuid", "10001", "--clear-groups", "--no-new-privs", "true"),
+  /** systemd-analyze. */
+  SYSTEMD("apt-get install systemd", "systemd-analyze", "--version"),
   /** wat2wasm and wast2json. */
   WABT("apt-get install wabt", "wat2wasm", "--version"),
   /** The native wasmtime library, see {@link NativeLibraries}: fetched with pip the first time that a test asks for it. */

@@ -49,6 +49,7 @@ public final class Compilers implements AutoCloseable {
   private final Map<String, Long> slow = new HashMap<>();
   private Optional<Child> spare = Optional.empty();
   private boolean spareWanted;
+  private Optional<String> failure = Optional.empty();
   private boolean closed;
 
   /**
@@ -191,7 +192,9 @@ public final class Compilers implements AutoCloseable {
     Child child;
     try {
       child = Child.start(launch, settings.heapMib());
+      failure(Optional.empty());
     } catch (IOException e) {
+      failure(Optional.of(String.valueOf(e.getMessage())));
       throw new CompilerFailed("it cannot be started: " + e.getMessage(), e);
     }
     synchronized (this) {
@@ -202,6 +205,20 @@ public final class Compilers implements AutoCloseable {
       alive.add(child);
     }
     return child;
+  }
+
+  private synchronized void failure(Optional<String> now) {
+    failure = now;
+  }
+
+  /** Why the last process that was wanted could not be started; empty when it was. */
+  public synchronized Optional<String> failure() {
+    return failure;
+  }
+
+  /** Whether the process that waits as a spare has died while it did. */
+  public synchronized boolean spareDied() {
+    return spare.isPresent() && !spare.get().alive();
   }
 
   private synchronized void giveBack(String user, Child child) {

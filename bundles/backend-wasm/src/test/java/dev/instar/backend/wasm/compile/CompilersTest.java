@@ -26,6 +26,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -97,6 +98,23 @@ class CompilersTest {
       }
     });
     return result;
+  }
+
+  @Test
+  void tellsThatNoProcessCanBeStartedUntilOneCan() throws Exception {
+    AtomicBoolean full = new AtomicBoolean(true);
+    Compilers compilers = compilers(new Launch(directory) {
+      @Override
+      ProcessBuilder process(int heapMib) throws IOException {
+        return full.get() ? new ProcessBuilder("/no/such/program") : super.process(heapMib);
+      }
+    }, new Compilers.Settings(1, LONG, 256));
+    assertEquals(Optional.empty(), compilers.failure());
+    assertThrows(CompilerFailed.class, () -> sample(compilers, "a"));
+    assertTrue(compilers.failure().orElse("").contains("/no/such/program"), compilers.failure()::toString);
+    full.set(false);
+    sample(compilers, "a");
+    assertEquals(Optional.empty(), compilers.failure());
   }
 
   /** Functions that are too large for a method of the JVM: for each of them the compiler begins again. */
