@@ -4,6 +4,7 @@ import dev.instar.launcher.cli.ActivateCommand;
 import dev.instar.launcher.cli.BackendsCommand;
 import dev.instar.launcher.cli.BenchCommand;
 import dev.instar.launcher.cli.BundlesCommand;
+import dev.instar.launcher.cli.ConfigCommand;
 import dev.instar.launcher.cli.DeployCommand;
 import dev.instar.launcher.cli.DescribeCommand;
 import dev.instar.launcher.cli.DoctorCommand;
@@ -11,12 +12,14 @@ import dev.instar.launcher.cli.FeaturesCommand;
 import dev.instar.launcher.cli.InvokeCommand;
 import dev.instar.launcher.cli.ListCommand;
 import dev.instar.launcher.cli.LogsCommand;
+import dev.instar.launcher.cli.NewCommand;
 import dev.instar.launcher.cli.RemoveCommand;
 import dev.instar.launcher.cli.RollbackCommand;
 import dev.instar.launcher.cli.RunCommand;
 import dev.instar.launcher.cli.SnapshotsCommand;
 import dev.instar.launcher.cli.SourceTreeCommand;
 import dev.instar.launcher.cli.StartCacheCommand;
+import dev.instar.launcher.cli.UsersCommand;
 import dev.instar.launcher.cli.VersionCommand;
 import java.io.PrintWriter;
 import java.util.logging.Level;
@@ -34,11 +37,12 @@ import picocli.CommandLine.UnmatchedArgumentException;
 @Command(name = "instar", synopsisSubcommandLabel = "COMMAND", usageHelpAutoWidth = true,
     description = "Runs a node for functions, and talks to one.",
     subcommands = {RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class, InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class,
-        RemoveCommand.class, SnapshotsCommand.class, BackendsCommand.class, BundlesCommand.class, FeaturesCommand.class, DoctorCommand.class, BenchCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class, VersionCommand.class},
+        RemoveCommand.class, SnapshotsCommand.class, BackendsCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class, BenchCommand.class, NewCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class, VersionCommand.class},
     footer = {"", "'instar COMMAND --help' says more about one.", "",
         "Exit codes: 0 ok, 1 the operation failed, 2 wrong usage, 3 no node answers, 4 something is missing on this machine;",
         "130 ended by Ctrl-C (SIGINT), 143 by SIGTERM: a node that is stopped in an orderly way ends with these, too.",
-        "Environment: INSTAR_URL (the node to talk to), INSTAR_JAVA_HOME (the JDK to use), INSTAR_JAVA_OPTS (options of the JVM)."})
+        "Environment: INSTAR_URL (the node to talk to), INSTAR_TOKEN_FILE (the token to send), INSTAR_CA (what vouches for an https:// node),",
+        "INSTAR_JAVA_HOME (the JDK to use), INSTAR_JAVA_OPTS (options of the JVM)."})
 public final class Main implements Runnable {
   /** Kept, because the logging system forgets the level of a logger that nobody holds. */
   private static final Logger ROOT = Logger.getLogger("");

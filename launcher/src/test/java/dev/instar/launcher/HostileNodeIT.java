@@ -217,6 +217,21 @@ class HostileNodeIT {
     assertEquals("cold", again.headers().get("instar-startup"), "a sandbox of the removed function was used");
   }
 
+  @Test
+  void aFunctionThatIsDeployedAgainAndAgainKeepsFewVersionsAndHoldsNobodyUp() throws Exception {
+    upload("neighbour/calm", saying("calm"));
+    for (int version = 1; version <= 60; version++) {
+      upload("hostile/loop", saying("v" + version));
+      assertEquals("v" + version, call("hostile/loop").text());
+      Answer calm = call("neighbour/calm");
+      assertEquals("calm", calm.text());
+      assertEquals("1", calm.headers().get("instar-version"));
+    }
+    String described = send("GET", "/v1/functions/hostile/loop", new byte[0]).text();
+    assertTrue(described.contains("\"active\":60") && described.split("\"number\":").length - 1 <= 32, described);
+    assertEquals(204, send("DELETE", "/v1/functions/hostile/loop", new byte[0]).status());
+  }
+
   /** What looks like HTTP in an answer is a body, and the connection is in step after it. */
   @Test
   void whatAFunctionAnswersIsNeverAHeader() throws Exception {

@@ -105,6 +105,7 @@ class ManifestsTest {
     }
     assertTrue(folders.remove("dev.instar.bench"), "what loads a node from outside is not in it");
     assertTrue(folders.remove("dev.instar.tck") & folders.remove("dev.instar.itest"), "the bundles for tests have other names now");
+    assertTrue(folders.remove("dev.instar.wasi"), "what backends carry has another name now");
     assertEquals(folders, OURS.keySet());
     ALL.keySet().forEach(name -> assertFalse(name.contains("junit") || name.contains("osgi.test") || name.contains("paxexam"), name));
   }

@@ -102,7 +102,7 @@ class NodeIT {
   }
 
   private static HttpResponse<byte[]> send(String method, String path, byte[] body) throws IOException, InterruptedException {
-    return HTTP.send(HttpRequest.newBuilder(URI.create(NODE.url() + path)).timeout(Duration.ofSeconds(30)).method(method, BodyPublishers.ofByteArray(body)).build(), HttpResponse.BodyHandlers.ofByteArray());
+    return HTTP.send(HttpRequest.newBuilder(URI.create(NODE.url() + path)).timeout(Duration.ofSeconds(30)).header("Authorization", "Bearer " + NODE.token()).method(method, BodyPublishers.ofByteArray(body)).build(), HttpResponse.BodyHandlers.ofByteArray());
   }
 
   private static JsonNode json(HttpResponse<byte[]> response) throws IOException {

@@ -13,6 +13,7 @@ import dev.instar.launcher.node.Node;
 import dev.instar.launcher.node.NodeOptions;
 import dev.instar.launcher.node.StartLevels;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.URI;
@@ -123,6 +124,18 @@ public final class PaxNode implements BeforeAllCallback, AfterAllCallback {
   /** Where it answers. */
   public URI url() {
     return url;
+  }
+
+  /** Installs a bundle into the running framework and starts it. */
+  public void install(Path jar) throws IOException {
+    try (InputStream content = Files.newInputStream(jar)) {
+      container.install(content);
+    }
+  }
+
+  /** Its administrator's token. */
+  public String token() throws IOException {
+    return Files.readString(directory.resolve("data/admin.token")).strip();
   }
 
   /** Its configuration files, which may be edited. */

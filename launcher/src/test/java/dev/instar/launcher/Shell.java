@@ -11,8 +11,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 
 /** The shipped command {@code bin/instar}, called as a user calls it. */
 final class Shell implements AutoCloseable {
@@ -22,13 +24,16 @@ final class Shell implements AutoCloseable {
   private final Path home;
   private final Map<String, String> environment;
   private final List<Process> nodes;
+  /** The last node's, whose administrator the shell's user is. */
+  private final AtomicReference<Optional<Path>> data;
 
   /** @param home the user's home directory */
   Shell(Path home, Map<String, String> environment) {
-    this(home, environment, new ArrayList<>());
+    this(home, environment, new ArrayList<>(), new AtomicReference<>(Optional.empty()));
   }
 
-  private Shell(Path home, Map<String, String> environment, List<Process> nodes) {
+  private Shell(Path home, Map<String, String> environment, List<Process> nodes, AtomicReference<Optional<Path>> data) {
+    this.data = data;
     this.home = home;
     this.environment = environment;
     this.nodes = nodes;
@@ -36,7 +41,7 @@ final class Shell implements AutoCloseable {
 
   /** The same shell with other variables. */
   Shell with(Map<String, String> variables) {
-    return new Shell(home, variables, nodes);
+    return new Shell(home, variables, nodes, data);
   }
 
   /** What a command left. */
@@ -118,6 +123,7 @@ final class Shell implements AutoCloseable {
     command.addAll(List.of(arguments));
     Process process = builder(command).redirectError(err.toFile()).start();
     nodes.add(process);
+    this.data.set(Optional.of(data));
     process.getOutputStream().close();
     List<String> said = new ArrayList<>();
     BufferedReader out = process.inputReader(StandardCharsets.UTF_8);
@@ -146,6 +152,7 @@ final class Shell implements AutoCloseable {
     builder.environment().put("HOME", home.toString());
     builder.environment().put("XDG_DATA_HOME", home.resolve("share").toString());
     builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+    data.get().ifPresent(place -> builder.environment().put("INSTAR_TOKEN_FILE", place.toString()));
     builder.environment().putAll(environment);
     return builder;
   }

@@ -12,8 +12,12 @@ public enum ErrorCode {
   BAD_REQUEST("bad-request", 400, "The request is malformed"),
   /** The body is absent, truncated, or not what the operation takes. */
   BAD_BODY("bad-body", 400, "The body is not valid"),
+  /** The request has no credential, or one that does not hold, where one is needed. */
+  UNAUTHENTICATED("unauthenticated", 401, "A credential is needed"),
   /** What was asked is not allowed to the one who asks, or by the node's configuration. */
   FORBIDDEN("forbidden", 403, "Not allowed"),
+  /** A web page of another site has made a browser send the request. */
+  CROSS_SITE("cross-site", 403, "Requests of other sites are refused"),
   /** No route has this path. */
   ROUTE_NOT_FOUND("route-not-found", 404, "There is nothing at this path"),
   /** No function has this name. */
@@ -30,6 +34,12 @@ public enum ErrorCode {
   FEATURE_NOT_FOUND("feature-not-found", 404, "The feature does not exist"),
   /** No change of the node's bundles has this id, or it has been forgotten. */
   DEPLOYMENT_NOT_FOUND("deployment-not-found", 404, "The deployment does not exist"),
+  /** The node has no backend of this name. */
+  BACKEND_NOT_FOUND("backend-not-found", 404, "The backend does not exist"),
+  /** No bundle of the node takes a configuration of this PID; the member {@code pid} gives it. */
+  CONFIG_NOT_FOUND("config-not-found", 404, "The configuration does not exist"),
+  /** Nobody of this name has a token. */
+  USER_NOT_FOUND("user-not-found", 404, "The user does not exist"),
   /** The path is known but not for this method; the Allow header names those that it takes. */
   METHOD_NOT_ALLOWED("method-not-allowed", 405, "The method is not allowed here"),
   /** The state of the resource does not allow this now. */
@@ -58,8 +68,16 @@ public enum ErrorCode {
   BUNDLE_UNRESOLVED("bundle-unresolved", 422, "The bundle does not resolve"),
   /** A bundle did not start, or did not offer what the one before it did; what was there before is there again. */
   BUNDLE_FAILED("bundle-failed", 422, "The bundle does not start"),
+  /** A configuration does not fit what its bundle declares; the members {@code pid}, {@code key}, {@code value} and {@code allowed} say what, {@code problems} all of it. */
+  CONFIG_REFUSED("config-refused", 422, "The configuration was refused"),
+  /** A bundle is not signed by a signer that this node trusts, or is not what was signed. */
+  SIGNATURE_REFUSED("signature-refused", 422, "The bundle's signature was refused"),
   /** The function's own concurrency and its queue are used up. */
   FUNCTION_BUSY("function-busy", 429, "The function is at its limit"),
+  /** The address of the caller has sent too many credentials that do not hold. */
+  TOO_MANY_ATTEMPTS("too-many-attempts", 429, "Too many wrong credentials"),
+  /** The Host of the request is no name of this node. */
+  WRONG_HOST("wrong-host", 421, "This is not the host that was asked for"),
   /** The function's code did something that its sandbox forbids or that cannot go on (a trap). */
   FUNCTION_TRAPPED("function-trapped", 502, "The function trapped"),
   /** The function ended by itself with a status other than zero; the member {@code exitCode} gives it. */

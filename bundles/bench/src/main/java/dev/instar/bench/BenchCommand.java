@@ -25,7 +25,7 @@ import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
 
 /** {@code instar bench}. */
-@Command(name = "instar bench", usageHelpAutoWidth = true, sortOptions = false, description = {"Measures a node beside other servers that echo, in turn, on this machine.",
+@Command(name = "instar bench", subcommands = SwapsCommand.class, usageHelpAutoWidth = true, sortOptions = false, description = {"Measures a node beside other servers that echo, in turn, on this machine.",
     "It starts a node, bare Jetty servers and workerd on free ports of the loopback with temporary directories, sends each the same requests, looks at every answer, and stops them.",
     "The function is an echo that traps when it finds anything of an earlier call."},
     footer = {"", "Exit codes: 0 ok, 1 something failed or an answer was not right, 2 wrong usage, 4 something is missing on this machine."})
@@ -88,6 +88,7 @@ public final class BenchCommand implements Callable<Integer> {
     CommandLine line = new CommandLine(new BenchCommand());
     line.setCaseInsensitiveEnumValuesAllowed(true);
     line.registerConverter(Rival.class, Rival::titled);
+    line.registerConverter(SwapBench.Part.class, SwapsCommand::part);
     line.setErr(new PrintWriter(System.err, true));
     line.setParameterExceptionHandler((e, rest) -> {
       e.getCommandLine().getErr().println("instar: " + e.getMessage().replaceFirst("^Error: ", "") + ".\nSee 'instar bench --help'.");

@@ -2,6 +2,8 @@ package dev.instar.gateway;
 
 import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.Route;
+import dev.instar.api.http.RouteHandler;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
@@ -12,7 +14,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -24,10 +28,30 @@ import org.slf4j.LoggerFactory;
 public final class Dialects {
   private static final Logger LOG = LoggerFactory.getLogger(Dialects.class);
 
-  private record Offer(HttpDialect dialect, List<Route> routes, int ranking, long id) {}
+  private record Offer(HttpDialect dialect, List<Route> routes, int ranking, long id, Use use) {}
+
+  /** The exchanges that are in a dialect. */
+  static final class Use {
+    private final AtomicInteger running = new AtomicInteger();
+    private volatile boolean over;
+
+    /** False when the dialect has gone. */
+    boolean enter() {
+      running.incrementAndGet(); // before the look at over, so that whoever waits for the end counts this one
+      if (over) {
+        running.decrementAndGet();
+        return false;
+      }
+      return true;
+    }
+
+    void leave() {
+      running.decrementAndGet();
+    }
+  }
 
   /** What is served and what was until a moment ago, replaced together: a route that is being swapped is always in one of them. */
-  private record Tables(Routes served, Routes departed) {}
+  private record Tables(Routes served, Routes departed, Map<RouteHandler, Use> uses) {}
 
   private record Departed(Offer offer, long atNanos) {}
 
@@ -38,7 +62,7 @@ public final class Dialects {
   private final List<Offer> offers = new ArrayList<>();
   private final Set<HttpDialect> leftOut = Collections.newSetFromMap(new IdentityHashMap<>());
   private List<Departed> departed = List.of();
-  private volatile Tables tables = new Tables(Routes.NONE, Routes.NONE);
+  private volatile Tables tables = new Tables(Routes.NONE, Routes.NONE, Map.of());
 
   /** Takes a dialect, or its changed ranking; its routes are read once. */
   public void add(HttpDialect dialect, Map<String, ?> properties) {
@@ -47,26 +71,30 @@ public final class Dialects {
     lock.lock();
     try {
       List<Route> read = List.of();
+      Use use = new Use();
       for (Offer known : List.copyOf(offers)) {
         if (known.dialect() == dialect) {
           offers.remove(known);
           read = known.routes();
+          use = known.use();
         }
       }
-      offers.add(new Offer(dialect, read.isEmpty() ? List.copyOf(dialect.routes()) : read, ranking, id));
+      offers.add(new Offer(dialect, read.isEmpty() ? List.copyOf(dialect.routes()) : read, ranking, id, use));
       rebuild();
     } finally {
       lock.unlock();
     }
   }
 
-  /** Lets go of a dialect. It still ends the exchanges that it has been given. */
-  public void remove(HttpDialect dialect) {
+  /** Lets go of a dialect. Returns when it has ended the exchanges that it has been given, or after {@code drain}. */
+  public void remove(HttpDialect dialect, Duration drain) {
+    List<Use> ending = new ArrayList<>();
     lock.lock();
     try {
       for (Offer known : List.copyOf(offers)) {
         if (known.dialect() == dialect) {
           offers.remove(known);
+          ending.add(known.use());
           if (!leftOut.remove(dialect)) {
             List<Departed> all = new ArrayList<>(departed);
             all.add(new Departed(known, System.nanoTime()));
@@ -78,6 +106,21 @@ public final class Dialects {
     } finally {
       lock.unlock();
     }
+    ending.forEach(use -> use.over = true);
+    long deadline = System.nanoTime() + drain.toNanos();
+    while (ending.stream().anyMatch(use -> use.running.get() > 0) && System.nanoTime() - deadline < 0 && !Thread.currentThread().isInterrupted()) {
+      // Once a swap; not worth a lock on each exchange.
+      LockSupport.parkNanos(5_000_000);
+    }
+    int left = ending.stream().mapToInt(use -> use.running.get()).sum();
+    if (left > 0) {
+      LOG.warn("The dialect {} goes while {} of its exchanges still run.", dialect.name(), left);
+    }
+  }
+
+  /** Counts the exchanges of the dialect that a handler of {@link #match} is of. */
+  Optional<Use> use(RouteHandler handler) {
+    return Optional.ofNullable(tables.uses().get(handler));
   }
 
   /** What a path leads to now. */
@@ -116,7 +159,7 @@ public final class Dialects {
   private void forget(long waitNanos) {
     long now = System.nanoTime();
     departed = departed.stream().filter(gone -> now - gone.atNanos() < waitNanos).toList();
-    tables = new Tables(tables.served(), table(departed.stream().map(Departed::offer).toList()));
+    tables = new Tables(tables.served(), table(departed.stream().map(Departed::offer).toList()), tables.uses());
   }
 
   private void rebuild() {
@@ -135,7 +178,9 @@ public final class Dialects {
     }
     // What is served again, by whoever, is waited for no longer.
     departed = departed.stream().filter(gone -> !gone.offer().routes().stream().allMatch(route -> taken.containsKey(Routes.key(route)))).toList();
-    tables = new Tables(table(served), table(departed.stream().map(Departed::offer).toList()));
+    Map<RouteHandler, Use> uses = new IdentityHashMap<>();
+    served.forEach(offer -> offer.routes().forEach(route -> uses.put(route.handler(), offer.use())));
+    tables = new Tables(table(served), table(departed.stream().map(Departed::offer).toList()), uses);
     changed.signalAll();
   }
 

@@ -3,10 +3,14 @@ package dev.instar.gateway;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.ProblemDocument;
 import dev.instar.api.invocation.CallInput;
+import dev.instar.gateway.access.Caller;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
@@ -49,6 +53,7 @@ final class Exchange implements HttpExchange {
   private final Body body;
   private final HeldBytes.Lease lease;
   private Routes.Match match = new Routes.Match(new Routes.Node(), List.of());
+  private Caller caller = Caller.ANYONE;
   private boolean answered;
   private boolean cut;
 
@@ -63,6 +68,31 @@ final class Exchange implements HttpExchange {
 
   void matched(Routes.Match to) {
     match = to;
+  }
+
+  void admitted(Caller as) {
+    caller = as;
+  }
+
+  /** Who asks; anyone until it has been admitted. */
+  Caller caller() {
+    return caller;
+  }
+
+  /** The values of the header Authorization. */
+  List<String> authorization() {
+    return request.getHeaders().getValuesList(HttpHeader.AUTHORIZATION);
+  }
+
+  /** The address that the connection comes from. */
+  InetAddress peer() {
+    return request.getConnectionMetaData().getRemoteSocketAddress() instanceof InetSocketAddress address && address.getAddress() != null ? address.getAddress()
+        : InetAddress.getLoopbackAddress();
+  }
+
+  /** Whether the listener says that only this machine can reach it. */
+  boolean onLoopback() {
+    return Boolean.TRUE.equals(request.getConnectionMetaData().getConnector().getServer().getAttribute(HttpEntry.LOOPBACK));
   }
 
   @Override
@@ -168,6 +198,9 @@ final class Exchange implements HttpExchange {
     String retryAfter = ProblemDocument.retryAfter(problem);
     if (!retryAfter.isEmpty()) {
       headers.put("Retry-After", retryAfter);
+    }
+    if (problem.code() == ErrorCode.UNAUTHENTICATED) {
+      headers.put("WWW-Authenticate", "Bearer realm=\"instar\"");
     }
     if (problem.code() == ErrorCode.METHOD_NOT_ALLOWED) {
       headers.put("Allow", String.join(", ", allowed()));

@@ -5,7 +5,8 @@ import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.RequestId;
-import dev.instar.api.http.RouteHandler;
+import dev.instar.api.http.Route;
+import dev.instar.gateway.access.Access;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
@@ -20,7 +21,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The way of an exchange: admit, match, hand to the dialect's route, render what went wrong, end. Takes no lock and looks no service up: the table
+ * The way of an exchange: admit, ask for credentials, match, hand to the dialect's route, render what went wrong, end. Takes no lock and looks no service up: the table
  * of routes is one volatile read, and so is each service that a route needs.
  */
 public final class Gateway implements HttpEntry, AutoCloseable {
@@ -28,20 +29,23 @@ public final class Gateway implements HttpEntry, AutoCloseable {
 
   private final Dialects dialects;
   private final NodeApi api;
+  private final Access access;
   private final HeldBytes heap;
   private final AtomicInteger inFlight = new AtomicInteger();
   private volatile Settings settings;
+  private volatile boolean closed;
 
   /** @param version of the node, for those who ask */
-  public Gateway(Services services, Dialects dialects, Settings settings, String version) {
-    this(services, dialects, settings, version, HeldBytes.ofHeap());
+  public Gateway(Services services, Dialects dialects, Settings settings, Access access, String version) {
+    this(services, dialects, settings, access, version, HeldBytes.ofHeap());
   }
 
-  Gateway(Services services, Dialects dialects, Settings settings, String version, HeldBytes heap) {
+  Gateway(Services services, Dialects dialects, Settings settings, Access access, String version, HeldBytes heap) {
+    this.access = access;
     this.heap = heap;
     this.dialects = dialects;
     this.settings = settings;
-    api = new NodeApi(services, settings, version);
+    api = new NodeApi(services, settings, access, version);
     // Before any other dialect, so that none takes a path of the node's own.
     dialects.add(api, Map.of("service.ranking", Integer.MAX_VALUE, "service.id", 0L));
   }
@@ -51,10 +55,15 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     api.apply(changed);
   }
 
+  /** False once it closes: what comes then is its successor's. */
   @Override
   public boolean handle(Request request, Response response, Callback callback) {
+    int running = inFlight.incrementAndGet(); // before the look at closed, so that a close that comes between counts this one
+    if (closed) {
+      inFlight.decrementAndGet();
+      return false;
+    }
     Exchange exchange = new Exchange(request, response, callback, RequestId.next(), heap);
-    int running = inFlight.incrementAndGet();
     try {
       if (admitted(running, request.getMethod())) {
         answer(exchange);
@@ -97,15 +106,27 @@ public final class Gateway implements HttpEntry, AutoCloseable {
       throw new InstarException(ErrorCode.BAD_REQUEST, "The request names no path; this node is no proxy.");
     }
     List<String> segments = RequestPath.segments(exchange.path());
+    exchange.admitted(access.admit(exchange.method(), segments, exchange::authorization, exchange::peer, exchange.onLoopback()));
     Optional<Routes.Match> match = dialects.match(segments);
     if (match.isEmpty()) {
       match = dialects.await(segments, settings.serviceWait().toNanos());
     }
     Routes.Match found = match.orElseThrow(() -> new InstarException(ErrorCode.ROUTE_NOT_FOUND, "There is nothing at this path; GET /v1 lists what this node offers."));
     exchange.matched(found);
-    Optional<RouteHandler> handler = found.handler(exchange.method());
-    if (handler.isPresent()) {
-      handler.get().handle(exchange);
+    Optional<Route> route = found.route(exchange.method());
+    if (route.isPresent()) {
+      access.permit(exchange.caller(), segments, found.value(exchange.method(), "user"), route.get().calls());
+      Optional<Dialects.Use> use = dialects.use(route.get().handler());
+      if (use.isEmpty() || !use.get().enter()) {
+        // Its dialect went just now. Another may have come, or will.
+        answer(exchange);
+        return;
+      }
+      try {
+        route.get().handler().handle(exchange);
+      } finally {
+        use.get().leave();
+      }
       if (!exchange.answered()) {
         throw new IllegalStateException("the route did not answer");
       }
@@ -116,6 +137,11 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     }
   }
 
+  /** How long exchanges may go on when what they are in goes. */
+  Duration drain() {
+    return settings.drain();
+  }
+
   /** Exchanges that run now. */
   int inFlight() {
     return inFlight.get();
@@ -124,6 +150,7 @@ public final class Gateway implements HttpEntry, AutoCloseable {
   /** Waits until the exchanges that run have ended, up to the drain time. */
   @Override
   public void close() {
+    closed = true;
     api.close();
     long deadline = System.nanoTime() + settings.drain().toNanos();
     while (inFlight.get() > 0 && System.nanoTime() - deadline < 0) {
@@ -136,6 +163,6 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     if (inFlight.get() > 0) {
       LOG.warn("The gateway stops while {} exchanges still run.", inFlight.get());
     }
-    dialects.remove(api);
+    dialects.remove(api, Duration.ZERO);
   }
 }

@@ -1,5 +1,6 @@
 package dev.instar.gateway;
 
+import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.HttpEntry;
@@ -8,9 +9,14 @@ import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.operations.Deployer;
+import dev.instar.api.operations.Configurations;
 import dev.instar.api.snapshot.SnapshotStore;
+import dev.instar.gateway.access.Access;
+import dev.instar.gateway.access.Credentials;
+import java.io.IOException;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Response;
 import org.eclipse.jetty.util.Callback;
@@ -24,23 +30,34 @@ import org.osgi.service.component.annotations.ReferenceCardinality;
 import org.osgi.service.component.annotations.ReferencePolicy;
 import org.osgi.service.component.annotations.ReferencePolicyOption;
 import org.osgi.service.metatype.annotations.Designate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** What the gateway is to the framework: its references and its configuration. */
-@Component(immediate = true, service = HttpEntry.class, configurationPid = GatewayConfig.PID)
+@Component(immediate = true, service = HttpEntry.class, configurationPid = GatewayConfig.PID, property = HttpEntry.CREDENTIALS + ":Boolean=true")
 @Designate(ocd = GatewayConfig.class)
 public final class GatewayComponent implements HttpEntry {
+  private static final Logger LOG = LoggerFactory.getLogger(GatewayComponent.class);
+
   private final Services services = new Services();
   private final Dialects dialects = new Dialects();
+  private final Access access = new Access();
   private volatile Gateway gateway;
 
   @Activate
   void activate(GatewayConfig config, BundleContext context) {
-    gateway = new Gateway(services, dialects, Settings.of(config), Objects.requireNonNullElse(context.getProperty("instar.version"), "unknown"));
+    access.mode(mode(config));
+    gateway = new Gateway(services, dialects, Settings.of(config), access, Objects.requireNonNullElse(context.getProperty("instar.version"), "unknown"));
   }
 
   @Modified
   void modified(GatewayConfig config) {
+    access.mode(mode(config));
     gateway.apply(Settings.of(config));
+  }
+
+  private static Access.Mode mode(GatewayConfig config) {
+    return GatewayConfig.OPEN.equals(config.access()) ? Access.Mode.OPEN : Access.Mode.REQUIRED;
   }
 
   /** The service is unregistered by now and the references are still bound: what runs can end. */
@@ -54,13 +71,28 @@ public final class GatewayComponent implements HttpEntry {
     return gateway.handle(request, response, callback);
   }
 
+  /** Where the credentials are; without it nothing that needs one is served. */
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  void setData(DataDirectory data) {
+    try {
+      access.credentials(Optional.of(Credentials.open(data.root())));
+    } catch (IOException e) {
+      LOG.error("The credentials in {} cannot be read or made: {}. What needs one is refused until the gateway is started again.", data.root(), e.toString());
+    }
+  }
+
+  void unsetData(DataDirectory data) {
+    access.credentials(Optional.empty());
+  }
+
   @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addDialect")
   void addDialect(HttpDialect dialect, Map<String, Object> properties) {
     dialects.add(dialect, properties);
   }
 
+  /** Its bundle stops when this has returned; its exchanges end on code that is still there. */
   void removeDialect(HttpDialect dialect) {
-    dialects.remove(dialect);
+    dialects.remove(dialect, gateway.drain());
   }
 
   @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addFunctions")
@@ -124,5 +156,14 @@ public final class GatewayComponent implements HttpEntry {
 
   void removeDeployer(Deployer service) {
     services.deployers().unbind(service);
+  }
+
+  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addConfigurations")
+  void addConfigurations(Configurations service, Map<String, Object> properties) {
+    services.configurations().bind(service, properties);
+  }
+
+  void removeConfigurations(Configurations service) {
+    services.configurations().unbind(service);
   }
 }

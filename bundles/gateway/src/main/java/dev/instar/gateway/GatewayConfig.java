@@ -2,10 +2,16 @@ package dev.instar.gateway;
 
 import org.osgi.service.metatype.annotations.AttributeDefinition;
 import org.osgi.service.metatype.annotations.ObjectClassDefinition;
+import org.osgi.service.metatype.annotations.Option;
 
 @ObjectClassDefinition(name = "Instar gateway", description = "How many exchanges run at one time, and the limits of Instar's own API under /v1.")
 @interface GatewayConfig {
   String PID = "dev.instar.gateway";
+  String OPEN = "open";
+
+  @AttributeDefinition(name = "Access", options = {@Option(label = "open", value = GatewayConfig.OPEN), @Option(label = "required", value = "required")},
+      description = "Who may upload and call functions on loopback: 'open' lets everybody, 'required' asks for a token, as elsewhere in any case.")
+  String access() default OPEN;
 
   @AttributeDefinition(name = "Exchanges", min = "1", max = "1000000",
       description = "Requests that are being answered at one time, waiting calls included; the next is refused with node-busy (503).")

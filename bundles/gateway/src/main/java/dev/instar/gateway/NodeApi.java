@@ -18,6 +18,8 @@ import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.gateway.Json.JsonObject;
+import dev.instar.gateway.access.Access;
+import dev.instar.gateway.access.Caller;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -44,13 +46,19 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private final LogStream logStream = new LogStream();
   private final SnapshotApi snapshots;
   private final BundleApi bundles;
+  private final BackendApi backends;
+  private final ConfigApi configurations;
+  private final UserApi users;
   private volatile Settings settings;
   private volatile InvocationExchange invocations;
 
-  NodeApi(Services services, Settings settings, String version) {
+  NodeApi(Services services, Settings settings, Access access, String version) {
     this.services = services;
+    users = new UserApi(access);
     snapshots = new SnapshotApi(services, () -> this.settings.serviceWait());
     bundles = new BundleApi(services, () -> this.settings.serviceWait());
+    backends = new BackendApi(services, () -> this.settings.serviceWait());
+    configurations = new ConfigApi(services, () -> this.settings.serviceWait());
     root = root(version);
     openApi = openApi(version);
     apply(settings);
@@ -70,6 +78,9 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   public List<Route> routes() {
     List<Route> routes = new ArrayList<>(snapshots.routes());
     routes.addAll(bundles.routes());
+    routes.addAll(backends.routes());
+    routes.addAll(configurations.routes());
+    routes.addAll(users.routes());
     routes.addAll(List.of(
         new Route("GET", "/v1", x -> x.respond(200, Map.of("Content-Type", "application/json"), root)),
         new Route("GET", "/v1/openapi.json", x -> x.respond(200, Map.of("Content-Type", "application/json"), openApi)),
@@ -83,7 +94,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
         new Route("DELETE", FUNCTION + "/versions/{version}", this::removeVersion),
         new Route("POST", FUNCTION + "/activate", this::activate),
         new Route("POST", FUNCTION + "/rollback", x -> Json.respond(x, 200, FunctionJson.of(registry().rollBack(name(x))))),
-        new Route("POST", FUNCTION + "/invoke", this::invoke),
+        new Route("POST", FUNCTION + "/invoke", this::invoke, true),
         new Route("GET", FUNCTION + "/logs", this::logs)));
     return List.copyOf(routes);
   }
@@ -91,7 +102,8 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private static byte[] root(String version) {
     ObjectNode node = Json.object().put("name", "instar").put("version", version);
     node.putObject("links").put("openapi", "/v1/openapi.json").put("functions", "/v1/functions").put("images", "/v1/images").put("snapshots", "/v1/snapshots").put("backends", "/v1/backends")
-        .put("bundles", "/v1/bundles").put("features", "/v1/features").put("health", "/healthz").put("ready", "/readyz");
+        .put("bundles", "/v1/bundles").put("features", "/v1/features").put("config", "/v1/config").put("users", "/v1/users")
+        .put("health", "/healthz").put("ready", "/readyz");
     return Json.bytes(node);
   }
 
@@ -124,7 +136,9 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private void functions(HttpExchange x) throws IOException, InterruptedException {
     Optional<String> user = x.query("user");
     List<Function> all = registry().list();
-    Json.respond(x, "functions", all.stream().filter(function -> user.isEmpty() || user.get().equals(function.name().user())).map(FunctionJson::of));
+    Caller caller = x instanceof Exchange exchange ? exchange.caller() : Caller.ANYONE;
+    Json.respond(x, "functions", all.stream().filter(function -> user.isEmpty() || user.get().equals(function.name().user()))
+        .filter(function -> caller.mayUpload(function.name().user())).map(FunctionJson::of));
   }
 
   private void function(HttpExchange x) throws IOException, InterruptedException {

@@ -2,7 +2,6 @@ package dev.instar.gateway;
 
 import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.Route;
-import dev.instar.api.http.RouteHandler;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -38,8 +37,8 @@ final class Routes {
     }
   }
 
-  /** A handler and the names of the variables on the way to it. */
-  private record Bound(RouteHandler handler, List<String> variables) {}
+  /** A route and the names of the variables on the way to it. */
+  private record Bound(Route route, List<String> variables) {}
 
   /**
    * What a path leads to.
@@ -47,9 +46,15 @@ final class Routes {
    * @param values of the variables, in their order
    */
   record Match(Node node, List<String> values) {
-    /** For HEAD the handler of GET answers. */
-    Optional<RouteHandler> handler(String method) {
-      return Optional.ofNullable(bound(method)).map(Bound::handler);
+    /** For HEAD the route of GET answers. */
+    Optional<Route> route(String method) {
+      return Optional.ofNullable(bound(method)).map(Bound::route);
+    }
+
+    /** The value of a variable, where the method's route has it. */
+    Optional<String> value(String method, String variable) {
+      int index = variables(method).indexOf(variable);
+      return index < 0 ? Optional.empty() : Optional.of(values.get(index));
     }
 
     List<String> variables(String method) {
@@ -87,7 +92,7 @@ final class Routes {
             node = node.literals.computeIfAbsent(segment, s -> new Node());
           }
         }
-        node.methods.put(route.method(), new Bound(route.handler(), List.copyOf(variables)));
+        node.methods.put(route.method(), new Bound(route, List.copyOf(variables)));
         node.allowed = allowed(node.methods.keySet());
       }
     }

@@ -19,6 +19,7 @@ import dev.instar.api.operations.Plan.Step;
 import dev.instar.tck.http.RawHttp.Answer;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -27,6 +28,7 @@ import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Changes of bundles through the real listener, over a deployer that is scripted. */
 class BundleApiIT {
@@ -92,7 +94,8 @@ class BundleApiIT {
   }
 
   @BeforeEach
-  void bind() {
+  void bind(@TempDir Path credentials) throws IOException {
+    node.administrator(credentials);
     node.services.deployers().bind(deployer, Map.of());
   }
 

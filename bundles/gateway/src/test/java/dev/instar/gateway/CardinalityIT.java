@@ -30,7 +30,7 @@ class CardinalityIT {
         case 2 -> "GET /v1/functions/user" + n + "/f" + n + "/logs";
         case 3 -> "DELETE /v1/functions/user/f" + n;
         default -> "GET /v1/images/sha256:" + String.format("%064x", n);
-      } + " HTTP/1.1\r\nHost: h" + n + "\r\nX-" + n + ": " + n + "\r\nContent-Length: 0\r\n\r\n";
+      } + " HTTP/1.1\r\nHost: h" + n + ".localhost\r\nX-" + n + ": " + n + "\r\nContent-Length: 0\r\n\r\n";
       ask(http, request, 0, 10_000); // what is loaded and compiled once is no leak
       long before = used();
       root.addAppender(lines);

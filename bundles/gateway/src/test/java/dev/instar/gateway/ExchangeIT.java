@@ -64,7 +64,7 @@ class ExchangeIT {
   @Test
   void anUnknownPathIsNotFound() throws Exception {
     assertProblem(404, "route-not-found", node.get("/"));
-    assertProblem(404, "route-not-found", node.get("/v1/nothing"));
+    assertProblem(404, "route-not-found", node.get("/v0/nothing"));
     assertProblem(404, "route-not-found", node.call("BREW", "/nothing", ""));
   }
 
@@ -535,9 +535,9 @@ class ExchangeIT {
       HttpDialect next = Node.dialect("swap", new Route("GET", "/swap", x -> x.respond(200, Map.of(), new byte[1])));
       if (i % 2 == 0) {
         node.dialects.add(next, Map.of());
-        node.dialects.remove(current);
+        node.dialects.remove(current, Duration.ZERO);
       } else {
-        node.dialects.remove(current);
+        node.dialects.remove(current, Duration.ZERO);
         node.dialects.add(next, Map.of());
       }
       current = next;

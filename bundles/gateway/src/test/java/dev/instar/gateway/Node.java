@@ -10,10 +10,14 @@ import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.Route;
 import dev.instar.api.http.RouteHandler;
 import dev.instar.api.http.ServiceSlot;
+import dev.instar.gateway.access.Access;
+import dev.instar.gateway.access.Credentials;
 import dev.instar.listener.HttpListener;
 import dev.instar.tck.http.RawHttp;
 import dev.instar.tck.http.RawHttp.Answer;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -26,8 +30,10 @@ public final class Node implements AutoCloseable {
   public final Services services = new Services();
   public final Dialects dialects = new Dialects();
   final MemoryLogs logs = new MemoryLogs();
+  final Access access = new Access();
   private final Gateway gateway;
   private final HttpListener listener;
+  private String headers = "";
 
   public Node() {
     this(Settings.DEFAULT, dev.instar.listener.Settings.FREE_PORT);
@@ -42,7 +48,7 @@ public final class Node implements AutoCloseable {
     services.images().bind(images, Map.of());
     services.invokers().bind(invoker, Map.of());
     services.logs().bind(logs, Map.of());
-    gateway = new Gateway(services, dialects, settings, "1.2.3", heap);
+    gateway = new Gateway(services, dialects, settings, access, "1.2.3", heap);
     ServiceSlot<HttpEntry> entries = new ServiceSlot<>("gateway");
     entries.bind(gateway, Map.of());
     listener = HttpListener.open(port, entries);
@@ -80,13 +86,34 @@ public final class Node implements AutoCloseable {
     };
   }
 
+  /** Gives it credentials, kept in that directory; requests bear the administrator's from now on. */
+  public void administrator(Path directory) throws IOException {
+    access.credentials(Optional.of(Credentials.open(directory)));
+    headers = bearer(Files.readString(directory.resolve(Credentials.TOKEN)).strip());
+  }
+
+  /** The header with a token, and its line end. */
+  static String bearer(String token) {
+    return "Authorization: Bearer " + token + "\r\n";
+  }
+
+  /** What {@link #call} and {@link #get} send beside Host and Content-Length, with line ends. */
+  public String headers() {
+    return headers;
+  }
+
   /** One request on a connection of its own, with a body of declared length. */
   public Answer call(String method, String path, String body) throws IOException {
-    return RawHttp.exchange(port(), method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + body.length() + "\r\n\r\n" + body);
+    return call(method, path, headers, body);
+  }
+
+  /** @param headers each with its line end */
+  public Answer call(String method, String path, String headers, String body) throws IOException {
+    return RawHttp.exchange(port(), method + " " + path + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "Content-Length: " + body.length() + "\r\n\r\n" + body);
   }
 
   public Answer get(String path) throws IOException {
-    return RawHttp.exchange(port(), "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return RawHttp.exchange(port(), "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n");
   }
 
   @Override

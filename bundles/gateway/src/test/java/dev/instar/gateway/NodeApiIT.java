@@ -163,12 +163,7 @@ class NodeApiIT {
   void describesHowAFunctionRuns() throws Exception {
     node.function("demo/echo", Limits.DEFAULT);
     assertEquals("{}", json(node.get(F)).get("runs").toString());
-    BackendDirectory directory = new BackendDirectory() {
-      @Override
-      public List<BackendStatus> backends() {
-        return List.of();
-      }
-
+    BackendDirectory directory = new NoBackends() {
       @Override
       public Map<String, String> describe(dev.instar.api.function.FunctionVersion version) {
         return Map.of("backend", "wasm", "version", version.label());
@@ -176,12 +171,7 @@ class NodeApiIT {
     };
     node.services.backends().bind(directory, Map.of());
     assertEquals("demo/echo@1", json(node.get(F)).at("/runs/version").textValue());
-    node.services.backends().bind(new BackendDirectory() {
-      @Override
-      public List<BackendStatus> backends() {
-        return List.of();
-      }
-
+    node.services.backends().bind(new NoBackends() {
       @Override
       public Map<String, String> describe(dev.instar.api.function.FunctionVersion version) {
         throw new InstarException(ErrorCode.BACKEND_UNAVAILABLE, "away");

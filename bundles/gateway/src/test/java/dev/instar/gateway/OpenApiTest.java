@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.http.Route;
+import dev.instar.gateway.access.Access;
 import java.io.InputStream;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -34,7 +35,7 @@ class OpenApiTest {
   @Test
   void describesEveryRouteAndNoOther() {
     Set<String> routes = new TreeSet<>();
-    for (Route route : new NodeApi(new Services(), Settings.DEFAULT, "0").routes()) {
+    for (Route route : new NodeApi(new Services(), Settings.DEFAULT, new Access(), "0").routes()) {
       routes.add(route.method() + " " + route.template());
     }
     Set<String> described = new TreeSet<>();

@@ -60,6 +60,7 @@ class SnapshotApiIT {
     data = LockedDataDirectory.open(dir.resolve("data"));
     store = new SnapshotStoreComponent(data, new SnapshotStoreComponent.Limits(new GcPolicy(Duration.ofHours(5), 1L << 30), 64 << 20));
     node.services.snapshots().bind(store, Map.of());
+    node.administrator(data.root());
   }
 
   @AfterEach
@@ -95,8 +96,8 @@ class SnapshotApiIT {
     }
   }
 
-  private static String post(long length) {
-    return "POST /v1/snapshots HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + length + "\r\n\r\n";
+  private String post(long length) {
+    return "POST /v1/snapshots HTTP/1.1\r\nHost: localhost\r\n" + node.headers() + "Content-Length: " + length + "\r\n\r\n";
   }
 
   private Answer send(byte[] archive) throws IOException {
@@ -150,7 +151,7 @@ class SnapshotApiIT {
     assertEquals("application/octet-stream", exported.headers().get("content-type"));
     assertTrue(exported.body().length > MEMORY, "random bytes do not pack");
     try (RawHttp http = new RawHttp(node.port())) {
-      http.send("HEAD " + path(layer) + "/archive HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      http.send("HEAD " + path(layer) + "/archive HTTP/1.1\r\nHost: localhost\r\n" + node.headers() + "\r\n");
       assertEquals(200, http.answerToHead().status());
     }
 
@@ -229,7 +230,7 @@ class SnapshotApiIT {
     SnapshotLayer layer = publish(MEMORY);
     damage(layer);
     try (RawHttp http = new RawHttp(node.port())) {
-      http.send("GET " + path(layer) + "/archive HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      http.send("GET " + path(layer) + "/archive HTTP/1.1\r\nHost: localhost\r\n" + node.headers() + "\r\n");
       assertThrows(EOFException.class, http::answer);
     }
     assertProblem(404, "snapshot-not-found", node.get(path(layer) + "/archive"));
@@ -244,7 +245,7 @@ class SnapshotApiIT {
   void aReaderWhoGoesLetsGoOfTheSnapshot() throws Exception {
     SnapshotLayer layer = publish(MEMORY);
     try (RawHttp http = new RawHttp(node.port(), 4096)) {
-      http.send("GET " + path(layer) + "/archive HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      http.send("GET " + path(layer) + "/archive HTTP/1.1\r\nHost: localhost\r\n" + node.headers() + "\r\n");
       http.line();
       assertEquals(1, store.inspect(layer.id()).orElseThrow().leases(), "it waits for its reader");
       assertProblem(409, "conflict", node.call("DELETE", path(layer), ""));
@@ -318,6 +319,7 @@ class SnapshotApiIT {
   @Test
   void withoutAStoreTheBundleIsNamed() throws Exception {
     try (Node quick = new Node(new Settings(10, 1, 1000, 1, Duration.ofMillis(50), Duration.ofSeconds(1)), dev.instar.listener.Settings.FREE_PORT)) {
+      quick.administrator(dir);
       String one = "/v1/snapshots/" + Digest.of(new byte[0]);
       for (Answer answer : List.of(quick.get("/v1/snapshots"), quick.get(one), quick.get(one + "/archive"), quick.call("POST", one + "/verify", ""), quick.call("DELETE", one, ""),
           quick.call("POST", "/v1/snapshots", "x"), quick.call("POST", "/v1/snapshots/gc", ""))) {

@@ -7,6 +7,7 @@ import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.ServiceSlot;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -15,7 +16,6 @@ import java.util.function.Predicate;
 import org.eclipse.jetty.http.HttpField;
 import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.http.HttpVersion;
-import org.eclipse.jetty.io.EndPoint;
 import org.eclipse.jetty.server.Handler;
 import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Response;
@@ -40,9 +40,11 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
   };
   private volatile Duration entryWait;
   private volatile DataRate rate;
+  private volatile Site site;
 
-  EntryHandler(ServiceSlot<HttpEntry> entries, ProblemErrorHandler errors, Settings settings) {
+  EntryHandler(ServiceSlot<HttpEntry> entries, ProblemErrorHandler errors, Settings settings, Site site) {
     super(InvocationType.BLOCKING);
+    this.site = site;
     this.entries = entries;
     this.errors = errors;
     apply(settings);
@@ -53,6 +55,10 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     rate = new DataRate(settings.minBytesPerSecond(), settings.dataRateGrace());
   }
 
+  void site(Site changed) {
+    site = changed;
+  }
+
   long inFlight() {
     return inFlight.get();
   }
@@ -60,8 +66,8 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
   @Override
   public boolean handle(Request request, Response response, Callback callback) {
     inFlight.incrementAndGet(); // before the look at shutdown, so that a stop that comes between counts this one
-    EndPoint endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
-    Ending ending = new Ending(callback, request);
+    Optional<GuardedEndPoint> endPoint = GuardedEndPoint.of(request.getConnectionMetaData().getConnection().getEndPoint());
+    Ending ending = new Ending(callback, request, endPoint);
     try {
       if (shutdown.isShutdown()) {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.NOT_READY, "The node is stopping. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
@@ -69,6 +75,11 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       }
       if (hasTwoReadings(request.getHttpURI().getPath()) || request.getHttpURI().getFragment() != null) {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The path has a segment '.' or '..', a ';', or a '#'; give the path that is meant."));
+        return true;
+      }
+      Optional<Problem> objection = site.objection(request);
+      if (objection.isPresent()) {
+        ProblemErrorHandler.send(response, ending, objection.get());
         return true;
       }
       boolean http2 = request.getConnectionMetaData().getHttpVersion() == HttpVersion.HTTP_2;
@@ -85,11 +96,10 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       }
       request.addIdleTimeoutListener(STAY);
       DataRate limit = rate;
-      Request counted = chunked && !http2 && endPoint instanceof GuardedEndPoint guarded ? new ChunkedRequest(request, guarded) : request;
+      Request counted = chunked && !http2 && endPoint.isPresent() ? new ChunkedRequest(request, endPoint.get()) : request;
       Request paced = limit.unlimited() ? counted : new PacedRequest(counted, limit);
       Response pacedAnswer = limit.unlimited() ? response : new PacedResponse(paced, response, limit);
-      HttpEntry entry = entries.await(entryWait);
-      if (!entry.handle(paced, pacedAnswer, ending)) {
+      if (!handled(paced, pacedAnswer, ending)) {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.ROUTE_NOT_FOUND, "There is nothing at this path."));
       }
     } catch (InstarException e) {
@@ -100,6 +110,18 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       Thread.currentThread().interrupt();
     } catch (Throwable e) {
       errors.answer(response, ending, 500, e);
+    }
+    return true;
+  }
+
+  /** An entry that has gone before it was asked takes nothing any more; the one that comes in its place does. */
+  private boolean handled(Request request, Response response, Callback callback) throws Exception {
+    HttpEntry asked = entries.await(entryWait);
+    while (!asked.handle(request, response, callback)) {
+      if (entries.current().filter(asked::equals).isPresent()) {
+        return false;
+      }
+      asked = entries.await(entryWait);
     }
     return true;
   }
@@ -177,25 +199,21 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
   }
 
   private final class Ending extends Callback.Nested {
-    private final EndPoint endPoint;
+    private final Optional<GuardedEndPoint> endPoint;
     private final Request request;
     private final AtomicBoolean ended = new AtomicBoolean();
 
-    Ending(Callback callback, Request request) {
+    Ending(Callback callback, Request request, Optional<GuardedEndPoint> endPoint) {
       super(callback);
       this.request = request;
-      endPoint = request.getConnectionMetaData().getConnection().getEndPoint();
-      if (endPoint instanceof GuardedEndPoint guarded) {
-        guarded.requestBegins(request);
-      }
+      this.endPoint = endPoint;
+      endPoint.ifPresent(guarded -> guarded.requestBegins(request));
     }
 
     @Override
     public void completed() {
       if (ended.compareAndSet(false, true)) {
-        if (endPoint instanceof GuardedEndPoint guarded) {
-          guarded.requestEnds(request);
-        }
+        endPoint.ifPresent(guarded -> guarded.requestEnds(request));
         inFlight.decrementAndGet();
         if (shutdown.isShutdown()) {
           shutdown.check();

@@ -5,9 +5,11 @@ import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import org.eclipse.jetty.io.Connection;
+import org.eclipse.jetty.io.EndPoint;
 import org.eclipse.jetty.io.EofException;
 import org.eclipse.jetty.io.ManagedSelector;
 import org.eclipse.jetty.io.SocketChannelEndPoint;
@@ -26,15 +28,19 @@ import org.eclipse.jetty.util.thread.Scheduler;
  * of a body would ever hold it.
  *
  * <p>It also looks for a caller who has gone while its request is being handled, which HTTP/1 leaves unseen: nobody reads the connection then. What
- * comes instead of its end (the next request, sent ahead) is kept for whoever reads next.
+ * comes instead of its end (the next request, sent ahead, or the farewell of TLS) is kept for whoever reads next. Under TLS the handshake counts as part
+ * of the first request's headers, and a caller who says farewell before he goes is seen only when the answer is written.
  */
 final class GuardedEndPoint extends SocketChannelEndPoint {
   private static final int LOOK_BYTES = 1024;
   // A chunk of one byte has 5 bytes around it ("1", two line ends); generous senders add an extension.
   private static final int WRAPPING_PER_BYTE = 16;
+  // TLS adds up to 38 bytes to each record (a header of 5, a nonce of 8, a tag of 16 and some), and a byte may have one of its own.
+  private static final int SECURE_WRAPPING_PER_BYTE = WRAPPING_PER_BYTE + 40;
 
   private final long headerNanos;
   private final int wrappingBytes;
+  private final boolean secure;
   private final AtomicInteger handling = new AtomicInteger();
   private final AtomicReference<Request> current = new AtomicReference<>();
   private final Object filling = new Object();
@@ -52,10 +58,30 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   private long wrappingSince;
 
   /** @param wrappingBytes how many bytes may wrap a chunked body, beyond {@value #WRAPPING_PER_BYTE} for each of its bytes */
-  GuardedEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key, Scheduler scheduler, Duration headerTimeout, int wrappingBytes) {
+  GuardedEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key, Scheduler scheduler, Duration headerTimeout, int wrappingBytes, boolean secure) {
     super(channel, selector, key, scheduler);
+    this.secure = secure;
     headerNanos = headerTimeout.toNanos();
     this.wrappingBytes = wrappingBytes;
+  }
+
+  /** The connection's own end below whatever lies on it, such as TLS. */
+  static Optional<GuardedEndPoint> of(EndPoint endPoint) {
+    EndPoint lowest = endPoint;
+    while (lowest instanceof EndPoint.Wrapper wrapper) {
+      lowest = wrapper.unwrap();
+    }
+    return lowest instanceof GuardedEndPoint guarded ? Optional.of(guarded) : Optional.empty();
+  }
+
+  /** TLS is agreed: bytes are HTTP/1 from now on, and the time of its first header has not begun. */
+  void beginsHttp1() {
+    headerSince = 0;
+  }
+
+  /** Bytes are frames of HTTP/2 from now on. */
+  void beginsHttp2() {
+    http1 = false;
   }
 
   /** The headers are complete. */
@@ -75,7 +101,7 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
 
   /** So many bytes of what came were the body's own. */
   void unwrapped(int bytes) {
-    wrapping = Math.max(0, wrapping - (long) bytes * WRAPPING_PER_BYTE);
+    wrapping = Math.max(0, wrapping - (long) bytes * (secure ? SECURE_WRAPPING_PER_BYTE : WRAPPING_PER_BYTE));
     wrappingSince = 0;
   }
 

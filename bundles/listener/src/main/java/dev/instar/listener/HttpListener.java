@@ -10,34 +10,43 @@ import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
+import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.eclipse.jetty.http.HttpCompliance;
 import org.eclipse.jetty.http.UriCompliance;
 import org.eclipse.jetty.http2.WindowRateControl;
 import org.eclipse.jetty.http2.server.HTTP2CServerConnectionFactory;
+import org.eclipse.jetty.http2.server.HTTP2ServerConnectionFactory;
+import org.eclipse.jetty.io.Connection;
 import org.eclipse.jetty.io.EndPoint;
 import org.eclipse.jetty.io.ManagedSelector;
 import org.eclipse.jetty.io.SocketChannelEndPoint;
+import org.eclipse.jetty.server.ConnectionFactory;
+import org.eclipse.jetty.server.Connector;
 import org.eclipse.jetty.server.HttpConfiguration;
 import org.eclipse.jetty.server.HttpConnectionFactory;
 import org.eclipse.jetty.server.NetworkConnectionLimit;
 import org.eclipse.jetty.server.Server;
 import org.eclipse.jetty.server.ServerConnector;
+import org.eclipse.jetty.server.SslConnectionFactory;
 import org.eclipse.jetty.util.VirtualThreads;
+import org.eclipse.jetty.util.ssl.SslContextFactory;
 import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One open port: a Jetty server that speaks HTTP/1.1 and HTTP/2 in clear text (by prior knowledge and by upgrade).
+ * One open port: a Jetty server that speaks HTTP/1.1 and HTTP/2, over TLS (chosen by ALPN) or in clear text (by prior knowledge and by upgrade).
  *
  * <pre>
  *   Server ── ServerConnector ── GuardedEndPoint      header time
  *      │            ├── HttpConnectionFactory          header size, RFC 9110 and RFC 3986 to the letter
- *      │            └── HTTP2CServerConnectionFactory  streams, control frames
+ *      │            ├── HTTP2ServerConnectionFactory   streams, control frames
+ *      │            └── SslConnectionFactory           with TLS: PemIdentity, read again when its files change
  *      ├── ProblemErrorHandler                         what Jetty refuses, as problem documents
- *      └── EntryHandler                                data rate, wait for the entry, drain
+ *      └── EntryHandler                                names and origins (Site), data rate, wait for the entry, drain
  * </pre>
  *
  * Selectors and acceptors run on a few platform threads; each request on a virtual thread of its own.
@@ -57,12 +66,18 @@ public final class HttpListener implements AutoCloseable {
   private final Server server;
   private final ServerConnector connector;
   private final HttpConfiguration http;
-  private final HTTP2CServerConnectionFactory http2;
+  private final HTTP2ServerConnectionFactory http2;
+  private final Optional<SslContextFactory.Server> ssl;
   private final NetworkConnectionLimit connections;
   private final EntryHandler handler;
   private volatile Settings settings;
+  private volatile Set<String> certified;
+  // Of what was read last, whether it could be used or not. Touched by the thread that looks, and before it.
+  private volatile String stamp = "";
 
-  private HttpListener(Settings settings, ServiceSlot<HttpEntry> entries) {
+  private HttpListener(Settings settings, Optional<PemIdentity> identity, ServiceSlot<HttpEntry> entries) {
+    certified = identity.map(PemIdentity::names).orElse(Set.of());
+    ssl = identity.map(HttpListener::contexts);
     QueuedThreadPool threads = new QueuedThreadPool(PLATFORM_THREADS, 4);
     threads.setName("http");
     threads.setDaemon(true);
@@ -75,15 +90,30 @@ public final class HttpListener implements AutoCloseable {
     http.setSendXPoweredBy(false);
     http.setHttpCompliance(HttpCompliance.RFC7230); // Jetty's name for no violation allowed at all, as RFC 9110 and 9112 want it
     http.setUriCompliance(UriCompliance.RFC3986);
-    http2 = new HTTP2CServerConnectionFactory(http);
+    http2 = ssl.isEmpty() ? new HTTP2CServerConnectionFactory(http) : new HTTP2ServerConnectionFactory(http) {
+      @Override
+      public Connection newConnection(Connector connector, EndPoint endPoint) {
+        GuardedEndPoint.of(endPoint).ifPresent(GuardedEndPoint::beginsHttp2);
+        return super.newConnection(connector, endPoint);
+      }
+    };
     http2.setConnectProtocolEnabled(false);
     http2.setInitialStreamRecvWindow(STREAM_WINDOW);
     http2.setInitialSessionRecvWindow(CONNECTION_WINDOW);
-    connector = new ServerConnector(server, 1, 2, new HttpConnectionFactory(http), http2) {
+    HttpConnectionFactory http1 = new HttpConnectionFactory(http) {
+      @Override
+      public Connection newConnection(Connector connector, EndPoint endPoint) {
+        GuardedEndPoint.of(endPoint).ifPresent(GuardedEndPoint::beginsHttp1);
+        return super.newConnection(connector, endPoint);
+      }
+    };
+    ConnectionFactory[] protocols = ssl.isPresent() ? new ConnectionFactory[] {new SslConnectionFactory(ssl.get(), "alpn"), new AlpnConnectionFactory(), http2, http1}
+        : new ConnectionFactory[] {http1, http2};
+    connector = new ServerConnector(server, 1, 2, protocols) {
       @Override
       protected SocketChannelEndPoint newEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key) {
         GuardedEndPoint endPoint = new GuardedEndPoint(channel, selector, key, getScheduler(), HttpListener.this.settings.headerTimeout(),
-            WRAPPING_BYTES);
+            WRAPPING_BYTES, ssl.isPresent());
         endPoint.setIdleTimeout(getIdleTimeout());
         return endPoint;
       }
@@ -92,7 +122,8 @@ public final class HttpListener implements AutoCloseable {
     connector.setPort(settings.port());
     connections = new NetworkConnectionLimit(settings.maxConnections(), connector);
     ProblemErrorHandler errors = new ProblemErrorHandler(http);
-    handler = new EntryHandler(entries, errors, settings);
+    handler = new EntryHandler(entries, errors, settings, new Site(settings, certified));
+    server.setAttribute(HttpEntry.LOOPBACK, settings.loopback());
     server.addConnector(connector);
     server.addBean(connections);
     server.setHandler(handler);
@@ -103,11 +134,14 @@ public final class HttpListener implements AutoCloseable {
   /**
    * Opens the port and serves it.
    *
-   * @throws InstarException FORBIDDEN for an address off loopback, BAD_REQUEST for one that does not exist, CONFLICT for a port that is taken
+   * @throws InstarException FORBIDDEN for an address off loopback without TLS, BAD_REQUEST for one that does not exist or for files that cannot be used, CONFLICT for a port
+   *     that is taken
    */
   public static HttpListener open(Settings settings, ServiceSlot<HttpEntry> entries) {
-    checkLoopback(settings.bind());
-    HttpListener listener = new HttpListener(settings, entries);
+    checkAddress(settings);
+    String stamp = settings.tls().map(PemIdentity::stamp).orElse("");
+    HttpListener listener = new HttpListener(settings, settings.tls().map(PemIdentity::read), entries);
+    listener.stamp = stamp;
     try {
       listener.server.start();
       listener.look();
@@ -118,14 +152,45 @@ public final class HttpListener implements AutoCloseable {
     }
   }
 
-  /** Looks for callers who have gone, now and every second until the listener is closed. */
+  private static SslContextFactory.Server contexts(PemIdentity identity) {
+    SslContextFactory.Server contexts = new SslContextFactory.Server();
+    contexts.setKeyStore(identity.store());
+    contexts.setKeyStorePassword(PemIdentity.PASSWORD);
+    contexts.setIncludeProtocols("TLSv1.3", "TLSv1.2");
+    contexts.setRenegotiationAllowed(false);
+    return contexts;
+  }
+
+  /** Looks for callers who have gone, and for a new certificate, now and every second until the listener is closed. */
   private void look() {
     for (EndPoint endPoint : connector.getConnectedEndPoints()) {
       if (endPoint instanceof GuardedEndPoint guarded) {
         guarded.look();
       }
     }
+    ssl.ifPresent(this::renew);
     connector.getScheduler().schedule(this::look, LOOK_MILLIS, TimeUnit.MILLISECONDS);
+  }
+
+  /** Takes files that have changed. What cannot be used, as when one of the two has come and the other has not, leaves things as they are. */
+  private void renew(SslContextFactory.Server contexts) {
+    Settings.Tls files = settings.tls().orElseThrow();
+    String now = PemIdentity.stamp(files);
+    if (now.equals(stamp)) {
+      return;
+    }
+    stamp = now;
+    try {
+      PemIdentity identity = PemIdentity.read(files);
+      contexts.reload(c -> c.setKeyStore(identity.store()));
+      certified = identity.names();
+      handler.site(new Site(settings, certified));
+      LOG.info("The certificate in {} is used for new connections.", files.certificate());
+    } catch (InstarException e) {
+      LOG.warn("{} The one before it stays in use.", e.problem().detail());
+    } catch (Exception e) {
+      LOG.error("The certificate in {} could not be taken.", files.certificate(), e);
+    }
   }
 
   /** The real port. */
@@ -148,6 +213,7 @@ public final class HttpListener implements AutoCloseable {
     http2.setRateControlFactory(new WindowRateControl.Factory(changed.http2MaxControlFrames()));
     server.setStopTimeout(changed.stopTimeout().toMillis());
     handler.apply(changed);
+    handler.site(new Site(changed, certified));
   }
 
   /** Takes no new connection and no new request, lets the running exchanges end up to the stop time, then closes. */
@@ -171,16 +237,17 @@ public final class HttpListener implements AutoCloseable {
     }
   }
 
-  private static void checkLoopback(String bind) {
+  private static void checkAddress(Settings settings) {
     try {
-      if (!InetAddress.getByName(bind).isLoopbackAddress()) {
-        throw new InstarException(ErrorCode.FORBIDDEN, "The listener does not open on " + bind
-            + ": off loopback everything needs TLS and a credential, which this version cannot be given yet. Use --bind 127.0.0.1, or set bind in " + ListenerConfig.PID
-            + ".cfg.json.");
-      }
+      InetAddress.getByName(settings.bind());
     } catch (UnknownHostException e) {
-      throw new InstarException(ErrorCode.BAD_REQUEST, "The listener cannot open on '" + bind + "': there is no such address. Use --bind 127.0.0.1, or set bind in " + ListenerConfig.PID
-            + ".cfg.json.");
+      throw new InstarException(ErrorCode.BAD_REQUEST, "The listener cannot open on '" + settings.bind() + "': there is no such address. Use --host 127.0.0.1, or set bind in " + ListenerConfig.PID
+          + ".cfg.json.");
+    }
+    if (settings.tls().isEmpty() && !settings.loopback()) {
+      throw new InstarException(ErrorCode.FORBIDDEN, "The listener does not open on " + settings.bind()
+          + " in clear text: off loopback everything goes over TLS, and every caller needs a token. Set tls-certificate and tls-key (PEM files) in " + ListenerConfig.PID
+          + ".cfg.json, give callers tokens with 'instar users add', or use --host 127.0.0.1.");
     }
   }
 

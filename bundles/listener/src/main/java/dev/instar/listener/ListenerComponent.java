@@ -21,19 +21,21 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Keeps the node's port open while everything behind it comes and goes. Publishes, as system properties, {@value #PORT} (the real port while it
- * listens) or {@value #PROBLEM} (why it does not), for the launcher, which starts before any service and speaks to none.
+ * listens), with {@value #CERTIFICATE} (the file, where it speaks TLS), or {@value #PROBLEM} (why it does not), for the launcher, which starts before any service and speaks to none.
  */
 @Component(immediate = true, service = {}, configurationPid = ListenerConfig.PID, configurationPolicy = ConfigurationPolicy.REQUIRE)
 @Designate(ocd = ListenerConfig.class)
 public final class ListenerComponent {
   static final String PORT = "dev.instar.listener.port";
   static final String PROBLEM = "dev.instar.listener.problem";
+  static final String CERTIFICATE = "dev.instar.listener.certificate";
   private static final Logger LOG = LoggerFactory.getLogger(ListenerComponent.class);
 
   private final ServiceSlot<HttpEntry> entries = new ServiceSlot<>("gateway");
   // Entries come before the configuration does, so the ones for other listeners are kept too.
   private final Map<HttpEntry, Map<String, Object>> offered = new IdentityHashMap<>();
   private String name = "main";
+  private boolean loopback = true;
   private Optional<HttpListener> listener = Optional.empty();
 
   @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addEntry")
@@ -49,7 +51,11 @@ public final class ListenerComponent {
 
   private void offer(HttpEntry entry, Map<String, Object> properties) {
     Object wanted = properties.get(HttpEntry.LISTENER);
-    if (wanted == null || wanted.equals(name)) {
+    boolean asks = Boolean.TRUE.equals(properties.get(HttpEntry.CREDENTIALS));
+    if (!loopback && !asks) {
+      LOG.error("{} asks for no credentials (service property {}), so it gets no requests from off loopback.", entry, HttpEntry.CREDENTIALS);
+    }
+    if ((loopback || asks) && (wanted == null || wanted.equals(name))) {
       entries.bind(entry, properties);
     } else {
       entries.unbind(entry);
@@ -59,7 +65,7 @@ public final class ListenerComponent {
   @Activate
   synchronized void activate(ListenerConfig config) {
     Settings settings = Settings.of(config);
-    rename(settings);
+    rename(settings.name(), settings.loopback());
     listen(settings);
   }
 
@@ -67,15 +73,25 @@ public final class ListenerComponent {
   @Modified
   synchronized void modified(ListenerConfig config) {
     Settings settings = Settings.of(config);
-    rename(settings);
     if (listener.isPresent() && listener.get().settings().sameAddress(settings)) {
+      if (listener.get().settings().tls().isPresent() != settings.tls().isPresent()) {
+        LOG.error("TLS comes to a port that is open, or goes from it, only with a restart of the node, or with another port.");
+        return;
+      }
       listener.get().apply(settings);
+      rename(settings.name(), loopback);
+      tell(settings);
       return;
     }
     Optional<HttpListener> old = listener;
+    boolean before = loopback;
+    // While both may be open, what the stricter one asks for.
+    rename(settings.name(), before && settings.loopback());
     try {
       listen(settings);
+      rename(settings.name(), settings.loopback());
     } catch (InstarException e) {
+      rename(settings.name(), before);
       if (old.isEmpty()) {
         throw e;
       }
@@ -96,8 +112,9 @@ public final class ListenerComponent {
     last.ifPresent(HttpListener::close);
   }
 
-  private void rename(Settings settings) {
-    name = settings.name();
+  private void rename(String to, boolean onLoopback) {
+    name = to;
+    loopback = onLoopback;
     offered.forEach(this::offer);
   }
 
@@ -106,12 +123,18 @@ public final class ListenerComponent {
       HttpListener opened = HttpListener.open(settings, entries);
       listener = Optional.of(opened);
       System.clearProperty(PROBLEM);
+      tell(settings);
       System.setProperty(PORT, Integer.toString(opened.port()));
-      LOG.info("Listening on http://{}:{}", settings.bind(), opened.port());
+      LOG.info("Listening on {}://{}:{}", settings.tls().isPresent() ? "https" : "http", settings.bind(), opened.port());
     } catch (InstarException e) {
       LOG.error("{}", e.problem().detail());
       System.setProperty(PROBLEM, e.problem().detail());
       throw e;
     }
+  }
+
+  /** Before the port, so that whoever waits for that knows both. */
+  private static void tell(Settings settings) {
+    settings.tls().ifPresentOrElse(tls -> System.setProperty(CERTIFICATE, tls.certificate().toString()), () -> System.clearProperty(CERTIFICATE));
   }
 }

@@ -4,7 +4,8 @@ import org.osgi.service.metatype.annotations.AttributeDefinition;
 import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
 @ObjectClassDefinition(name = "Instar listener",
-    description = "Where the node listens, and the limits that hold before anybody looks at a request. Only port and bind make it listen anew.")
+    description = "Where the node listens, and the limits that hold before anybody looks at a request. Only port and bind make it listen anew; TLS for a port that had none, or none for one that had, "
+        + "takes a restart of the node.")
 @interface ListenerConfig {
   String PID = "dev.instar.listener";
 
@@ -15,8 +16,19 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   int port() default 8080;
 
   @AttributeDefinition(name = "Address",
-      description = "Address or host name to listen on. Only loopback addresses are taken until TLS and credentials can be configured.")
+      description = "Address or host name to listen on. One off loopback takes tls-certificate and tls-key; every caller there needs a token.")
   String bind() default "127.0.0.1";
+
+  @AttributeDefinition(name = "Certificate",
+      description = "PEM file with the node's certificate, then those that vouch for it. Empty: no TLS. This and the key are read again when a file changes; connections that are open stay.")
+  String tls$_$certificate() default "";
+
+  @AttributeDefinition(name = "Key", description = "PEM file with the key of that certificate, not encrypted (-----BEGIN PRIVATE KEY-----).")
+  String tls$_$key() default "";
+
+  @AttributeDefinition(name = "Hosts",
+      description = "Names under which callers, or a proxy, reach the node, beside the loopback's, the address and those of the certificate. A request for another Host is refused (421).")
+  String[] hosts() default {};
 
   @AttributeDefinition(name = "Header bytes", min = "1024", max = "1048576", description = "Request line and headers of one request; more is refused with header-too-large (431).")
   int max$_$header$_$bytes() default 16 << 10;

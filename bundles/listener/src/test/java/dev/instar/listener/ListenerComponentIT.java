@@ -8,16 +8,23 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.InstarException;
 import dev.instar.api.http.HttpEntry;
+import dev.instar.tck.http.Identity;
 import dev.instar.tck.http.RawHttp;
 import java.lang.reflect.Proxy;
 import java.net.ConnectException;
 import java.net.ServerSocket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class ListenerComponentIT {
   private static final String GET = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -126,11 +133,34 @@ class ListenerComponentIT {
     assertEquals(200, RawHttp.exchange(port, GET).status());
   }
 
+  /** The only test that listens elsewhere than on the loopback, for a moment and with TLS. */
+  @Test
+  void anEntryThatAsksForNoCredentialsGetsNothingFromOffLoopback(@TempDir Path dir) throws Exception {
+    Identity identity = Identity.make(dir, "node", "ip:127.0.0.1");
+    HttpEntry open = saying("open");
+    component.addEntry(open, Map.of("service.ranking", 9));
+    component.addEntry(saying("asks"), Map.of(HttpEntry.CREDENTIALS, true));
+    component.activate(config(Map.of("tls$_$certificate", identity.certificate().toString(), "tls$_$key", identity.key().toString())));
+    assertEquals(identity.certificate().toString(), System.getProperty(ListenerComponent.CERTIFICATE));
+    try (HttpClient client = HttpClient.newBuilder().sslContext(Identity.trusting(identity)).build()) {
+      assertEquals("open", get(client));
+      component.modified(config(Map.of("bind", "0.0.0.0", "tls$_$certificate", identity.certificate().toString(), "tls$_$key", identity.key().toString())));
+      assertEquals("asks", get(client));
+      component.modified(config(Map.of()));
+      assertNull(System.getProperty(ListenerComponent.CERTIFICATE));
+      assertEquals("open", RawHttp.exchange(port(), GET).text());
+    }
+  }
+
+  private static String get(HttpClient client) throws Exception {
+    return client.send(HttpRequest.newBuilder(URI.create("https://127.0.0.1:" + port() + "/")).build(), HttpResponse.BodyHandlers.ofString()).body();
+  }
+
   @Test
   void saysWhyItDoesNotListen() {
     assertThrows(InstarException.class, () -> component.activate(config(Map.of("bind", "0.0.0.0"))));
     assertNull(System.getProperty(ListenerComponent.PORT));
     assertTrue(System.getProperty(ListenerComponent.PROBLEM).contains("off loopback"));
-    assertTrue(System.getProperty(ListenerComponent.PROBLEM).endsWith(" Use --bind 127.0.0.1, or set bind in dev.instar.listener.cfg.json."));
+    assertTrue(System.getProperty(ListenerComponent.PROBLEM).endsWith(" or use --host 127.0.0.1."));
   }
 }

@@ -258,6 +258,19 @@ class ListenerIT {
     assertProblem(400, "bad-request", RawHttp.exchange(open(), "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 200-maybe\r\nContent-Length: 1\r\n\r\n"));
   }
 
+  /** It was picked and has gone before it was asked: the call is its successor's. */
+  @Test
+  void anEntryThatHasGoneIsFollowedByTheNext() throws Exception {
+    AtomicReference<HttpEntry> first = new AtomicReference<>();
+    first.set((request, response, callback) -> {
+      entries.unbind(first.get());
+      entries.bind(ECHO, Map.of());
+      return false;
+    });
+    entries.bind(first.get(), Map.of());
+    assertEquals("hi", RawHttp.exchange(open(), "POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi").text());
+  }
+
   @Test
   void whatAnEntryThrowsIsNotShown() throws Exception {
     entries.bind((request, response, callback) -> {

@@ -1,208 +1,81 @@
 package dev.instar.operations;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.exc.StreamConstraintsException;
-import com.fasterxml.jackson.core.io.JsonEOFException;
-import com.fasterxml.jackson.core.StreamReadFeature;
-import com.fasterxml.jackson.core.json.JsonReadFeature;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.exc.MismatchedInputException;
-import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.TextNode;
+import dev.instar.api.operations.ConfigurationProblem;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
 import java.util.ArrayList;
-import java.util.Dictionary;
-import java.util.Hashtable;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.TreeSet;
 
 /**
- * A file {@code <pid>.cfg.json}, or {@code <factory pid>~<name>.cfg.json}: one JSON object, in which comments are allowed.
+ * A file {@code <pid>.cfg.json} or {@code <pid>.cfg}, of a factory {@code <factory pid>~<name>.cfg.json} or {@code .cfg}, as it was when it was read.
  *
- * @param path of the file
+ * @param file its name, by which it is called in what people read, some of whom need not know the node's directories
  * @param pid of the configuration, or of the factory
  * @param name which of the factory's; empty for a PID of its own
+ * @param content of the file
+ * @param unusable why there is none
  */
-record ConfigurationFile(Path path, String pid, Optional<String> name) {
-  static final String SUFFIX = ".cfg.json";
-  private static final int MAX_BYTES = 1 << 20;
-  private static final Set<String> TYPES = Set.of("String", "Integer", "Long", "Float", "Double", "Byte", "Short", "Character", "Boolean", "String[]",
-      "Integer[]", "Long[]", "Double[]", "Boolean[]", "int", "long", "float", "double", "boolean");
-  private static final ObjectMapper JSON = JsonMapper.builder(JsonFactory.builder()
-          .enable(JsonReadFeature.ALLOW_JAVA_COMMENTS).enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
-      .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS, DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS).build();
-
-  /** Control characters, those that turn the direction of text, halves of characters: a terminal or a log must not be garbled by what a file holds. */
-  private static final Pattern UNSHOWABLE = Pattern.compile("[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}]");
-  private static final Pattern SAID =
-      Pattern.compile("^(?:Duplicate [^']*'(?<key>[^']{0,80})|Unrecognized token '(?<word>[^']{0,80})|Unexpected character \\('(?<character>.)')");
-
-  /** What is wrong with a file or an override, each a sentence that names it. */
-  static final class Refused extends Exception {
-    private static final long serialVersionUID = 1;
-    private final transient List<String> problems;
-
-    Refused(List<String> problems) {
-      super(shown(String.join(" ", problems)));
-      this.problems = problems.stream().map(Refused::shown).toList();
-    }
-
-    private static String shown(String problem) {
-      return UNSHOWABLE.matcher(problem).replaceAll("?");
-    }
-
-    List<String> problems() {
-      return problems;
-    }
-  }
-
-  static ConfigurationFile of(Path path) {
-    String base = path.getFileName().toString();
-    base = base.substring(0, base.length() - SUFFIX.length());
-    int tilde = base.indexOf('~');
-    return tilde < 0 ? new ConfigurationFile(path, base, Optional.empty())
-        : new ConfigurationFile(path, base.substring(0, tilde), Optional.of(base.substring(tilde + 1)));
-  }
-
-  static boolean is(Path path) {
-    String name = path.getFileName().toString();
-    return name.endsWith(SUFFIX) && name.length() > SUFFIX.length() && !name.startsWith(".");
-  }
-
-  /** How it is called in what people read, some of whom need not know the node's directories. */
-  String file() {
-    return path.getFileName().toString();
-  }
-
-  /** The PID of the one configuration that it is for. */
-  String fullPid() {
-    return name.map(n -> pid + "~" + n).orElse(pid);
-  }
-
-  /** Its values, held against what the PID takes. @throws Refused naming all that does not fit */
-  Dictionary<String, Object> read(Schema schema) throws Refused {
-    if (schema.factory() && name.isEmpty()) {
-      throw new Refused(List.of("The file " + file() + " has no name of its own; call it " + pid + "~<name>" + SUFFIX
-          + ", because there may be several."));
-    }
-    if (!schema.factory() && name.isPresent()) {
-      throw new Refused(List.of("The file " + file() + " is not used, because there is only one such configuration; call it " + pid + SUFFIX + "."));
-    }
-    Dictionary<String, Object> values = new Hashtable<>();
-    List<String> problems = new ArrayList<>();
-    for (Map.Entry<String, JsonNode> entry : tree().properties()) {
-      String id = untyped(entry.getKey());
-      Key key = schema.keys().get(id);
-      if (key == null) {
-        problems.add(file() + " has the key '" + id + "', which " + pid + " does not know"
-            + Schema.nearest(id, schema.keys().keySet()).map(n -> "; did you mean '" + n + "'?")
-                .orElse(schema.keys().isEmpty() ? "; it has no keys." : "; its keys are " + String.join(", ", schema.keys().keySet()) + "."));
-        continue;
-      }
-      if (values.get(key.id()) != null) {
-        problems.add(file() + " gives the key '" + id + "' twice, with a type and without.");
-        continue;
-      }
-      try {
-        values.put(key.id(), key.value(entry.getValue()));
-      } catch (Key.Unfit e) {
-        problems.add(key.id() + " in " + file() + " " + e.getMessage() + ".");
-      }
-    }
-    if (!problems.isEmpty()) {
-      throw new Refused(problems);
-    }
-    return values;
-  }
+record ConfigurationFile(String file, String pid, Optional<String> name, Optional<byte[]> content, Optional<String> unusable) {
+  static final String JSON = ".cfg.json";
+  static final String CFG = ".cfg";
 
   /**
-   * The key without the type that may follow it ("port:Integer"; OSGi Compendium 8, section 150.4.1). Its Metatype says the type, so a given
-   * one that is valid decides nothing.
+   * What a file says, held against what its PID takes.
+   *
+   * @param values as ConfigAdmin takes them
+   * @param secret the keys whose values may not be shown
+   * @param written the placeholders of those keys that have some
    */
-  private static String untyped(String key) {
-    int colon = key.indexOf(':');
-    return colon > 0 && TYPES.contains(key.substring(colon + 1)) ? key.substring(0, colon) : key;
+  record Reading(Map<String, Object> values, Set<String> secret, Map<String, String> written) {
+    static final Reading EMPTY = new Reading(Map.of(), Set.of(), Map.of());
   }
 
-  /** Its values as they are, for a PID that says nothing of its keys. */
-  Dictionary<String, Object> read() throws Refused {
-    Dictionary<String, Object> values = new Hashtable<>();
-    for (Map.Entry<String, JsonNode> entry : tree().properties()) {
-      JsonNode node = entry.getValue();
-      String id = untyped(entry.getKey());
-      if (node.isTextual()) {
-        values.put(id, node.textValue());
-      } else if (node.isBoolean()) {
-        values.put(id, node.booleanValue());
-      } else if (node.isIntegralNumber() && node.canConvertToLong()) {
-        values.put(id, node.longValue());
-      } else if (node.isNumber() && Double.isFinite(node.doubleValue())) {
-        values.put(id, node.doubleValue());
-      } else if (node.isArray()) {
-        List<String> elements = new ArrayList<>();
-        node.forEach(e -> elements.add(e.asText()));
-        values.put(id, elements.toArray(String[]::new));
-      } else {
-        throw new Refused(List.of("'" + entry.getKey() + "' in " + file() + (node.isNumber() ? " is a number that is too large."
-            : " is neither a text, a number, true, false nor a list.")));
-      }
-    }
-    return values;
+  /** The file of this name with this content. */
+  static ConfigurationFile of(String file, byte[] content) {
+    return of(file, Optional.of(content), Optional.empty());
   }
 
-  private JsonNode tree() throws Refused {
+  private static ConfigurationFile of(String file, Optional<byte[]> content, Optional<String> unusable) {
+    String base = pidOf(file);
+    int tilde = base.indexOf('~');
+    return new ConfigurationFile(file, tilde < 0 ? base : base.substring(0, tilde), tilde < 0 ? Optional.empty() : Optional.of(base.substring(tilde + 1)), content, unusable);
+  }
+
+  /** Reads a file. */
+  static ConfigurationFile read(Path path) {
+    String file = path.getFileName().toString();
     try {
       for (Path guarded : List.of(path, path.toAbsolutePath().getParent())) {
         if (writableByAll(guarded)) {
-          throw new Refused(List.of("The file " + file() + " is not used, because everybody on this machine may change it. Run: chmod o-w "
-              + guarded.getFileName()));
+          return unusable(file, "The file " + file + " is not used, because everybody on this machine may change it. Run: chmod o-w " + guarded.getFileName());
         }
       }
-      if (Files.size(path) > MAX_BYTES) {
-        throw new Refused(List.of("The file " + file() + " has " + Files.size(path) + " bytes; at most " + MAX_BYTES + " are read."));
+      if (Files.size(path) > ConfigurationText.MAX_BYTES) {
+        return unusable(file, "The file " + file + " has " + Files.size(path) + " bytes; at most " + ConfigurationText.MAX_BYTES + " are read.");
       }
-      JsonNode tree = JSON.readTree(Files.readAllBytes(path));
-      if (!tree.isObject()) {
-        throw new Refused(List.of("The file " + file() + " holds no JSON object; write { \"key\": value }."));
-      }
-      return tree;
-    } catch (JsonProcessingException e) {
-      String where = e.getLocation() == null ? "" : " in line " + e.getLocation().getLineNr() + ", column " + e.getLocation().getColumnNr();
-      throw new Refused(List.of("The file " + file() + " is no valid JSON" + where + ": " + reason(e) + "."));
-    } catch (NumberFormatException e) {
-      // What Jackson says of an exponent of too many digits; it is no IOException.
-      throw new Refused(List.of("The file " + file() + " is no valid JSON: a number in it is too large."));
+      return of(file, Files.readAllBytes(path));
     } catch (NoSuchFileException e) {
-      throw new Refused(List.of("The file " + file() + " has gone."));
+      return unusable(file, "The file " + file + " has gone.");
     } catch (IOException e) {
-      throw new Refused(List.of("The file " + file() + " could not be read: " + e.getMessage() + "."));
+      return unusable(file, "The file " + file + " could not be read: " + e.getMessage() + ".");
     }
   }
 
-  /** The parser's messages name its own classes and sources; these do not. */
-  private static String reason(JsonProcessingException e) {
-    String said = e.getOriginalMessage();
-    Matcher matcher = SAID.matcher(said);
-    boolean known = matcher.find();
-    return switch (e) {
-      case JsonEOFException end -> "it ends before everything in it is closed; a }, a ] or a quote is missing";
-      case StreamConstraintsException bound -> "it is nested too deeply, or a name or value in it is too long";
-      case MismatchedInputException more -> "there is something after the } that closes it";
-      default -> !known ? "this is not how JSON is written"
-          : matcher.group("key") != null ? "the key '" + matcher.group("key") + "' is there twice"
-          : matcher.group("word") != null ? "the word '" + matcher.group("word") + "' is no value; texts need double quotes"
-          : "'" + matcher.group("character") + "' is not expected here; a comma, a colon or a quote may be missing before it, or one be too many";
-    };
+  private static ConfigurationFile unusable(String file, String why) {
+    return of(file, Optional.empty(), Optional.of(why));
   }
 
   /** Owner and mode of the file and its directory are the credential for changing the node. Where files have no modes this says no. */
@@ -212,5 +85,206 @@ record ConfigurationFile(Path path, String pid, Optional<String> name) {
     } catch (UnsupportedOperationException e) {
       return false;
     }
+  }
+
+  static boolean is(Path path) {
+    String file = path.getFileName().toString();
+    return (file.endsWith(JSON) || file.endsWith(CFG)) && !pidOf(file).isEmpty() && !file.startsWith(".");
+  }
+
+  private static String pidOf(String file) {
+    return file.substring(0, file.length() - (file.endsWith(JSON) ? JSON : CFG).length());
+  }
+
+  private String form() {
+    return file.endsWith(JSON) ? JSON : CFG;
+  }
+
+  /** The PID of the one configuration that it is for. */
+  String fullPid() {
+    return name.map(n -> pid + "~" + n).orElse(pid);
+  }
+
+  ConfigurationText text() throws Refused {
+    if (unusable.isPresent()) {
+      throw new Refused(unusable.get());
+    }
+    return ConfigurationText.read(file, content.orElseThrow());
+  }
+
+  /** Names of the secrets that it asks for. */
+  Set<String> secrets() {
+    Set<String> names = new TreeSet<>();
+    try {
+      for (ConfigurationText.Entry entry : text().entries()) {
+        entry.value().forEach(element -> names.addAll(Interpolation.secretsOf(element.asText())));
+        names.addAll(Interpolation.secretsOf(entry.value().asText()));
+      }
+    } catch (Refused e) {
+      // Told when it is applied.
+    }
+    return names;
+  }
+
+  /** Its values, held against what the PID takes. @throws Refused naming all that does not fit */
+  Reading read(Schema schema, Interpolation interpolation) throws Refused {
+    return read(schema, interpolation, Optional.empty());
+  }
+
+  /** @param unresolved takes what says of placeholders that they can't be put in; empty: that is a reason to refuse the file */
+  Reading read(Schema schema, Interpolation interpolation, Optional<List<String>> unresolved) throws Refused {
+    if (schema.factory() && name.isEmpty()) {
+      throw new Refused("The file " + file + " has no name of its own; call it " + pid + "~<name>" + form() + ", because there may be several.");
+    }
+    if (!schema.factory() && name.isPresent()) {
+      throw new Refused("The file " + file + " is not used, because there is only one such configuration; call it " + pid + form() + ".");
+    }
+    ConfigurationText text = text();
+    Map<String, Object> values = new LinkedHashMap<>();
+    Set<String> secret = new TreeSet<>();
+    Map<String, String> written = new LinkedHashMap<>();
+    List<ConfigurationProblem> problems = new ArrayList<>();
+    for (ConfigurationText.Entry entry : text.entries()) {
+      String id = entry.id();
+      String where = file + " (line " + entry.line() + ")";
+      Key key = schema.keys().get(id);
+      if (key == null) {
+        String known = schema.keys().isEmpty() ? "no keys" : String.join(", ", schema.keys().keySet());
+        Optional<String> nearest = Schema.nearest(id, schema.keys().keySet());
+        problems.add(Refused.problem(where + " has the key '" + id + "', which " + pid + " does not know"
+            + nearest.map(n -> "; did you mean '" + n + "'?").orElse(schema.keys().isEmpty() ? "; it has no keys." : "; its keys are " + known + "."), id, Optional.empty(), known));
+        continue;
+      }
+      if (values.containsKey(id)) {
+        problems.add(Refused.problem(where + " gives the key '" + id + "' twice, with a type and without."));
+        continue;
+      }
+      boolean hidden = key.secret();
+      try {
+        Filled filled = fill(entry.value(), interpolation, key);
+        hidden |= filled.secret();
+        values.put(id, key.value(filled.value(), text.lenient() || filled.found()));
+        if (filled.found()) {
+          written.put(id, shown(entry.value()));
+        }
+        if (hidden) {
+          secret.add(id);
+        }
+      } catch (Interpolation.Unresolved e) {
+        ConfigurationProblem problem = Refused.problem(id + " in " + where + " " + e.getMessage() + ".", id, Optional.of(shown(entry.value())), key.allowed());
+        unresolved.ifPresentOrElse(list -> list.add(problem.detail()), () -> problems.add(problem));
+      } catch (Key.Unfit e) {
+        hidden |= !secretsIn(entry.value()).isEmpty();
+        problems.add(Refused.problem(id + " in " + where + (hidden ? " has a secret value that does not fit; give " + e.allowed() : " " + e.getMessage()) + ".",
+            id, hidden ? Optional.empty() : Optional.of(e.found()), e.allowed()));
+      }
+    }
+    if (!problems.isEmpty()) {
+      throw new Refused(problems);
+    }
+    return new Reading(Collections.unmodifiableMap(values), Set.copyOf(secret), Map.copyOf(written));
+  }
+
+  private static Set<String> secretsIn(JsonNode value) {
+    Set<String> names = new TreeSet<>(Interpolation.secretsOf(value.asText()));
+    value.forEach(element -> names.addAll(Interpolation.secretsOf(element.asText())));
+    return names;
+  }
+
+  private static String shown(JsonNode value) {
+    return value.isTextual() ? value.textValue() : value.toString();
+  }
+
+  private record Filled(JsonNode value, boolean found, boolean secret) {}
+
+  /** Puts in what the placeholders stand for. */
+  private static Filled fill(JsonNode value, Interpolation interpolation, Key key) throws Interpolation.Unresolved {
+    if (value.isTextual()) {
+      Interpolation.Text text = interpolation.of(value.textValue());
+      return new Filled(text.found() && key.list() ? list(text, key) : new TextNode(text.text()), text.found(), !text.secrets().isEmpty());
+    }
+    if (!value.isArray()) {
+      return new Filled(value, false, false);
+    }
+    ArrayNode list = JsonNodeFactory.instance.arrayNode();
+    boolean found = false;
+    boolean secret = false;
+    for (JsonNode element : value) {
+      if (element.isTextual()) {
+        Interpolation.Text text = interpolation.of(element.textValue());
+        list.add(text.text());
+        found |= text.found();
+        secret |= !text.secrets().isEmpty();
+      } else {
+        list.add(element);
+      }
+    }
+    return new Filled(list, found, secret);
+  }
+
+  private static JsonNode list(Interpolation.Text text, Key key) {
+    if (text.delimiter().filter(d -> !d.isEmpty()).isEmpty()) {
+      return new TextNode(text.text());
+    }
+    ArrayNode list = JsonNodeFactory.instance.arrayNode();
+    for (int at = 0; at <= text.text().length();) {
+      int end = text.text().indexOf(text.delimiter().get(), at);
+      end = end < 0 ? text.text().length() : end;
+      list.add(text.text().substring(at, end).strip());
+      at = end + 1;
+    }
+    return list;
+  }
+
+  /** Its values as they are, for a PID that says nothing of its keys. */
+  Reading read(Interpolation interpolation) throws Refused {
+    Map<String, Object> values = new LinkedHashMap<>();
+    Set<String> secret = new TreeSet<>();
+    Map<String, String> written = new LinkedHashMap<>();
+    for (ConfigurationText.Entry entry : text().entries()) {
+      JsonNode node = entry.value();
+      String where = "'" + entry.key() + "' in " + file + " (line " + entry.line() + ") ";
+      try {
+        values.put(entry.id(), plain(node, interpolation, where));
+        if (node.isTextual() && interpolation.of(node.textValue()).found()) {
+          written.put(entry.id(), node.textValue());
+        }
+      } catch (Interpolation.Unresolved e) {
+        throw new Refused(where + e.getMessage() + ".");
+      }
+      if (!secretsIn(node).isEmpty()) {
+        secret.add(entry.id());
+      }
+    }
+    return new Reading(Collections.unmodifiableMap(values), Set.copyOf(secret), Map.copyOf(written));
+  }
+
+  private static Object plain(JsonNode node, Interpolation interpolation, String where) throws Refused, Interpolation.Unresolved {
+    if (node.isTextual()) {
+      return interpolation.of(node.textValue()).text();
+    }
+    if (node.isBoolean()) {
+      return node.booleanValue();
+    }
+    if (node.isNumber() && whole(node)) {
+      return node.decimalValue().longValueExact();
+    }
+    if (node.isNumber() && Double.isFinite(node.doubleValue())) {
+      return node.doubleValue();
+    }
+    if (!node.isArray()) {
+      throw new Refused(where + (node.isNumber() ? "is a number that is too large." : "is neither a text, a number, true, false nor a list."));
+    }
+    List<String> elements = new ArrayList<>();
+    for (JsonNode element : node) {
+      elements.add(interpolation.of(element.asText()).text());
+    }
+    return elements.toArray(String[]::new);
+  }
+
+  private static boolean whole(JsonNode node) {
+    // Not by spelling it out, which a huge exponent makes long.
+    return node.decimalValue().precision() - node.decimalValue().scale() <= 20 && node.decimalValue().scale() <= 0
+        && node.decimalValue().toBigInteger().bitLength() < 64;
   }
 }

@@ -11,19 +11,35 @@ import java.util.Optional;
  * One key that a configuration may have: what OSGi Metatype calls an attribute definition (compendium, chapter 105).
  *
  * @param id as it stands in the file
+ * @param description may be empty
  * @param type of one value
  * @param list whether the value is a list of them
+ * @param secret whether nobody may be shown a value
  * @param min the smallest number, or the shortest text in characters
  * @param max the largest number, or the longest text in characters
  * @param options the only values that are allowed; empty: all
+ * @param standard what is in force where nobody says anything else, as it is declared
  */
-record Key(String id, Type type, boolean list, Optional<BigDecimal> min, Optional<BigDecimal> max, List<String> options) {
+record Key(String id, String description, Type type, boolean list, boolean secret, Optional<BigDecimal> min, Optional<BigDecimal> max, List<String> options, Optional<String> standard) {
   /** A value that does not fit, told without the key's name. */
   static final class Unfit extends Exception {
     private static final long serialVersionUID = 1;
+    private final String found;
+    private final String allowed;
 
-    Unfit(String message) {
-      super(message);
+    Unfit(String found, String allowed) {
+      super("is " + found + "; give " + allowed);
+      this.found = found;
+      this.allowed = allowed;
+    }
+
+    /** The value, as it was found. */
+    String found() {
+      return found;
+    }
+
+    String allowed() {
+      return allowed;
     }
   }
 
@@ -40,6 +56,11 @@ record Key(String id, Type type, boolean list, Optional<BigDecimal> min, Optiona
 
     private final Class<?> box;
     private final String shown;
+
+    /** One word for programs. */
+    String word() {
+      return this == STRING ? "text" : this == BOOLEAN ? "boolean" : whole() ? "integer" : "number";
+    }
 
     Type(Class<?> box, String shown) {
       this.box = box;
@@ -100,32 +121,76 @@ record Key(String id, Type type, boolean list, Optional<BigDecimal> min, Optiona
 
   /** The value of a file, as ConfigAdmin takes it. */
   Object value(JsonNode node) throws Unfit {
+    return value(node, false);
+  }
+
+  /**
+   * The value of a file, as ConfigAdmin takes it.
+   *
+   * @param lenient whether a text stands for what the key declares, as where all values are texts
+   */
+  Object value(JsonNode node, boolean lenient) throws Unfit {
     if (!list) {
-      return single(node);
+      return single(node, lenient);
+    }
+    if (lenient && node.isTextual()) {
+      return value(node.textValue());
     }
     if (!node.isArray()) {
-      throw new Unfit("is " + shown(node) + "; give a list, [ ], with " + expected() + " for each element");
+      throw new Unfit(shown(node), "a list, [ ], with " + allowed() + " for each element");
     }
     Object array = Array.newInstance(type.box, node.size());
     for (int i = 0; i < node.size(); i++) {
-      Array.set(array, i, single(node.get(i)));
+      Array.set(array, i, single(node.get(i), lenient));
     }
     return array;
   }
 
-  /** The value of an override, which is text; elements of a list are separated by commas. */
+  /** The value of a text; elements of a list are separated by commas, and one that is part of an element has a backslash before it. */
   Object value(String text) throws Unfit {
     if (!list) {
-      return parsed(text.strip());
+      return parsed(type == Type.STRING ? text : text.strip());
     }
     List<Object> values = new ArrayList<>();
-    for (String part : text.split(",")) {
-      values.add(parsed(part.strip()));
+    for (String part : elements(text)) {
+      values.add(parsed(part));
     }
     return values.toArray((Object[]) Array.newInstance(type.box, 0));
   }
 
-  private Object single(JsonNode node) throws Unfit {
+  /** The default, where one is declared that fits. */
+  Optional<Object> standardValue() {
+    try {
+      return standard.isPresent() ? Optional.of(value(standard.get())) : Optional.empty();
+    } catch (Unfit e) {
+      return Optional.empty();
+    }
+  }
+
+  private static List<String> elements(String text) {
+    List<String> elements = new ArrayList<>();
+    StringBuilder element = new StringBuilder();
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (c == '\\' && i + 1 < text.length() && (text.charAt(i + 1) == ',' || text.charAt(i + 1) == '\\')) {
+        element.append(text.charAt(++i));
+      } else if (c == ',') {
+        elements.add(element.toString().strip());
+        element.setLength(0);
+      } else {
+        element.append(c);
+      }
+    }
+    if (!elements.isEmpty() || !element.toString().isBlank()) {
+      elements.add(element.toString().strip());
+    }
+    return elements;
+  }
+
+  private Object single(JsonNode node, boolean lenient) throws Unfit {
+    if (lenient && node.isTextual()) {
+      return parsed(type == Type.STRING ? node.textValue() : node.textValue().strip());
+    }
     if (type.number() && node.isNumber()) {
       return checked(node.decimalValue(), node.toString());
     }
@@ -135,7 +200,7 @@ record Key(String id, Type type, boolean list, Optional<BigDecimal> min, Optiona
     if (type == Type.STRING && node.isTextual()) {
       return checked(node.textValue());
     }
-    throw new Unfit("is " + shown(node) + "; give " + expected());
+    throw new Unfit(shown(node), allowed());
   }
 
   private Object parsed(String text) throws Unfit {
@@ -156,7 +221,7 @@ record Key(String id, Type type, boolean list, Optional<BigDecimal> min, Optiona
         }
       }
     }
-    throw new Unfit("is \"" + text + "\"; give " + expected());
+    throw new Unfit(quoted(text), allowed());
   }
 
   private Object checked(BigDecimal number, String shown) throws Unfit {
@@ -165,11 +230,11 @@ record Key(String id, Type type, boolean list, Optional<BigDecimal> min, Optiona
     boolean whole = number.signum() == 0 || (number.precision() - number.scale() <= 20 && number.stripTrailingZeros().scale() <= 0);
     if (!fits || type.whole() && (!whole || number.compareTo(type.lowest()) < 0 || number.compareTo(type.highest()) > 0)
         || !options.isEmpty() && !options.contains(shown)) {
-      throw new Unfit("is " + shown + "; give " + expected());
+      throw new Unfit(shown, allowed());
     }
     Object value = type.box(number);
     if (value instanceof Float f && f.isInfinite() || value instanceof Double d && d.isInfinite()) {
-      throw new Unfit("is " + shown + ", which is too large; give " + expected());
+      throw new Unfit(shown + ", which is too large", allowed());
     }
     return value;
   }
@@ -177,13 +242,13 @@ record Key(String id, Type type, boolean list, Optional<BigDecimal> min, Optiona
   private Object checked(String text) throws Unfit {
     boolean fits = min.map(m -> text.length() >= m.intValue()).orElse(true) && max.map(m -> text.length() <= m.intValue()).orElse(true);
     if (!fits || !options.isEmpty() && !options.contains(text)) {
-      throw new Unfit("is \"" + text + "\"; give " + expected());
+      throw new Unfit(quoted(text), allowed());
     }
     return text;
   }
 
   /** What fits, in words. */
-  private String expected() {
+  String allowed() {
     if (!options.isEmpty()) {
       return "one of " + String.join(", ", options);
     }
@@ -193,6 +258,10 @@ record Key(String id, Type type, boolean list, Optional<BigDecimal> min, Optiona
       range = type.number() ? range : " of" + range.replaceFirst("^ from", "") + " characters";
     }
     return type.shown + range;
+  }
+
+  private static String quoted(String text) {
+    return "\"" + (text.length() > 80 ? text.substring(0, 80) + "…" : text) + "\"";
   }
 
   private static String shown(JsonNode node) {

@@ -12,6 +12,7 @@ import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.invocation.Invoker;
+import dev.instar.api.operations.ConfigurationProblem;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.operations.deploy.Deployments;
 import java.io.IOException;
@@ -111,7 +112,7 @@ public final class Operations implements HttpDialect {
 
   private List<String> refused() {
     ConfigurationFiles files = configuration;
-    return files == null ? List.of() : files.refusals().stream().flatMap(r -> r.problems().stream()).toList();
+    return files == null ? List.of() : files.refusals().stream().flatMap(r -> r.problems().stream()).map(ConfigurationProblem::detail).toList();
   }
 
   private List<String> waiting() {

@@ -20,9 +20,10 @@ import javax.xml.stream.XMLStreamReader;
  *
  * @param pid of the configuration, or of the factory
  * @param factory whether there may be many configurations of it, each with a name
+ * @param description what it is for; may be empty
  * @param keys by their id
  */
-record Schema(String pid, boolean factory, Map<String, Key> keys) {
+record Schema(String pid, boolean factory, String description, Map<String, Key> keys) {
   /**
    * Reads a document of {@code OSGI-INF/metatype}. The service of OSGi Metatype would give the same but for what is needed most: its
    * attribute definitions have no way to ask for the least and the largest value.
@@ -32,6 +33,7 @@ record Schema(String pid, boolean factory, Map<String, Key> keys) {
     factory.setProperty(XMLInputFactory.SUPPORT_DTD, false);
     factory.setProperty(XMLInputFactory.IS_SUPPORTING_EXTERNAL_ENTITIES, false);
     Map<String, Map<String, Key>> classes = new HashMap<>();
+    Map<String, String> descriptions = new HashMap<>();
     List<Schema> schemas = new ArrayList<>();
     try {
       XMLStreamReader in = factory.createXMLStreamReader(xml);
@@ -42,7 +44,10 @@ record Schema(String pid, boolean factory, Map<String, Key> keys) {
           continue;
         }
         switch (in.getLocalName()) {
-          case "OCD" -> classes.put(in.getAttributeValue(null, "id"), keys = new LinkedHashMap<>());
+          case "OCD" -> {
+            classes.put(in.getAttributeValue(null, "id"), keys = new LinkedHashMap<>());
+            descriptions.put(in.getAttributeValue(null, "id"), text(in, "description"));
+          }
           case "AD" -> {
             Key key = key(in);
             keys.put(key.id(), key);
@@ -52,8 +57,10 @@ record Schema(String pid, boolean factory, Map<String, Key> keys) {
             String factoryPid = in.getAttributeValue(null, "factoryPid");
             designate = factoryPid == null ? new Designate(in.getAttributeValue(null, "pid"), false) : new Designate(factoryPid, true);
           }
-          case "Object" -> schemas.add(new Schema(designate.pid, designate.factory,
-              classes.getOrDefault(in.getAttributeValue(null, "ocdref"), Map.of())));
+          case "Object" -> {
+            String definition = in.getAttributeValue(null, "ocdref");
+            schemas.add(new Schema(designate.pid, designate.factory, descriptions.getOrDefault(definition, ""), classes.getOrDefault(definition, Map.of())));
+          }
           default -> { }
         }
       }
@@ -67,8 +74,15 @@ record Schema(String pid, boolean factory, Map<String, Key> keys) {
 
   private static Key key(XMLStreamReader in) {
     String cardinality = in.getAttributeValue(null, "cardinality");
-    return new Key(in.getAttributeValue(null, "id"), Key.Type.of(in.getAttributeValue(null, "type")), cardinality != null && !cardinality.equals("0"),
-        number(in.getAttributeValue(null, "min")), number(in.getAttributeValue(null, "max")), new ArrayList<>());
+    String type = in.getAttributeValue(null, "type");
+    return new Key(in.getAttributeValue(null, "id"), text(in, "description"), Key.Type.of(type), cardinality != null && !cardinality.equals("0"), "Password".equals(type),
+        number(in.getAttributeValue(null, "min")), number(in.getAttributeValue(null, "max")), new ArrayList<>(), Optional.ofNullable(in.getAttributeValue(null, "default")));
+  }
+
+  private static String text(XMLStreamReader in, String attribute) {
+    String text = in.getAttributeValue(null, attribute);
+    // Those that begin so are names of texts in a file of translations.
+    return text == null || text.startsWith("%") ? "" : text;
   }
 
   private static Optional<BigDecimal> number(String text) {

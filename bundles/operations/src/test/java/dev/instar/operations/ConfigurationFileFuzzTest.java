@@ -1,20 +1,27 @@
 package dev.instar.operations;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import com.code_intelligence.jazzer.junit.FuzzTest;
-import dev.instar.api.data.DurableFiles;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.IntNode;
+import dev.instar.api.operations.ConfigurationProblem;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
-import java.util.Collections;
-import java.util.Dictionary;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 
-/** A file is refused in words that fit a terminal, or every value has the type that its key declares and lies in its range. */
+/**
+ * Whatever a file of either form holds: it is refused in words that fit a terminal, or every value has the type that its key declares and lies in its
+ * range; and a change of one key changes no other.
+ */
 class ConfigurationFileFuzzTest {
   private static final String XML = SchemaTest.XML.replace("<AD id=\"mode\"", """
       <AD id="ratio" type="Double" name="Ratio" min="0" max="1"/>
@@ -24,50 +31,77 @@ class ConfigurationFileFuzzTest {
       <AD id="float" type="Float" name="Float"/>
       <AD id="text" type="String" name="Text" min="2" max="3"/>
       <AD id="mode\"""");
+  private static final Interpolation INTERPOLATION = new Interpolation(Optional::of, name -> Optional.empty(), Optional.empty());
 
   @FuzzTest
-  void whatIsTakenIsInItsRange(byte[] input) throws IOException {
-    Schema schema = SchemaTest.read(XML).getFirst();
-    // A directory of its own: one that everybody may change is refused.
-    Path directory = Files.createTempDirectory("fuzz-configuration");
+  void whatIsTakenIsInItsRange(byte[] input) throws Exception {
+    check(ConfigurationFile.JSON, input);
+    check(ConfigurationFile.CFG, input);
+  }
+
+  private static void check(String form, byte[] input) throws IOException, Refused {
+    ConfigurationFile file = ConfigurationFile.of("dev.instar.some" + form, input);
     try {
-      Path file = Files.write(directory.resolve("dev.instar.some" + ConfigurationFile.SUFFIX), input);
-      ConfigurationFile read = ConfigurationFile.of(file);
-      try {
-        check(read.read(schema));
-      } catch (ConfigurationFile.Refused e) {
-        shown(e.problems());
-      }
-      try {
-        Dictionary<String, Object> any = read.read();
-        for (String key : Collections.list(any.keys())) {
-          Object value = any.get(key);
+      check(file.read(SchemaTest.read(XML).getFirst(), INTERPOLATION).values());
+    } catch (Refused e) {
+      shown(e.problems());
+    }
+    try {
+      file.read(INTERPOLATION).values().forEach((key, value) ->
           assertTrue(value instanceof String || value instanceof Boolean || value instanceof Long || value instanceof String[]
-              || value instanceof Double d && Double.isFinite(d), () -> key + " is " + value);
-        }
-      } catch (ConfigurationFile.Refused e) {
-        shown(e.problems());
-      }
-    } finally {
-      DurableFiles.deleteTree(directory);
+              || value instanceof Double d && Double.isFinite(d), () -> key + " is " + value));
+    } catch (Refused e) {
+      shown(e.problems());
     }
+    ConfigurationText text;
+    try {
+      text = file.text();
+    } catch (Refused e) {
+      return;
+    }
+    Map<String, JsonNode> before = entries(text);
+    if (text instanceof CfgText cfg && !cfg.typed() && before.values().stream().anyMatch(value -> value.asText().indexOf('"') >= 0)) {
+      // One value less may make a typed file of it, which the component notices when it changes one.
+      return;
+    }
+    if (before.size() < text.entries().size()) {
+      // A key with its type and without: refused when it is read.
+      return;
+    }
+    ConfigurationText added = again(form, text.with(Map.of("size", IntNode.valueOf(7)), Set.of()));
+    Map<String, JsonNode> after = entries(added);
+    assertEquals("7", after.remove("size").asText());
+    before.remove("size");
+    assertEquals(before, after);
+    assertEquals(before, entries(again(form, added.with(Map.of(), Set.of("size")))));
+    assertEquals(Map.of(), entries(again(form, text.with(Map.of(), entries(text).keySet()))));
   }
 
-  private static void shown(List<String> problems) {
+  private static ConfigurationText again(String form, String text) throws Refused {
+    return ConfigurationText.read("again" + form, text.getBytes(StandardCharsets.UTF_8));
+  }
+
+  private static Map<String, JsonNode> entries(ConfigurationText text) {
+    Map<String, JsonNode> entries = new LinkedHashMap<>();
+    text.entries().forEach(e -> entries.put(e.id(), e.value()));
+    return entries;
+  }
+
+  private static void shown(List<ConfigurationProblem> problems) {
     assertFalse(problems.isEmpty());
-    for (String problem : problems) {
-      assertFalse(problem.startsWith("The file dev.instar.some.cfg.json is not used"), problem);
-      assertTrue(problem.codePoints().noneMatch(Character::isISOControl), () -> "fit for a terminal: " + problem);
+    for (ConfigurationProblem problem : problems) {
+      assertFalse(problem.detail().startsWith("The file dev.instar.some.cfg.json is not used"), problem::detail);
+      assertTrue(problem.detail().codePoints().noneMatch(Character::isISOControl), () -> "fit for a terminal: " + problem);
     }
   }
 
-  private static void check(Dictionary<String, Object> values) {
-    for (String key : Collections.list(values.keys())) {
-      Object value = values.get(key);
+  private static void check(Map<String, Object> values) {
+    values.forEach((key, value) -> {
       boolean fits = switch (key) {
         case "size" -> value instanceof Integer n && n >= 1 && n <= 10;
         case "mode" -> value.equals("on") || value.equals("off");
         case "names" -> value instanceof String[];
+        case "word" -> value instanceof String;
         case "ratio" -> value instanceof Double d && d >= 0 && d <= 1;
         case "long" -> value instanceof Long n && n >= -5;
         case "whole" -> value instanceof Integer[] list && Arrays.stream(list).noneMatch(n -> n == null);
@@ -77,6 +111,6 @@ class ConfigurationFileFuzzTest {
         default -> fail("the key " + key);
       };
       assertTrue(fits, () -> key + " is " + value);
-    }
+    });
   }
 }

@@ -22,6 +22,7 @@ import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.BundleException;
 import org.osgi.framework.Constants;
+import org.osgi.framework.InvalidSyntaxException;
 import org.osgi.framework.ServiceReference;
 import org.osgi.framework.launch.FrameworkFactory;
 import org.slf4j.LoggerFactory;
@@ -35,8 +36,8 @@ final class Framework implements AutoCloseable {
       "com.fasterxml.jackson.databind.json;version=2.22.4",
       "com.fasterxml.jackson.databind.cfg;version=2.22.4", "com.fasterxml.jackson.databind.node;version=2.22.4", "dev.instar.api;version=0.1.0",
       "dev.instar.api.function;version=0.1.0", "dev.instar.api.http;version=0.1.0", "dev.instar.api.image;version=0.1.0",
-      "dev.instar.api.invocation;version=0.1.0",
-      "dev.instar.api.log;version=0.1.0", "dev.instar.api.data;version=0.1.0", "dev.instar.api.operations;version=0.1.0", "dev.instar.api.sandbox;version=0.1.0");
+      "dev.instar.api.invocation;version=0.1.0", "dev.instar.api.operations;version=0.1.0", "dev.instar.api.data;version=0.1.0",
+      "dev.instar.api.log;version=0.1.0", "dev.instar.api.sandbox;version=0.1.0");
 
   private final org.osgi.framework.launch.Framework framework;
   private final ListAppender<ILoggingEvent> log = new ListAppender<>();
@@ -53,7 +54,7 @@ final class Framework implements AutoCloseable {
     framework.start();
     if (framework.getBundleContext().getBundles().length == 1) {
       for (String library : List.of("org.osgi.util.function", "org.osgi.util.promise", "org.osgi.util.pushstream", "org.osgi.service.component-",
-          "org.apache.felix.configadmin", "org.apache.felix.log", "org.apache.felix.scr", "org.apache.felix.fileinstall")) {
+          "org.apache.felix.configadmin", "org.apache.felix.log", "org.apache.felix.scr")) {
         install(jar(library)).start();
       }
     }
@@ -99,9 +100,10 @@ final class Framework implements AutoCloseable {
     return framework.getBundleContext();
   }
 
-  <T> T service(Class<T> type) {
-    ServiceReference<T> reference = context().getServiceReference(type);
-    return reference == null ? null : context().getService(reference);
+  <T> T service(Class<T> type) throws InvalidSyntaxException {
+    // All of them: our classes are on the test's class path too, and the framework takes a service of these for one of another's.
+    ServiceReference<?>[] references = context().getAllServiceReferences(type.getName(), null);
+    return references == null ? null : type.cast(context().getService(references[0]));
   }
 
   /** Messages of the node's log, of this level. */

@@ -21,7 +21,7 @@ class KeyTest {
   private static final ObjectMapper JSON = new ObjectMapper().enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS);
 
   private static Key key(Type type, Long min, Long max) {
-    return new Key("k", type, false, Optional.ofNullable(min).map(BigDecimal::valueOf), Optional.ofNullable(max).map(BigDecimal::valueOf), List.of());
+    return new Key("k", "", type, false, false, Optional.ofNullable(min).map(BigDecimal::valueOf), Optional.ofNullable(max).map(BigDecimal::valueOf), List.of(), Optional.empty());
   }
 
   private static Object value(Key key, String json) throws Exception {
@@ -77,16 +77,19 @@ class KeyTest {
   @Test
   void holdsTextsToTheirLengthAndOptions() throws Exception {
     assertEquals("is \"abcd\"; give a text of 2 to 3 characters", unfit(key(Type.STRING, 2L, 3L), "\"abcd\""));
-    Key either = new Key("k", Type.STRING, false, Optional.empty(), Optional.empty(), List.of("on", "off"));
+    Key either = new Key("k", "", Type.STRING, false, false, Optional.empty(), Optional.empty(), List.of("on", "off"), Optional.empty());
     assertEquals("on", value(either, "\"on\""));
     assertEquals("is \"maybe\"; give one of on, off", unfit(either, "\"maybe\""));
   }
 
   @Test
   void readsListsAndOverrides() throws Exception {
-    Key list = new Key("k", Type.INTEGER, true, Optional.of(BigDecimal.ONE), Optional.empty(), List.of());
+    Key list = new Key("k", "", Type.INTEGER, true, false, Optional.of(BigDecimal.ONE), Optional.empty(), List.of(), Optional.empty());
     assertArrayEquals(new Integer[] {1, 2}, (Integer[]) value(list, "[1, 2]"));
     assertArrayEquals(new Integer[] {3, 4}, (Integer[]) list.value("3, 4"));
+    assertArrayEquals(new Integer[0], (Integer[]) list.value(" "));
+    Key texts = new Key("k", "", Type.STRING, true, false, Optional.empty(), Optional.empty(), List.of(), Optional.of("a,b\\,c"));
+    assertArrayEquals(new String[] {"a", "b,c"}, (String[]) texts.standardValue().orElseThrow());
     assertEquals("is 0; give a whole number from 1", unfit(list, "[1, 0]"));
     assertTrue(unfit(list, "1").startsWith("is 1; give a list"));
     assertEquals(9, key(Type.INTEGER, 1L, 10L).value("9"));

@@ -1,12 +1,15 @@
 package dev.instar.operations;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ch.qos.logback.classic.Level;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.function.FunctionRegistry;
@@ -15,13 +18,19 @@ import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.RouteHandler;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.Invoker;
+import dev.instar.api.operations.ConfigurationComparison;
+import dev.instar.api.operations.ConfigurationInfo;
+import dev.instar.api.operations.ConfigurationSetting;
+import dev.instar.api.operations.Configurations;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
 import java.lang.reflect.Proxy;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.Dictionary;
 import java.util.HashMap;
@@ -40,7 +49,7 @@ import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
 import org.osgi.service.log.LogService;
 
-/** Our bundle in a Felix framework with Declarative Services, ConfigAdmin, File Install and the bundle of the scheduler. */
+/** Our bundle in a Felix framework with Declarative Services, ConfigAdmin and the bundle of the scheduler. */
 @Timeout(60)
 class OperationsIT {
   private static final String PID = "dev.instar.scheduler";
@@ -55,12 +64,7 @@ class OperationsIT {
     properties.put("instar.config", config.toString());
     properties.put("instar.version", "9.8.7");
     properties.put("instar.data", directory.resolve("data").toString());
-    properties.put("felix.fileinstall.dir", config.toString());
-    properties.put("felix.fileinstall.filter", ".*\\.cfg\\.json");
-    properties.put("felix.fileinstall.poll", "50");
-    properties.put("felix.fileinstall.noInitialDelay", "true");
-    properties.put("felix.fileinstall.disableConfigSave", "true");
-    properties.put("felix.fileinstall.tmpdir", directory.resolve("tmp").toString());
+    properties.put("instar.config.poll.ms", "20");
   }
 
   private Framework framework() throws Exception {
@@ -118,9 +122,9 @@ class OperationsIT {
       write(PID, "{\"max-idel\": 9, \"max-sandboxes\": 0, \"queue\": \"many\"}");
       eventually(3, () -> refused(framework).size());
       assertEquals(List.of(
-          "dev.instar.scheduler.cfg.json has the key 'max-idel', which dev.instar.scheduler does not know; did you mean 'max-idle'?",
-          "max-sandboxes in dev.instar.scheduler.cfg.json is 0; give a whole number from 1 to 100000.",
-          "queue in dev.instar.scheduler.cfg.json is the text \"many\"; give a whole number from 1 to 1000000."), refused(framework));
+          "dev.instar.scheduler.cfg.json (line 1) has the key 'max-idel', which dev.instar.scheduler does not know; did you mean 'max-idle'?",
+          "max-sandboxes in dev.instar.scheduler.cfg.json (line 1) is 0; give a whole number from 1 to 100000.",
+          "queue in dev.instar.scheduler.cfg.json (line 1) is the text \"many\"; give a whole number from 1 to 1000000."), refused(framework));
       assertEquals(8, value(framework, PID, "max-idle"));
       assertTrue(framework.logged(Level.ERROR).stream().anyMatch(m -> m.contains("'max-idel'")), "not in the log");
       write(PID, "{\"max-idle\": 10,\n \"queue\"}");
@@ -141,15 +145,12 @@ class OperationsIT {
       framework.install(Framework.jar("dev.instar.scheduler"));
       framework.startOperations();
       assertEquals(99, value(framework, PID, "queue"));
-      // File Install only tells of a file's end when it has seen the file.
-      write(PID, "{\"max-idle\": 8}");
-      eventually(8, () -> value(framework, PID, "max-idle"));
       Files.delete(config.resolve(PID + ".cfg.json"));
       eventually(true, () -> value(framework, PID, "max-idle") == null);
       assertEquals(99, value(framework, PID, "queue"));
       eventually("dev.instar.scheduler.cfg.json is gone; its defaults hold",
           () -> framework.logged(Level.INFO).stream().filter(m -> m.startsWith(PID)).reduce((a, b) -> b).orElse(""));
-      assertEquals(2, framework.logged(Level.INFO).stream().filter((PID + ".cfg.json is in force")::equals).count());
+      assertEquals(1, framework.logged(Level.INFO).stream().filter((PID + ".cfg.json is in force")::equals).count());
     }
   }
 
@@ -163,14 +164,13 @@ class OperationsIT {
       framework.startOperations();
       assertNull(value(framework, PID, "max-idle"));
       assertEquals(99, value(framework, PID, "queue"));
-      assertEquals(List.of("max-idle in dev.instar.scheduler.cfg.json is -1; give a whole number from 0 to 100000.",
+      assertEquals(List.of("max-idle in dev.instar.scheduler.cfg.json (line 1) is -1; give a whole number from 0 to 100000.",
           "The override instar.override.dev.instar.scheduler/drain-ms is \"soon\"; give a whole number from 0 to 3600000."), refused(framework));
-      // An edit that File Install tells of after the files of the start, so those have been told again by now.
       write(PID, "{\"max-idle\": -2}");
       eventually(true, () -> refused(framework).getFirst().contains("is -2"));
       List<String> said = framework.logged(Level.ERROR).stream().filter(m -> m.startsWith("max-idle")).toList();
-      assertEquals(List.of("max-idle in dev.instar.scheduler.cfg.json is -1; give a whole number from 0 to 100000. Until that is mended the defaults hold.",
-          "max-idle in dev.instar.scheduler.cfg.json is -2; give a whole number from 0 to 100000. Until that is mended the defaults hold."), said);
+      assertEquals(List.of("max-idle in dev.instar.scheduler.cfg.json (line 1) is -1; give a whole number from 0 to 100000. Until that is mended the defaults hold.",
+          "max-idle in dev.instar.scheduler.cfg.json (line 1) is -2; give a whole number from 0 to 100000. Until that is mended the defaults hold."), said);
     }
   }
 
@@ -215,10 +215,176 @@ class OperationsIT {
       assertEquals(List.of(), waiting(framework));
       write("dev.instar.many~b", "{\"size\": 4}");
       eventually(4, () -> value(framework, "dev.instar.many~b", "size"));
-      // Seen by File Install by now, as the one before it.
       Files.delete(config.resolve("dev.instar.many~b.cfg.json"));
       eventually(true, () -> configuration(framework, "dev.instar.many~b") == null);
       assertEquals(3, value(framework, "dev.instar.many~a", "size"));
+    }
+  }
+
+  @Test
+  void bothFormsAreTakenButNotForOnePid() throws Exception {
+    Files.writeString(config.resolve(PID + ".cfg"), "max-idle = 7\n");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      assertEquals(7, value(framework, PID, "max-idle"));
+      write(PID, "{\"max-idle\": 8}");
+      eventually(List.of("The files dev.instar.scheduler.cfg and dev.instar.scheduler.cfg.json are both for dev.instar.scheduler; delete one of them."), () -> refused(framework));
+      assertEquals(7, value(framework, PID, "max-idle"), "the last good stays");
+      Files.delete(config.resolve(PID + ".cfg"));
+      eventually(8, () -> value(framework, PID, "max-idle"));
+      assertEquals(List.of(), refused(framework));
+    }
+  }
+
+  @Test
+  void aFileIsNotTakenWhileItIsWritten() throws Exception {
+    properties.put("instar.config.poll.ms", "300");
+    write(PID, "{\"max-idle\": 7}");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      Path file = config.resolve(PID + ".cfg.json");
+      // Each state of it would fit, or be refused, and none lasts for two looks.
+      for (int i = 0; i < 60; i++) {
+        Files.writeString(file, i % 2 == 0 ? "{\"max-idle\": " + i + "}" : "{\"max-");
+        assertEquals(7, value(framework, PID, "max-idle"));
+        Thread.sleep(20);
+      }
+      Files.writeString(file, "{\"max-idle\": 99}");
+      eventually(99, () -> value(framework, PID, "max-idle"));
+      assertEquals(List.of(), framework.logged(Level.ERROR));
+    }
+  }
+
+  @Test
+  void aChangedSecretTakesEffectAndIsNotShown() throws Exception {
+    Path secrets = Files.createDirectory(config.resolve("secrets"));
+    Files.writeString(secrets.resolve("idle"), "7");
+    write(PID, "{\"max-idle\": \"$[secret:idle]\"}");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      assertEquals(7, value(framework, PID, "max-idle"));
+      ConfigurationSetting shown = setting(framework, "max-idle");
+      assertEquals(Optional.empty(), shown.value());
+      assertTrue(shown.secret());
+      assertEquals(Optional.of("$[secret:idle]"), shown.written());
+      Files.writeString(secrets.resolve("idle"), "8");
+      eventually(8, () -> value(framework, PID, "max-idle"));
+      Files.writeString(secrets.resolve("idle"), "hunter2");
+      eventually(1, () -> refused(framework).size());
+      assertEquals(8, value(framework, PID, "max-idle"));
+      for (Level level : List.of(Level.INFO, Level.WARN, Level.ERROR)) {
+        assertTrue(framework.logged(level).stream().noneMatch(m -> m.contains("hunter2")));
+      }
+    }
+  }
+
+  private static ConfigurationSetting setting(Framework framework, String key) throws Exception {
+    return framework.service(Configurations.class).get(PID).settings().stream().filter(s -> s.key().equals(key)).findFirst().orElseThrow();
+  }
+
+  @Test
+  void aChangeIsCheckedWrittenAndInForce() throws Exception {
+    write(PID, "{\n  // mine\n  \"max-idle\": 7\n}\n");
+    Path file = config.resolve(PID + ".cfg.json");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      Configurations configurations = framework.service(Configurations.class);
+      InstarException refused = assertThrows(InstarException.class, () -> configurations.change(PID, Map.of("queue", 0, "max-idle", 8), Set.of()));
+      assertEquals(ErrorCode.CONFIG_REFUSED, refused.problem().code());
+      assertEquals(List.of("queue", "0", "a whole number from 1 to 1000000"), List.of(refused.problem().members().get("key"), refused.problem().members().get("value"), refused.problem().members().get("allowed")));
+      assertEquals(7, value(framework, PID, "max-idle"));
+      assertEquals("{\n  // mine\n  \"max-idle\": 7\n}\n", Files.readString(file));
+      configurations.change(PID, Map.of("queue", 50), Set.of());
+      assertEquals(50, value(framework, PID, "queue"));
+      assertEquals("{\n  // mine\n  \"max-idle\": 7,\n  \"queue\": 50\n}\n", Files.readString(file));
+      configurations.change(PID, Map.of(), Set.of("max-idle"));
+      assertEquals("{\n  // mine\n  \"queue\": 50\n}\n", Files.readString(file));
+      assertEquals(Optional.of(128), setting(framework, "max-idle").value());
+      configurations.replace(PID, Map.of("max-idle", 3));
+      assertEquals("{\n  \"max-idle\": 3\n}\n", Files.readString(file));
+      assertNull(value(framework, PID, "queue"));
+      ConfigurationComparison comparison = configurations.compare(PID + ".cfg.json", "{\"max-idle\": 4, \"queue\": 4096}".getBytes(StandardCharsets.UTF_8));
+      assertEquals(List.of(new ConfigurationComparison.Change("max-idle", Optional.of(3), Optional.of(4), false)), comparison.changes());
+      assertEquals(ErrorCode.CONFIG_REFUSED, assertThrows(InstarException.class, () -> configurations.compare(PID + ".cfg", new byte[0])).problem().code(), "there is one of the other form");
+      assertEquals(ErrorCode.BAD_REQUEST, assertThrows(InstarException.class, () -> configurations.compare("../x.cfg", new byte[0])).problem().code());
+      assertTrue(configurations.remove(PID));
+      assertFalse(Files.exists(file));
+      assertFalse(configurations.remove(PID));
+      assertNull(value(framework, PID, "max-idle"));
+      assertEquals(ConfigurationInfo.State.DEFAULT, configurations.get(PID).state());
+      InstarException unknown = assertThrows(InstarException.class, () -> configurations.get("dev.instar.shceduler"));
+      assertEquals(ErrorCode.CONFIG_NOT_FOUND, unknown.problem().code());
+      assertTrue(unknown.problem().detail().contains("did you mean dev.instar.scheduler?"), unknown.problem().detail());
+      assertThrows(InstarException.class, () -> configurations.replace(PID + "~x", Map.of()));
+      // The file that has been written is not told as an edit.
+      assertEquals(List.of(), framework.logged(Level.ERROR));
+    }
+  }
+
+  @Test
+  void aFileThatCannotBeChangedByTextIsLeftAlone() throws Exception {
+    String text = "names = [\"x\"]\nmode = on\n";
+    Path file = Files.writeString(config.resolve("dev.instar.some.cfg"), text);
+    try (Framework framework = framework()) {
+      framework.install("some", SchemaTest.XML);
+      framework.startOperations();
+      // Without its plain text the file would be one of typed values, and say something else.
+      InstarException refused = assertThrows(InstarException.class, () -> framework.service(Configurations.class).change("dev.instar.some", Map.of(), Set.of("mode")));
+      assertTrue(refused.problem().detail().contains("edit it by hand"), refused.problem().detail());
+      assertEquals(text, Files.readString(file));
+    }
+  }
+
+  @Test
+  void oneOfAFactoryComesAndGoes() throws Exception {
+    try (Framework framework = framework()) {
+      framework.install("some", SchemaTest.XML);
+      framework.startOperations();
+      Configurations configurations = framework.service(Configurations.class);
+      assertTrue(configurations.get("dev.instar.many").factory());
+      assertThrows(InstarException.class, () -> configurations.replace("dev.instar.many", Map.of("size", 2)));
+      assertThrows(InstarException.class, () -> configurations.replace("dev.instar.many~../x", Map.of("size", 2)));
+      assertEquals(List.of("dev.instar.many~a.cfg.json"), configurations.replace("dev.instar.many~a", Map.of("size", 2)).files());
+      assertEquals(2, value(framework, "dev.instar.many~a", "size"));
+      assertEquals(List.of("dev.instar.many~a", "dev.instar.some"), configurations.list().stream().map(ConfigurationInfo::pid).filter(p -> p.startsWith("dev.instar.many") || p.startsWith("dev.instar.some")).toList());
+      assertTrue(configurations.remove("dev.instar.many~a"));
+      assertNull(configuration(framework, "dev.instar.many~a"));
+      assertThrows(InstarException.class, () -> configurations.get("dev.instar.many~a"));
+    }
+  }
+
+  @Test
+  void aFolderThatCannotBeWrittenLeavesEverythingAsItWas() throws Exception {
+    write(PID, "{\"max-idle\": 7}");
+    try (Framework framework = framework()) {
+      framework.install(Framework.jar("dev.instar.scheduler"));
+      framework.startOperations();
+      Configurations configurations = framework.service(Configurations.class);
+      Files.setPosixFilePermissions(config, PosixFilePermissions.fromString("rwxrwxrwx"));
+      InstarException refused = assertThrows(InstarException.class, () -> configurations.change(PID, Map.of("max-idle", 8), Set.of()));
+      assertEquals(ErrorCode.FORBIDDEN, refused.problem().code());
+      assertEquals(7, value(framework, PID, "max-idle"));
+      assertEquals("{\"max-idle\": 7}", Files.readString(config.resolve(PID + ".cfg.json")));
+    }
+  }
+
+  @Test
+  void aNewerBundleSaysWhatIsKnown() throws Exception {
+    write("dev.instar.some", "{\"size\": 20}");
+    try (Framework framework = framework()) {
+      framework.install("some", SchemaTest.XML);
+      framework.startOperations();
+      assertEquals(1, refused(framework).size());
+      Bundle newer = framework.install("newer", SchemaTest.XML.replace("max=\"10\"", "max=\"20\""));
+      assertEquals(List.of(), refused(framework));
+      assertEquals(20, value(framework, "dev.instar.some", "size"));
+      newer.uninstall();
+      assertEquals(1, refused(framework).size(), "the older one is asked again");
+      assertEquals(20, value(framework, "dev.instar.some", "size"), "and the last good stays");
     }
   }
 

@@ -23,6 +23,7 @@ class SchemaTest {
             <Option label="On" value="on"/>
             <Option label="Off" value="off"/>
           </AD>
+          <AD id="word" type="Password" name="Word" required="false"/>
           <AD id="names" type="String" cardinality="2147483647" name="Names" required="false"/>
         </OCD>
         <Designate pid="dev.instar.some">
@@ -45,11 +46,14 @@ class SchemaTest {
     assertFalse(schemas.getFirst().factory());
     assertTrue(schemas.getLast().factory());
     Schema some = schemas.getFirst();
-    assertEquals(List.of("size", "mode", "names"), List.copyOf(some.keys().keySet()));
+    assertEquals(List.of("size", "mode", "word", "names"), List.copyOf(some.keys().keySet()));
     assertEquals(10, some.keys().get("size").max().orElseThrow().intValue());
     assertEquals(List.of("on", "off"), some.keys().get("mode").options());
     assertTrue(some.keys().get("names").list());
     assertFalse(some.keys().get("size").list());
+    assertEquals("A test's.", some.description());
+    assertEquals(Optional.of(3), some.keys().get("size").standardValue());
+    assertTrue(some.keys().get("word").secret());
   }
 
   @Test

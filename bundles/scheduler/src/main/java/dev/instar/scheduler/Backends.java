@@ -7,6 +7,7 @@ import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -14,8 +15,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -35,37 +39,50 @@ final class Backends {
    *
    * @param byName the newest open generation of each backend
    * @param ranked the same, highest service ranking first, then by name, so that a swap does not change the order
+   * @param assignments who runs what another would
    */
-  private record Routes(Map<String, Generation> byName, List<Generation> ranked) {
-    Generation of(Variant variant) {
+  private record Routes(Map<String, Generation> byName, List<Generation> ranked, Assignments assignments) {
+    /** The backend that would run it if nothing were assigned: the one that it names, else the first for its kind; null when there is none. */
+    String own(Variant variant) {
       if (variant.backend().isPresent()) {
-        Generation named = byName.get(variant.backend().get());
-        return named != null && named.description().kinds().contains(variant.kind()) ? named : null;
+        return variant.backend().get();
       }
       for (Generation generation : ranked) {
         if (generation.description().kinds().contains(variant.kind())) {
-          return generation;
+          return generation.name();
         }
       }
       return null;
     }
+
+    Generation named(String name, Variant variant) {
+      Generation named = byName.get(name);
+      return named != null && named.description().kinds().contains(variant.kind()) ? named : null;
+    }
   }
 
-  /** @param variant the index of the version's variant that it runs */
-  record Route(Generation generation, int variant) {}
+  /**
+   * @param variant the index of the version's variant that it runs
+   * @param instead where it may go while it is not prepared in {@code generation}; null for nowhere
+   */
+  record Route(Generation generation, int variant, Generation instead) {}
 
   private final Desk desk;
+  private final Consumer<Generation> warm;
   private final long started = Clock.now();
-  private volatile Routes routes = new Routes(Map.of(), List.of());
+  private volatile Routes routes = new Routes(Map.of(), List.of(), Assignments.NONE);
 
   // All below: under the monitor.
   private final List<Generation> generations = new ArrayList<>();
   private final Map<String, Long> counters = new HashMap<>();
   private final Map<String, BackendDescription> known = new HashMap<>();
+  private Assignments assignments = Assignments.NONE;
   private boolean closed;
 
-  Backends(Desk desk) {
+  /** @param warm has a generation that is about to take calls prepare what the one before it has; may take a while */
+  Backends(Desk desk, Consumer<Generation> warm) {
     this.desk = desk;
+    this.warm = warm;
   }
 
   /** Takes a backend in: counts its generation, probes it, and sends calls there if it is usable. */
@@ -78,17 +95,21 @@ final class Backends {
     }
     CompletableFuture<Void> probed = new CompletableFuture<>();
     Thread.ofPlatform().daemon().name("instar-probe-" + description.name()).start(() -> {
-      generation.probe(probe(backend));
+      Probe usable = probe(backend);
+      if (usable instanceof Probe.Usable) {
+        warm.accept(generation);
+      }
+      generation.probe(usable);
       route();
       probed.complete(null);
     });
     try {
       // Waited for, so that a backend takes calls by the time its registration returns, and the old one of a swap can go.
-      probed.get(PROBE_SECONDS, TimeUnit.SECONDS);
+      probed.get(PROBE_SECONDS + Scheduler.WARM.toSeconds(), TimeUnit.SECONDS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     } catch (Exception e) {
-      LOG.warn("The probe of {} has not ended in {} s; it gets calls when it has", generation, PROBE_SECONDS);
+      LOG.warn("The probe of {} has not ended in {} s; it gets calls when it has", generation, PROBE_SECONDS + Scheduler.WARM.toSeconds());
     }
     if (generation.probe() instanceof Probe.Missing missing) {
       LOG.info("{} is here but can't run: {}. {}", generation, missing.what(), missing.remedy());
@@ -175,7 +196,7 @@ final class Backends {
       }
     }
     routes = new Routes(Map.copyOf(newest),
-        newest.values().stream().sorted(Comparator.comparingInt((Generation g) -> -g.ranking()).thenComparing(Generation::name)).toList());
+        newest.values().stream().sorted(Comparator.comparingInt((Generation g) -> -g.ranking()).thenComparing(Generation::name)).toList(), assignments);
     notifyAll();
   }
 
@@ -184,17 +205,60 @@ final class Backends {
     Routes now = routes;
     List<Variant> variants = version.spec().variants();
     for (int i = 0; i < variants.size(); i++) {
-      Generation generation = now.of(variants.get(i));
-      if (generation != null) {
-        return new Route(generation, i);
+      Route route = find(now, version, i);
+      if (route != null) {
+        return route;
       }
     }
     return null;
   }
 
   /** Where a variant would run now. Null when nowhere. */
-  Generation find(Variant variant) {
-    return routes.of(variant);
+  Generation find(FunctionVersion version, int variant) {
+    Route route = find(routes, version, variant);
+    return route == null ? null : route.generation();
+  }
+
+  private static Route find(Routes now, FunctionVersion version, int index) {
+    Variant variant = version.spec().variants().get(index);
+    String own = now.own(variant);
+    if (own == null) {
+      return null;
+    }
+    if (now.assignments().isEmpty()) {
+      Generation generation = now.named(own, variant);
+      return generation == null ? null : new Route(generation, index, null);
+    }
+    Assignments.Target target = now.assignments().of(version.name(), own, ThreadLocalRandom.current().nextDouble(), Instant.now());
+    Generation first = now.named(target.backend(), variant);
+    Generation instead = target.instead().map(name -> now.named(name, variant)).orElse(null);
+    return first != null ? new Route(first, index, instead) : instead == null ? null : new Route(instead, index, null);
+  }
+
+  /** The backend that would run it if nothing were assigned; empty when there is none. */
+  Optional<String> own(Variant variant) {
+    return Optional.ofNullable(routes.own(variant));
+  }
+
+  /** The one that takes the calls of a backend now. Null when it takes none. */
+  Generation named(String backend) {
+    return routes.byName().get(backend);
+  }
+
+  /** Whether a backend of this name is here, or has been since the node started. */
+  synchronized boolean knows(String backend) {
+    return known.containsKey(backend) || generations.stream().anyMatch(g -> g.name().equals(backend));
+  }
+
+  /** What a backend says that it is, or said when it was here last. Null when it was never here. */
+  synchronized BackendDescription description(String backend) {
+    return generations.stream().filter(g -> g.name().equals(backend)).map(Generation::description).findFirst().orElse(known.get(backend));
+  }
+
+  /** Sends calls where these say, at once. */
+  synchronized void assign(Assignments changed) {
+    assignments = changed;
+    route();
   }
 
   /**
@@ -203,21 +267,22 @@ final class Backends {
    * @throws InstarException BACKEND_UNAVAILABLE at the deadline, and at once when no such backend has been here since the node started
    *     (but in the first moments, when it may be about to come); NOT_READY when the scheduler stops
    */
-  void await(List<Variant> variants, long deadline, long patienceNanos) throws InterruptedException {
+  void await(FunctionVersion version, List<Integer> indices, long deadline, long patienceNanos) throws InterruptedException {
+    List<Variant> variants = indices.stream().map(version.spec().variants()::get).toList();
     long until = Math.min(deadline, Clock.now() + patienceNanos);
     synchronized (this) {
       while (true) {
         if (closed) {
           throw Refusal.thrown(Refusal.stopping());
         }
-        if (variants.stream().anyMatch(variant -> routes.of(variant) != null)) {
+        if (indices.stream().anyMatch(index -> find(version, index) != null)) {
           return;
         }
-        boolean away = variants.stream().anyMatch(this::wasHere);
+        boolean away = variants.stream().anyMatch(this::wasHere) || indices.stream().anyMatch(index -> assigned(version, index).isPresent());
         long end = away ? until : Math.min(until, started + patienceNanos);
         long millis = (end - Clock.now() + 999_999) / 1_000_000;
         if (millis <= 0) {
-          throw Refusal.thrown(Refusal.noBackend(why(variants, away), away));
+          throw Refusal.thrown(Refusal.noBackend(why(version, indices, away), away));
         }
         wait(millis);
       }
@@ -229,8 +294,21 @@ final class Backends {
         .anyMatch(d -> d.kinds().contains(variant.kind()) && variant.backend().map(d.name()::equals).orElse(true));
   }
 
-  private String why(List<Variant> variants, boolean away) {
-    Variant first = variants.getFirst();
+  /** The backend that the calls of a variant are assigned to, if that is another than its own. */
+  private Optional<String> assigned(FunctionVersion version, int index) {
+    String own = routes.own(version.spec().variants().get(index));
+    return own == null ? Optional.empty() : routes.assignments().last(version.name(), own);
+  }
+
+  private String why(FunctionVersion version, List<Integer> indices, boolean away) {
+    for (int index : indices) {
+      Optional<String> assigned = assigned(version, index);
+      if (assigned.isPresent()) {
+        return "The calls of " + version.name() + " are assigned to the backend '" + assigned.get() + "', which is not here at the moment. Bring it back, or move them with"
+            + " 'instar backends swap'.";
+      }
+    }
+    Variant first = version.spec().variants().get(indices.getFirst());
     String wanted = first.backend().map(name -> "the backend '" + name + "' for images of kind '" + first.kind() + "'")
         .orElse("a backend for images of kind '" + first.kind() + "'");
     for (Generation generation : generations) {

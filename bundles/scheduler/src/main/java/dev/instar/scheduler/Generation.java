@@ -5,6 +5,7 @@ import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
@@ -125,6 +126,11 @@ final class Generation {
       desk.add(pool);
       return pool;
     });
+  }
+
+  /** Those that give something out. */
+  List<Pool> pools() {
+    return List.copyOf(pools.values());
   }
 
   /** The pools of a version. */

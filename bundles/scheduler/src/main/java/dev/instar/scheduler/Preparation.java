@@ -5,10 +5,12 @@ import dev.instar.api.InstarException;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.PrepareRequest;
+import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -22,6 +24,8 @@ import org.slf4j.LoggerFactory;
  */
 final class Preparation {
   private static final Logger LOG = LoggerFactory.getLogger(Preparation.class);
+  private static final Duration STORE_WAIT = Duration.ofSeconds(10);
+
   private final Pool pool;
   private final CompletableFuture<Void> end = new CompletableFuture<>();
   private volatile Preparations queue;
@@ -98,7 +102,7 @@ final class Preparation {
   }
 
   /** Does the work on this thread; never throws. */
-  void run(ImageStore images, Watchdog watchdog, long limitNanos) {
+  void run(Supplier<ImageStore> store, Watchdog watchdog, long limitNanos) {
     if (pool.retired()) {
       finish(null, null);
       return;
@@ -111,8 +115,13 @@ final class Preparation {
     }
     Watchdog.Watch watch = watchdog.arm(deadline, this::interrupt);
     try {
-      if (images == null) {
-        throw Refusal.thrown(Refusal.missing("image store"));
+      ImageStore images = store.get();
+      for (long end = Math.min(deadline, Clock.in(STORE_WAIT)); images == null; images = store.get()) {
+        if (Clock.now() > end) {
+          throw Refusal.thrown(Refusal.missing("image store"));
+        }
+        // It is being replaced, which is seldom and short.
+        Thread.sleep(5);
       }
       var digest = pool.variant().digest();
       var image = images.find(digest).orElseThrow(() -> new InstarException(ErrorCode.IMAGE_NOT_FOUND,

@@ -86,7 +86,7 @@ final class Preparations implements AutoCloseable {
       try {
         Thread.ofPlatform().daemon().name("instar-prepare-" + names.incrementAndGet()).start(() -> {
           try {
-            mine.run(images.get(), watchdog, settings.prepareTime().toNanos());
+            mine.run(images, watchdog, settings.prepareTime().toNanos());
           } finally {
             ended(mine.user());
             serve();

@@ -2,14 +2,16 @@ package dev.instar.scheduler;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionListener;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Limits;
-import dev.instar.api.function.Variant;
 import dev.instar.api.image.ImageStore;
+import dev.instar.api.invocation.BackendAssignment;
 import dev.instar.api.invocation.BackendDirectory;
+import dev.instar.api.invocation.BackendMove;
 import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.invocation.Invocation;
 import dev.instar.api.invocation.Invoker;
@@ -17,11 +19,18 @@ import dev.instar.api.invocation.Outcome;
 import dev.instar.api.invocation.Preparer;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.sandbox.SandboxBackend;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.IntStream;
+import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
+import org.osgi.framework.InvalidSyntaxException;
+import org.osgi.framework.ServiceReference;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
@@ -55,6 +64,9 @@ import org.slf4j.LoggerFactory;
 public final class Scheduler implements Invoker, Preparer, BackendDirectory, FunctionListener {
   private static final Logger LOG = LoggerFactory.getLogger(Scheduler.class);
 
+  /** How long a new part prepares what its predecessor had prepared, before it takes calls. */
+  static final Duration WARM = Duration.ofSeconds(10);
+
   private final WaitingRoom room;
   private final Desk desk;
   private final Backends backends;
@@ -62,6 +74,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   private final InProcessThreads threads;
   private final Preparations preparations;
   private final Checkpoints checkpoints;
+  private final Moves moves;
   private final Map<SandboxBackend, Generation> arrivals = new IdentityHashMap<>();
   private volatile boolean stopping;
 
@@ -83,11 +96,22 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   Scheduler(Settings settings) {
     room = new WaitingRoom(settings);
     desk = new Desk(settings);
-    backends = new Backends(desk);
+    backends = new Backends(desk, this::warm);
     threads = new InProcessThreads(settings);
     preparations = new Preparations(settings, () -> images, watchdog);
     checkpoints = new Checkpoints(desk, version -> registry != null && published(version));
+    moves = new Moves(backends, preparations, watchdog, () -> registry);
     watchdog.arm(Clock.in(settings.sweep()), this::sweep);
+  }
+
+  /** Where assignments are kept. Without it they are lost when the scheduler stops. */
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  void bindData(DataDirectory data) {
+    moves.keep(data);
+  }
+
+  void unbindData(DataDirectory data) {
+    // What was read from it holds.
   }
 
   /** Edited configuration: holds from now on, without a restart. */
@@ -112,6 +136,60 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     preparations.close();
     checkpoints.close();
     watchdog.close();
+  }
+
+  /**
+   * Prepares what the scheduler has prepared in whose place this one comes, while that one still makes the calls; so no call of those that come here then has to
+   * wait for it. The references are bound by now.
+   */
+  @Activate
+  void succeed(BundleContext context) {
+    List<FunctionVersion> used = new ArrayList<>();
+    try {
+      for (ServiceReference<BackendDirectory> reference : context.getServiceReferences(BackendDirectory.class, null)) {
+        // This one's own is registered, too, and can't be had while it is being activated.
+        BackendDirectory predecessor = reference.getBundle() == context.getBundle() ? null : context.getService(reference);
+        if (predecessor != null) {
+          used.addAll(predecessor.inUse());
+          context.ungetService(reference);
+        }
+      }
+    } catch (InvalidSyntaxException e) {
+      throw new IllegalStateException(e);
+    }
+    List<Pool> pools = new ArrayList<>();
+    for (FunctionVersion version : used) {
+      Backends.Route route = backends.find(version);
+      Pool pool = route == null ? null : route.generation().pool(version, route.variant());
+      if (pool != null) {
+        pools.add(pool);
+      }
+    }
+    prepare(pools);
+  }
+
+  /** The same for a backend in the place of which another of its name comes. */
+  private void warm(Generation next) {
+    Generation now = backends.named(next.name());
+    if (now != null) {
+      prepare(now.pools().stream().filter(pool -> pool.prepared() != null).map(pool -> next.pool(pool.version(), pool.index())).filter(Objects::nonNull).toList());
+    }
+  }
+
+  /** All that can be within the time. What fails fails again for the call that wants it. */
+  private void prepare(List<Pool> pools) {
+    long deadline = Clock.in(WARM);
+    List<Preparation> begun = pools.stream().map(pool -> pool.prepare(preparations)).filter(Objects::nonNull).toList();
+    for (Preparation preparation : begun) {
+      try {
+        preparation.await(deadline);
+      } catch (InstarException | TimeoutException e) {
+        LOG.info("{} is not prepared ahead: {}", preparation.label(), e.getMessage() == null ? "it takes too long" : e.getMessage());
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return;
+      }
+    }
   }
 
   @Reference(service = SandboxBackend.class, cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC,
@@ -162,10 +240,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     if (stopping) {
       throw Refusal.thrown(Refusal.stopping());
     }
-    FunctionRegistry functions = registry;
-    if (functions == null) {
-      throw Refusal.thrown(Refusal.missing("function registry"));
-    }
+    FunctionRegistry functions = registry();
     Function function = functions.find(invocation.function()).orElseThrow(() -> notFound(invocation));
     int number = invocation.version().orElse(function.active());
     FunctionVersion version = function.version(number).orElseThrow(() -> new InstarException(ErrorCode.VERSION_NOT_FOUND,
@@ -178,12 +253,20 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     Backends.Route route = backends.find(version);
     if (route == null) {
       visit.sit();
-      backends.await(version.spec().variants(), visit.deadline(), desk.settings().backendWait().toNanos());
+      backends.await(version, variants(version), visit.deadline(), desk.settings().backendWait().toNanos());
       return null;
     }
     Pool pool = route.generation().pool(version, route.variant());
     if (pool == null) {
       return null;
+    }
+    if (pool.prepared() == null && route.instead() != null) {
+      Pool ready = route.instead().pool(version, route.variant());
+      if (ready != null && ready.prepared() != null) {
+        // The share of the other one grows; nobody has to wait until it has the function.
+        pool.prepare(preparations);
+        pool = ready;
+      }
     }
     // Else what is prepared for this call might go before the call has come to use it.
     boolean pinned = pool.prepared() == null && pool.pin();
@@ -198,7 +281,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
       if (pool.prepared() == null) {
         return null;
       }
-      if (route.generation().inProcess()) {
+      if (pool.generation().inProcess()) {
         return new InProcessCall(desk, pool, visit, invocation, watchdog, logs, threads).make();
       }
       slot = desk.acquire(pool, visit);
@@ -216,6 +299,23 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     }
     visit.begin();
     return Run.remote(visit, invocation, slot, watchdog, logs).here();
+  }
+
+  /** The registry may be being replaced at the moment; then it is waited for, as a backend is. */
+  private FunctionRegistry registry() throws InterruptedException {
+    FunctionRegistry now = registry;
+    for (long end = Clock.in(desk.settings().backendWait()); now == null; now = registry) {
+      if (stopping || Clock.now() > end) {
+        throw Refusal.thrown(Refusal.missing("function registry"));
+      }
+      // So seldom, and for so short, that it is worth no signal.
+      Thread.sleep(5);
+    }
+    return now;
+  }
+
+  private static List<Integer> variants(FunctionVersion version) {
+    return IntStream.range(0, version.spec().variants().size()).boxed().toList();
   }
 
   private static InstarException notFound(Invocation invocation) {
@@ -260,15 +360,14 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
 
   /** The pool of a variant, prepared. */
   private Pool prepared(FunctionVersion version, int index) throws InterruptedException {
-    Variant variant = version.spec().variants().get(index);
     while (true) {
       if (stopping) {
         throw Refusal.thrown(Refusal.stopping());
       }
-      Generation generation = backends.find(variant);
+      Generation generation = backends.find(version, index);
       if (generation == null) {
         long wait = desk.settings().backendWait().toNanos();
-        backends.await(List.of(variant), Clock.now() + wait, wait);
+        backends.await(version, List.of(index), Clock.now() + wait, wait);
         continue;
       }
       Pool pool = generation.pool(version, index);
@@ -309,6 +408,25 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   @Override
   public List<BackendStatus> backends() {
     return backends.statuses();
+  }
+
+  @Override
+  public List<FunctionVersion> inUse() {
+    return backends.all().stream().flatMap(generation -> generation.pools().stream()).filter(pool -> pool.prepared() != null && !pool.replaced()).map(Pool::version).distinct()
+        .toList();
+  }
+
+  @Override
+  public List<BackendAssignment> assignments() {
+    return moves.all();
+  }
+
+  @Override
+  public List<BackendAssignment> move(BackendMove move) throws InterruptedException {
+    if (stopping) {
+      throw Refusal.thrown(Refusal.stopping());
+    }
+    return moves.move(move);
   }
 
   @Override
@@ -358,6 +476,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
         // For those that have just lost their last sandbox.
         desk.shelf().trim(desk.settings().preparedBytes());
         checkpoints.look();
+        moves.look();
       } catch (RuntimeException e) {
         LOG.error("Closing what has been idle too long failed", e);
       } finally {

@@ -59,7 +59,7 @@ import org.osgi.service.cm.ConfigurationAdmin;
 /** The bundle in a Felix framework under Declarative Services: what the order of events there makes of binding, draining and stopping. */
 @Timeout(60)
 class SchedulerIT {
-  private static final List<String> SHARED = List.of("org.slf4j;version=2.0.17", "org.osgi.service.cm;version=1.6.1", "dev.instar.api;version=0.1.0",
+  private static final List<String> SHARED = List.of("org.slf4j;version=2.0.17", "org.osgi.service.cm;version=1.6.1", "dev.instar.api;version=0.1.0", "dev.instar.api.data;version=0.1.0",
       "dev.instar.api.function;version=0.1.0", "dev.instar.api.image;version=0.1.0", "dev.instar.api.invocation;version=0.1.0",
       "dev.instar.api.log;version=0.1.0",
       "dev.instar.api.sandbox;version=0.1.0");

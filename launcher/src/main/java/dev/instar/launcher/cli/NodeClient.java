@@ -21,8 +21,11 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.channels.UnresolvedAddressException;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.concurrent.Executors;
 import java.util.function.Consumer;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.SSLException;
 
 /** Talks to a node over its API; a failure is a {@link Failure} with the words of the node. */
 final class NodeClient implements AutoCloseable {
@@ -30,14 +33,21 @@ final class NodeClient implements AutoCloseable {
   private static final int PROBLEM_BYTES = 256 << 10;
 
   private final URI node;
-  private final HttpClient http = HttpClient.newBuilder()
-      .version(HttpClient.Version.HTTP_1_1)
-      .connectTimeout(Duration.ofSeconds(5))
-      .executor(Executors.newVirtualThreadPerTaskExecutor())
-      .build();
+  private final Credential credential;
+  private final HttpClient http;
 
+  /** Without a credential. */
   NodeClient(URI node) {
+    this(node, Credential.NONE, Optional.empty());
+  }
+
+  /** @param trust what vouches for an https:// node, where that is not the JDK's own list */
+  NodeClient(URI node, Credential credential, Optional<SSLContext> trust) {
     this.node = node;
+    this.credential = credential;
+    HttpClient.Builder builder = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(5)).executor(Executors.newVirtualThreadPerTaskExecutor());
+    trust.ifPresent(builder::sslContext);
+    http = builder.build();
   }
 
   URI node() {
@@ -54,6 +64,10 @@ final class NodeClient implements AutoCloseable {
 
   JsonNode post(String path, JsonNode body) throws Failure, InterruptedException {
     return json("POST", path, BodyPublishers.ofString(body.toString()), "application/json");
+  }
+
+  JsonNode patch(String path, JsonNode body) throws Failure, InterruptedException {
+    return json("PATCH", path, BodyPublishers.ofString(body.toString()), "application/json");
   }
 
   JsonNode upload(String path, BodyPublisher artifact) throws Failure, InterruptedException {
@@ -108,7 +122,7 @@ final class NodeClient implements AutoCloseable {
 
   /** The body of a successful answer, as it arrives. */
   InputStream stream(String method, String path, BodyPublisher body, String contentType) throws Failure, InterruptedException {
-    HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(node + path)).method(method, body).header("User-Agent", "instar/" + Distribution.version());
+    HttpRequest.Builder request = request(path).method(method, body).header("User-Agent", "instar/" + Distribution.version());
     if (!contentType.isEmpty()) {
       request.header("Content-Type", contentType);
     }
@@ -125,10 +139,16 @@ final class NodeClient implements AutoCloseable {
     }
   }
 
+  private HttpRequest.Builder request(String path) {
+    HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(node + path));
+    credential.header().ifPresent(value -> request.header("Authorization", value));
+    return request;
+  }
+
   /** Whether the node says that it is ready; why not, if not. */
   JsonNode readiness() throws Failure, InterruptedException {
     try {
-      HttpResponse<byte[]> response = http.send(HttpRequest.newBuilder(URI.create(node + "/readyz")).timeout(Duration.ofSeconds(10)).build(), BodyHandlers.ofByteArray());
+      HttpResponse<byte[]> response = http.send(request("/readyz").timeout(Duration.ofSeconds(10)).build(), BodyHandlers.ofByteArray());
       if (response.statusCode() == 200) {
         return MissingNode.getInstance();
       }
@@ -160,6 +180,9 @@ final class NodeClient implements AutoCloseable {
 
   private Failure failure(IOException e) {
     for (Throwable t = e; t != null; t = t.getCause()) {
+      if (t instanceof SSLException) {
+        return new Failure(ExitCode.FAILED, "No secure connection to " + node + ": " + t.getMessage() + ". Name the certificate that vouches for the node with --ca, and the node as that certificate does.", e);
+      }
       if (t instanceof ConnectException || t instanceof HttpConnectTimeoutException || t instanceof UnresolvedAddressException) {
         return new Failure(ExitCode.UNREACHABLE, "No node answers at " + node + ". Start one with 'instar run', or name another with --url or INSTAR_URL.", e);
       }

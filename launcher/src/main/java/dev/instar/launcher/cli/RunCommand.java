@@ -26,6 +26,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
+import javax.net.ssl.SSLContext;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -44,7 +45,7 @@ public final class RunCommand implements Callable<Integer> {
   private CommandSpec spec;
   @Option(names = "--port", paramLabel = "N", description = "The port, instead of the configuration's (8080); 0 takes a free one.")
   private Optional<Integer> port;
-  @Option(names = "--bind", paramLabel = "ADDRESS", description = "The address, instead of the configuration's (127.0.0.1).")
+  @Option(names = {"--host", "--bind"}, paramLabel = "ADDRESS", description = "The address, instead of the configuration's (127.0.0.1). Off loopback the node needs TLS, and each caller a token.")
   private Optional<String> bind;
   @Option(names = "--data", paramLabel = "DIR", description = "Where the node keeps everything (default: data/ in a source tree, else ~/.local/share/instar).")
   private Optional<Path> data;
@@ -86,7 +87,8 @@ public final class RunCommand implements Callable<Integer> {
     Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(running.get()), "instar-stop"));
     URI url = start(distribution, options, running);
     Node node = running.get();
-    try (NodeClient client = new NodeClient(url)) {
+    Optional<SSLContext> trust = node.certificate().isPresent() ? Optional.of(Trust.only(node.certificate().get())) : Optional.empty();
+    try (NodeClient client = new NodeClient(url, Credential.ofNode(dataPlace), trust)) {
       awaitReady(client);
       deploy(client, examples);
     }

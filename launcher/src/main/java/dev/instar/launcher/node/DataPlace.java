@@ -88,7 +88,7 @@ public final class DataPlace {
   }
 
   private static boolean ofAnyStart(Path file) {
-    return file.startsWith("felix-cache") || file.equals(Path.of("lock")) || file.equals(Path.of("node.log"));
+    return file.startsWith("felix-cache") || file.equals(Path.of("lock")) || file.equals(Path.of("node.log")) || file.equals(Path.of("admin.token"));
   }
 
   static void delete(Path tree) throws IOException {

@@ -31,6 +31,9 @@ public final class Node implements AutoCloseable {
   /** What the listener sets instead when the port can't be had. */
   private static final String PROBLEM = "dev.instar.listener.problem";
 
+  /** What the listener sets when it speaks TLS: the file of its certificate. */
+  private static final String CERTIFICATE = "dev.instar.listener.certificate";
+
   private static final Duration STOP = Duration.ofSeconds(30);
 
   private final Framework framework;
@@ -54,6 +57,7 @@ public final class Node implements AutoCloseable {
     List<Path> jars = distribution.bundles(options.features());
     System.clearProperty(PORT);
     System.clearProperty(PROBLEM);
+    System.clearProperty(CERTIFICATE);
     systemProperties(options).forEach(System::setProperty);
     Map<String, String> properties = frameworkProperties(distribution, options);
     try {
@@ -135,12 +139,22 @@ public final class Node implements AutoCloseable {
       Thread.sleep(5);
     }
     String shown = host.equals("0.0.0.0") ? "127.0.0.1" : host.equals("::") ? "[::1]" : host.contains(":") && !host.startsWith("[") ? "[" + host + "]" : host;
-    return URI.create("http://" + shown + ":" + port);
+    return URI.create((certificate().isPresent() ? "https://" : "http://") + shown + ":" + port);
+  }
+
+  /** The file of its certificate, once it listens and where it speaks TLS. */
+  public Optional<Path> certificate() {
+    return Optional.ofNullable(System.getProperty(CERTIFICATE)).map(Path::of);
   }
 
   private String notActive() {
     List<String> names = started.stream().filter(b -> b.getState() != Bundle.ACTIVE).map(Bundle::getSymbolicName).toList();
     return names.isEmpty() ? "" : " These bundles did not start: " + String.join(", ", names) + ".";
+  }
+
+  /** The framework's own. */
+  BundleContext context() {
+    return framework.getBundleContext();
   }
 
   /** Until the framework has stopped, by {@link #close} or from within. */

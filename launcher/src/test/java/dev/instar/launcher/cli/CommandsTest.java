@@ -1,11 +1,13 @@
 package dev.instar.launcher.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import dev.instar.launcher.CommandLines;
+import dev.instar.launcher.Distribution;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -471,7 +473,8 @@ class CommandsTest {
   void wrongUsageIsExitCodeTwoAndPointsToTheHelp() {
     for (String[] wrong : new String[][] {{"depoy"}, {"deploy", "noslash", "f"}, {"deploy", "a/b"}, {"list", "-o", "xml"}, {"invoke"}, {"invoke", "a/b", "--data", "x", "--file", "y"},
         {"deploy", "a/b", "f", "--memory", "64MB"}, {"logs", "a/b", "--since", "soon"}, {"activate", "a/b", "two"}, {"list", "--url", "localhost"}, {"run", "--port", "70000"}, {"snapshots"},
-        {"snapshots", "inspect", "1234567"}, {"snapshots", "verify", "sha256:XYZ"}, {"snapshots", "export", "a/b"}, {"snapshots", "gc", "--budget", "1GB"}, {}}) {
+        {"snapshots", "inspect", "1234567"}, {"snapshots", "verify", "sha256:XYZ"}, {"snapshots", "export", "a/b"}, {"snapshots", "gc", "--budget", "1GB"}, {"new"}, {"new", "backend"},
+        {}}) {
       assertEquals(2, plain(wrong), String.join(" ", wrong));
       assertTrue(err.startsWith("instar: ") && err.contains("help"), err);
     }
@@ -481,6 +484,33 @@ class CommandsTest {
   void aWrongValueOfAMapIsSaidInOneOption() {
     assertEquals(2, plain("deploy", "a/b", "f", "--env", "A"));
     assertTrue(err.startsWith("instar: Value for option '--env'"), err);
+  }
+
+  @Test
+  void aBackendsNameAndPackageAreChecked(@TempDir Path place) throws Exception {
+    Files.createFile(Files.createDirectories(place.resolve("bundles")).resolve("dev.instar.backend.wasm-" + Distribution.version() + ".jar"));
+    String before = System.setProperty("instar.home", place.toString());
+    try {
+      for (String name : List.of("Big", "1st", "a_b", "a--b", "-a", "a-", "a/b", "..", "", "naïve", "a".repeat(41))) {
+        assertEquals(2, plain("new", "backend", "--directory", place.resolve("made").toString(), "--", name), name);
+        assertTrue(err.contains("lower-case letters, digits and single hyphens, with a letter first"), err);
+      }
+      assertEquals(2, plain("new", "backend", "wasm", "--directory", place.resolve("made").toString()));
+      assertTrue(err.contains("one of Instar's own"), err);
+      for (String wrong : List.of("single", "org.example.class", "org..x", "java.x", "dev.instar.x", "org/x", "org.ex ample", "org.naïve")) {
+        assertEquals(2, plain("new", "backend", "x", "--package", wrong, "--directory", place.resolve("made").toString()), wrong);
+        assertTrue(err.contains("none of them a Java keyword"), err);
+      }
+      assertEquals(2, plain("new", "backend", "class", "--directory", place.resolve("made").toString()));
+      assertTrue(err.contains("so give one with --package"), err);
+      assertFalse(Files.exists(place.resolve("made")));
+    } finally {
+      if (before == null) {
+        System.clearProperty("instar.home");
+      } else {
+        System.setProperty("instar.home", before);
+      }
+    }
   }
 
   @Test

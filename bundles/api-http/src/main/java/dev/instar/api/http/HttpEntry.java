@@ -14,4 +14,10 @@ import org.osgi.annotation.versioning.ConsumerType;
 public interface HttpEntry extends Request.Handler {
   /** Service property: the name of the listener that this entry serves; absent: all. */
   String LISTENER = "instar.listener";
+
+  /** Service property, true: the entry asks for a credential on every listener off loopback. Others get no request there. */
+  String CREDENTIALS = "instar.credentials";
+
+  /** Attribute of the listener's Jetty server, true: it listens on loopback only. Where it is absent, credentials are needed. */
+  String LOOPBACK = "instar.loopback";
 }

@@ -11,7 +11,9 @@ import dev.instar.api.invocation.CallInput;
 import dev.instar.api.invocation.Invocation;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.invocation.Outcome;
+import java.io.FilterInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.time.Duration;
 import java.util.Map;
@@ -62,14 +64,16 @@ public final class InvocationExchange {
         .orElseThrow(() -> new InstarException(ErrorCode.VERSION_NOT_FOUND, "The function " + name + " has no version " + number.getAsInt() + "."));
     CallInput body = body(exchange, version.spec().limits().inputBytes());
     boolean small = body.length().isPresent() && body.length().getAsLong() <= HOLD;
-    CallInput input = small ? CallInput.of(exchange.bodyBytes(HOLD)) : body;
+    CallInput whole = small ? CallInput.of(exchange.bodyBytes(HOLD)) : body;
+    Input bytes = new Input(whole.stream());
+    CallInput input = new CallInput(bytes, whole.length());
     HttpExchange.Streamed answer = exchange.stream(200, HEADERS, HOLD);
     Output output = new Output(answer);
 
     Invoker invoker = invokers.await(serviceWait);
     Invocation invocation = new Invocation(exchange.requestId(), name, number, input, output, timeout, false);
     Outcome outcome = exchange.forCaller(() -> invoker.invoke(invocation));
-    if (refused(outcome) && small && !output.used && input.stream().available() == input.length().getAsLong()) {
+    if (refused(outcome) && !output.used && !bytes.used) {
       Optional<Invoker> successor = invokers.awaitOther(Optional.of(invoker), serviceWait);
       if (successor.isPresent()) {
         outcome = exchange.forCaller(() -> successor.get().invoke(invocation));
@@ -99,6 +103,33 @@ public final class InvocationExchange {
 
   private static boolean refused(Outcome outcome) {
     return outcome instanceof Outcome.Failed(Problem problem) && problem.code() == ErrorCode.NOT_READY;
+  }
+
+  /** Knows whether the function has read at all. */
+  private static final class Input extends FilterInputStream {
+    private boolean used;
+
+    Input(InputStream body) {
+      super(body);
+    }
+
+    @Override
+    public int read() throws IOException {
+      used = true;
+      return super.read();
+    }
+
+    @Override
+    public int read(byte[] bytes, int offset, int length) throws IOException {
+      used = true;
+      return super.read(bytes, offset, length);
+    }
+
+    @Override
+    public long skip(long count) throws IOException {
+      used = true;
+      return super.skip(count);
+    }
   }
 
   /** Knows whether the function has written at all. */

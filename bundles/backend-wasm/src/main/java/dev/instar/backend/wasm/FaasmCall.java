@@ -5,7 +5,7 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.invocation.CallInput;
 import dev.instar.backend.wasm.memory.CowMemory;
-import dev.instar.backend.wasm.wasi.ProcExit;
+import dev.instar.wasi.ProcExit;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;

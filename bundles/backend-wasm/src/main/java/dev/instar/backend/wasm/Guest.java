@@ -7,7 +7,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.memory.CowMemory;
-import dev.instar.backend.wasm.wasi.Wasi;
+import dev.instar.wasi.Wasi;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;

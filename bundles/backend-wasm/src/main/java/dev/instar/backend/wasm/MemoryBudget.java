@@ -4,7 +4,7 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.sandbox.StartContext.Room;
-import dev.instar.backend.wasm.wasi.ByteBudget;
+import dev.instar.wasi.ByteBudget;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;

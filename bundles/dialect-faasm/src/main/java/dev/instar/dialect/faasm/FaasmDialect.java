@@ -80,7 +80,7 @@ public final class FaasmDialect implements HttpDialect {
 
   @Override
   public List<Route> routes() {
-    return List.of(new Route("PUT", PATH, this::upload), new Route("PUT", PATH + "/{file}", this::upload), new Route("POST", PATH, this::call), new Route("GET", PATH, this::download));
+    return List.of(new Route("PUT", PATH, this::upload), new Route("PUT", PATH + "/{file}", this::upload), new Route("POST", PATH, this::call, true), new Route("GET", PATH, this::download));
   }
 
   private void upload(HttpExchange x) throws IOException, InterruptedException {
@@ -89,8 +89,9 @@ public final class FaasmDialect implements HttpDialect {
     if (body.length().isPresent() && body.length().getAsLong() == 0) {
       throw new InstarException(ErrorCode.BAD_BODY, "The body is empty; send the module, e.g. curl -T function.wasm <url>.");
     }
-    FunctionRegistry registry = functions.await(serviceWait);
     Image image = images.await(serviceWait).add(body.stream(), maxUploadBytes);
+    // After the body, which may take long: the registry may have been replaced meanwhile.
+    FunctionRegistry registry = functions.await(serviceWait);
     Lock lock = uploads[Math.floorMod(name.hashCode(), uploads.length)];
     FunctionVersion version;
     boolean created;

@@ -6,6 +6,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.operations.Change;
 import dev.instar.api.operations.Plan.Action;
 import dev.instar.api.operations.Plan.Step;
+import dev.instar.operations.BundleSignature;
 import dev.instar.operations.deploy.Deployed.Applied;
 import dev.instar.operations.deploy.Deployed.Draft;
 import dev.instar.operations.deploy.Deployed.Entry;
@@ -30,13 +31,15 @@ final class Changes implements AutoCloseable {
   private final Store store;
   private final Distribution distribution;
   private final long maxBytes;
+  private final Optional<BundleSignature> signature;
   private final List<Path> received = new ArrayList<>();
 
-  Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes) {
+  Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes, Optional<BundleSignature> signature) {
     this.bundles = bundles;
     this.store = store;
     this.distribution = distribution;
     this.maxBytes = maxBytes;
+    this.signature = signature;
   }
 
   Work of(Change change) throws IOException {
@@ -83,7 +86,7 @@ final class Changes implements AutoCloseable {
 
   /** Installs a jar that was received, or puts it in the place of an older version. */
   Work put(Store.Received received, String origin) throws IOException {
-    return put(read(received), origin);
+    return put(signed(read(received)), origin);
   }
 
   Work uninstall(String name) throws IOException {
@@ -91,12 +94,18 @@ final class Changes implements AutoCloseable {
   }
 
   private BundleJar receive(InputStream in) throws IOException {
-    return read(store.receive(in, maxBytes));
+    return signed(read(store.receive(in, maxBytes)));
   }
 
   private BundleJar read(Store.Received jar) throws IOException {
     received.add(jar.file());
     return BundleJar.read(jar.file(), jar.digest());
+  }
+
+  /** Of a copy that only the node can write. */
+  private BundleJar signed(BundleJar jar) {
+    signature.ifPresent(s -> s.check(jar.file(), jar.name()));
+    return jar;
   }
 
   /** Deletes what was received for it and has not been kept. */
@@ -178,7 +187,7 @@ final class Changes implements AutoCloseable {
       }
       BundleJar jar;
       try (InputStream in = Files.newInputStream(item.get().file())) {
-        jar = receive(in);
+        jar = read(store.receive(in, maxBytes));
       }
       Work one = put(jar, "feature " + feature.name());
       replacements.addAll(one.replacements());

@@ -10,6 +10,10 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   @AttributeDefinition(name = "Bundle bytes", min = "1024", max = "1073741824", description = "Bytes of one bundle's jar.")
   long max$_$bundle$_$bytes() default 64L << 20;
 
+  @AttributeDefinition(name = "Trusted signers", required = false,
+      description = "A PEM file of certificates; where it is named, a bundle from outside the distribution is taken only when one of them, or somebody whom one vouches for, has signed it (jarsigner). Empty: signatures are not looked at.")
+  String trusted$_$signers() default "";
+
   @AttributeDefinition(name = "Start time in milliseconds", min = "100", max = "600000",
       description = "How long a bundle that replaces another may take until it offers the services of that one; past it the other is started again.")
   int start$_$ms() default 15_000;

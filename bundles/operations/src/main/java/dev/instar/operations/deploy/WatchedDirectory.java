@@ -6,6 +6,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.data.DurableFiles;
 import dev.instar.api.operations.Deployment;
+import dev.instar.operations.DirectoryTrust;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.DirectoryStream;
@@ -93,7 +94,7 @@ public final class WatchedDirectory {
         if (place.startsWith(data)) {
           DurableFiles.createDirectories(place);
         }
-        Optional<String> wrong = Trust.wrong(place, data);
+        Optional<String> wrong = DirectoryTrust.ofThisProcess().objection(place);
         if (wrong.isEmpty()) {
           distrust = "";
           look(place);
@@ -158,9 +159,9 @@ public final class WatchedDirectory {
   private void take(Path file, String name, Stamp stamp) throws InterruptedException {
     long done = deployments.done();
     try {
-      Optional<String> wrong = Trust.wrongFile(file);
+      Optional<String> wrong = DirectoryTrust.ofThisProcess().objectionToFile(file);
       if (wrong.isPresent()) {
-        throw BundleJar.refused(wrong.get());
+        throw BundleJar.refused(wrong.get() + ".");
       }
       String origin = origin(name);
       if (name.endsWith(".json")) {

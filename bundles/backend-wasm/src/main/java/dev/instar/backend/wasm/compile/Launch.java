@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.UUID;
 import java.util.jar.Attributes;
 import java.util.jar.JarOutputStream;
 import java.util.jar.Manifest;
@@ -55,9 +56,9 @@ public class Launch {
   private final Path directory;
   private List<String> classPath = List.of();
 
-  /** @param directory the node's own, empty, for as long as it runs */
+  /** @param directory the node's own, for as long as it runs. The next version of the bundle runs beside this one for a while, so each has a part of its own. */
   public Launch(Path directory) {
-    this.directory = directory;
+    this.directory = directory.resolve(UUID.randomUUID().toString());
   }
 
   /** The program that is started. */
@@ -95,6 +96,7 @@ public class Launch {
   synchronized void close() {
     try {
       Files.deleteIfExists(directory.resolve("compiler.jar"));
+      Files.deleteIfExists(directory);
     } catch (IOException e) {
       // The directory is emptied at the next start of the node.
     }
@@ -123,7 +125,7 @@ public class Launch {
   }
 
   private Path jar(BundleWiring wiring) throws IOException {
-    Files.setPosixFilePermissions(directory, PosixFilePermissions.fromString("rwx------"));
+    Files.createDirectories(directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     Manifest manifest = new Manifest();
     manifest.getMainAttributes().put(Attributes.Name.MANIFEST_VERSION, "1.0");
     manifest.getMainAttributes().put(Attributes.Name.MAIN_CLASS, CompilerProcess.class.getName());

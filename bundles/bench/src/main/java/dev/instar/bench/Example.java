@@ -1,0 +1,102 @@
+package dev.instar.bench;
+
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.SplittableRandom;
+
+/** An example function whose answer to any input is known here, so that each request has an input of its own. */
+enum Example {
+  /** Over the dialect of Faasm. */
+  ECHO("echo", "/f/demo/echo") {
+    @Override
+    byte[] input(SplittableRandom random) {
+      byte[] bytes = new byte[64];
+      random.nextBytes(bytes);
+      return bytes;
+    }
+
+    @Override
+    byte[] output(byte[] input) {
+      return input;
+    }
+  },
+  /** Over Instar's own API. */
+  SHA256("sha256", "/v1/functions/demo/sha256/invoke") {
+    @Override
+    byte[] input(SplittableRandom random) {
+      byte[] bytes = new byte[random.nextInt(1, 200)];
+      random.nextBytes(bytes);
+      return bytes;
+    }
+
+    @Override
+    byte[] output(byte[] input) {
+      try {
+        return (HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(input)) + "\n").getBytes(StandardCharsets.US_ASCII);
+      } catch (NoSuchAlgorithmException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+  },
+  /** With 16 MiB of initialised memory. */
+  PRIMES("primes", "/f/demo/primes") {
+    @Override
+    byte[] input(SplittableRandom random) {
+      return Integer.toString(random.nextInt(1, Primes.LIMIT)).getBytes(StandardCharsets.US_ASCII);
+    }
+
+    @Override
+    byte[] output(byte[] input) {
+      int n = Integer.parseInt(new String(input, StandardCharsets.US_ASCII));
+      return ("pi(" + n + ")=" + Primes.COUNTS[n] + "\n").getBytes(StandardCharsets.US_ASCII);
+    }
+  };
+
+  private static final class Primes {
+    static final int LIMIT = 100_000;
+    /** How many primes there are up to each number. */
+    static final int[] COUNTS = new int[LIMIT];
+
+    static {
+      boolean[] composite = new boolean[LIMIT];
+      for (int n = 2; n < LIMIT; n++) {
+        COUNTS[n] = COUNTS[n - 1] + (composite[n] ? 0 : 1);
+        for (long multiple = (long) n * n; !composite[n] && multiple < LIMIT; multiple += n) {
+          composite[(int) multiple] = true;
+        }
+      }
+    }
+  }
+
+  private final String title;
+  private final String path;
+
+  Example(String title, String path) {
+    this.title = title;
+    this.path = path;
+  }
+
+  String title() {
+    return title;
+  }
+
+  String path() {
+    return path;
+  }
+
+  abstract byte[] input(SplittableRandom random);
+
+  abstract byte[] output(byte[] input);
+
+  /** The answer of the function {@code paced} to this body: the body, so many times. */
+  static byte[] repeated(byte[] body, int times) {
+    ByteBuffer all = ByteBuffer.allocate(body.length * times);
+    for (int i = 0; i < times; i++) {
+      all.put(body);
+    }
+    return all.array();
+  }
+}

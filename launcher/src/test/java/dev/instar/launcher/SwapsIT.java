@@ -1,0 +1,64 @@
+package dev.instar.launcher;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.instar.launcher.Shell.Result;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code instar bench swaps} in a short form: whatever of a node is swapped, no call is lost, and nothing of what was swapped is left. */
+@Timeout(300)
+class SwapsIT {
+  private static final int SWAPS = 20;
+  @TempDir
+  Path home;
+  private Path temporary;
+  private Shell shell;
+
+  @BeforeEach
+  void login() throws IOException {
+    temporary = Files.createDirectory(home.resolve("tmp"));
+    shell = new Shell(home, Map.of("INSTAR_JAVA_OPTS", "-Djava.io.tmpdir=" + temporary));
+  }
+
+  @AfterEach
+  void logout() {
+    shell.close();
+  }
+
+  @Test
+  void nothingIsLostWhenTheNewOneStartsFirst() throws Exception {
+    Result result = swaps("--swaps", Integer.toString(SWAPS));
+    assertTrue(result.out().contains("loaders 0 of 18"), "of 20 swaps two are of function versions; class loaders that are left\n" + result.out());
+  }
+
+  @Test
+  void norWhenTheOldOneStopsFirst() throws Exception {
+    swaps("--swaps", "9", "--in-place");
+  }
+
+  private Result swaps(String... options) throws Exception {
+    Result result = shell.instar(Stream.concat(Stream.of("bench", "swaps", "--requests", "2000", "--connections", "4", "--call-seconds", "1", "--warm-up", "3", "--pause", "100"),
+        Stream.of(options)).toArray(String[]::new));
+    assertEquals(0, result.code(), result.out() + result.err());
+    for (String row : List.of("calls", "in flight")) {
+      String[] line = result.out().lines().filter(l -> l.startsWith(row + " ")).findFirst().orElseThrow(() -> new AssertionError(result.out())).substring(row.length()).strip().split(" +");
+      assertTrue(Long.parseLong(line[0]) > 50 && line[0].equals(line[1]), "sent and right\n" + result.out());
+      assertEquals(List.of("0", "0", "0", "0"), List.of(line).subList(2, 6), "failed, lost, wrong, answered by what had gone\n" + result.out());
+    }
+    try (Stream<Path> left = Files.list(temporary)) {
+      assertEquals(List.of(), left.toList());
+    }
+    return result;
+  }
+}
