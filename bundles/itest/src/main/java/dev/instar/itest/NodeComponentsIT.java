@@ -20,10 +20,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Dictionary;
+import java.util.HashMap;
 import java.util.Hashtable;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -31,6 +34,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
+import org.osgi.framework.ServiceEvent;
+import org.osgi.framework.ServiceListener;
 import org.osgi.service.cm.Configuration;
 import org.osgi.service.cm.ConfigurationAdmin;
 import org.osgi.service.component.runtime.ServiceComponentRuntime;
@@ -140,6 +145,63 @@ public class NodeComponentsIT {
     } finally {
       configuration.update(original);
     }
+  }
+
+  /** Each part is changed once; nothing that any part offers goes meanwhile, the port least of all. */
+  @Test
+  void aChangeOfAnyPartRestartsNothing(@InjectService(timeout = PATIENCE_MS) ConfigurationAdmin admin) throws Exception {
+    everyComponentIsSatisfied();
+    Map<String, Map.Entry<String, Object>> changes = Map.of("dev.instar.scheduler", Map.entry("max-idle", 18), "dev.instar.gateway", Map.entry("max-followers", 18), "dev.instar.functions", Map.entry("max-versions", 18),
+        "dev.instar.images", Map.entry("max-depth", 18), "dev.instar.snapshots", Map.entry("budget-mib", 4018L), "dev.instar.logs", Map.entry("queue-bytes", 8_000_018L), "dev.instar.backend.wasm", Map.entry("functions", 50_018),
+        "dev.instar.backend.process", Map.entry("close-grace-ms", 318), "dev.instar.dialect.faasm~main", Map.entry("service-wait-ms", 10_018), "dev.instar.listener", Map.entry("idle-timeout-ms", 30_018));
+    List<String> gone = new CopyOnWriteArrayList<>();
+    ServiceListener listener = event -> {
+      if (event.getType() == ServiceEvent.UNREGISTERING && ours(event.getServiceReference().getBundle())) {
+        gone.add(event.getServiceReference().toString() + " of " + event.getServiceReference().getProperty("component.name"));
+      }
+    };
+    String port = System.getProperty("dev.instar.listener.port");
+    assertNotNull(port, "the node listens");
+    Set<String> running = active();
+    context.addServiceListener(listener);
+    Map<Configuration, Dictionary<String, Object>> before = new HashMap<>();
+    try {
+      for (Map.Entry<String, Map.Entry<String, Object>> change : changes.entrySet()) {
+        String key = change.getValue().getKey();
+        Configuration[] found = admin.listConfigurations("(service.pid=" + change.getKey() + ")");
+        assertNotNull(found, change.getKey());
+        Dictionary<String, Object> original = found[0].getProperties();
+        before.put(found[0], original);
+        Dictionary<String, Object> changed = new Hashtable<>();
+        Collections.list(original.keys()).forEach(k -> changed.put(k, original.get(k)));
+        changed.put(key, change.getValue().getValue());
+        found[0].update(changed);
+        long end = System.currentTimeMillis() + PATIENCE_MS;
+        while (!has(key, change.getValue().getValue()) && System.currentTimeMillis() < end) {
+          Thread.sleep(20);
+        }
+        assertTrue(has(key, change.getValue().getValue()), () -> change + " has not reached its component");
+        assertEquals(List.of(), gone, () -> change.toString());
+        assertEquals(running, active(), () -> change.toString());
+        assertEquals(port, System.getProperty("dev.instar.listener.port"), "a listener that begins anew takes another port");
+      }
+    } finally {
+      context.removeServiceListener(listener);
+      for (Map.Entry<Configuration, Dictionary<String, Object>> one : before.entrySet()) {
+        one.getKey().update(one.getValue());
+      }
+    }
+  }
+
+  /** Each component that is active, with its id, which another activation of a new configuration would not have, and that of its service. */
+  private Set<String> active() {
+    return Arrays.stream(context.getBundles()).filter(NodeComponentsIT::ours).flatMap(b -> components.getComponentDescriptionDTOs(b).stream()).flatMap(c -> components.getComponentConfigurationDTOs(c).stream())
+        .map(c -> c.description.name + " " + c.id + (c.state == ComponentConfigurationDTO.ACTIVE ? " active " : " not active ") + (c.service == null ? "" : c.service.id)).collect(Collectors.toCollection(TreeSet::new));
+  }
+
+  private boolean has(String key, Object value) {
+    return Arrays.stream(context.getBundles()).filter(NodeComponentsIT::ours).flatMap(b -> components.getComponentDescriptionDTOs(b).stream())
+        .flatMap(c -> components.getComponentConfigurationDTOs(c).stream()).anyMatch(c -> value.equals(c.properties.get(key)));
   }
 
   private boolean schedulerHas(String key, Object value) {

@@ -94,6 +94,8 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
   private final Map<Long, List<Schema>> schemas = new TreeMap<>();
   // By PID, then by name: there may be one of each form, which is refused.
   private final Map<String, Map<String, ConfigurationFile>> files = new TreeMap<>();
+  // By name of the file: what is looked at twice a second is not parsed each time.
+  private final Map<String, Set<String>> secretsOf = new HashMap<>();
   private final Map<String, Refusal> refusals = new TreeMap<>();
   private final Map<String, String> waiting = new TreeMap<>();
   private final Map<String, InForce> configured = new HashMap<>();
@@ -151,7 +153,7 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
     }
     try {
       Set<String> secrets = new HashSet<>();
-      all().forEach(file -> secrets.addAll(file.secrets()));
+      secretsOf.values().forEach(secrets::addAll);
       ConfigurationFolder.Changes changes = folder.orElseThrow().look(secrets);
       // A file that has got another name is told as one that has come before one that has gone, so that there is no moment without either.
       Set<String> pids = new LinkedHashSet<>();
@@ -164,7 +166,7 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
         take(gone);
         pids.add(gone.fullPid());
       });
-      all().filter(file -> !Collections.disjoint(file.secrets(), changes.secrets())).forEach(file -> pids.add(file.fullPid()));
+      all().filter(file -> !Collections.disjoint(secretsOf.get(file.file()), changes.secrets())).forEach(file -> pids.add(file.fullPid()));
       pids.forEach(this::apply);
       changes.gone().forEach(this::sayGone);
     } catch (RuntimeException e) {
@@ -178,11 +180,13 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
 
   private void put(ConfigurationFile file) {
     files.computeIfAbsent(file.fullPid(), pid -> new TreeMap<>()).put(file.file(), file);
+    secretsOf.put(file.file(), file.secrets());
   }
 
   private void take(ConfigurationFile file) {
     Map<String, ConfigurationFile> of = files.getOrDefault(file.fullPid(), new TreeMap<>());
     of.remove(file.file());
+    secretsOf.remove(file.file());
     if (of.isEmpty()) {
       files.remove(file.fullPid());
       refusals.remove(file.fullPid());

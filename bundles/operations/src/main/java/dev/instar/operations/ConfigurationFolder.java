@@ -38,11 +38,7 @@ final class ConfigurationFolder {
    * @param gone names of files
    * @param secrets names of secrets that have come, have changed or have gone
    */
-  record Changes(List<ConfigurationFile> files, List<String> gone, Set<String> secrets) {
-    boolean isEmpty() {
-      return files.isEmpty() && gone.isEmpty() && secrets.isEmpty();
-    }
-  }
+  record Changes(List<ConfigurationFile> files, List<String> gone, Set<String> secrets) {}
 
   private final Path directory;
   private final Optional<Path> secrets;

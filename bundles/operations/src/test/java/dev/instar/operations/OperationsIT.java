@@ -246,26 +246,6 @@ class OperationsIT {
   }
 
   @Test
-  void aFileIsNotTakenWhileItIsWritten() throws Exception {
-    properties.put("instar.config.poll.ms", "300");
-    write(PID, "{\"max-idle\": 7}");
-    try (Framework framework = framework()) {
-      framework.install(Framework.jar("dev.instar.scheduler"));
-      framework.startOperations();
-      Path file = config.resolve(PID + ".cfg.json");
-      // Each state of it would fit, or be refused, and none lasts for two looks.
-      for (int i = 0; i < 60; i++) {
-        Files.writeString(file, i % 2 == 0 ? "{\"max-idle\": " + i + "}" : "{\"max-");
-        assertEquals(7, value(framework, PID, "max-idle"));
-        Thread.sleep(20);
-      }
-      Files.writeString(file, "{\"max-idle\": 99}");
-      eventually(99, () -> value(framework, PID, "max-idle"));
-      assertEquals(List.of(), framework.logged(Level.ERROR));
-    }
-  }
-
-  @Test
   void aChangedSecretTakesEffectAndIsNotShown() throws Exception {
     Path secrets = Files.createDirectory(config.resolve("secrets"));
     Files.writeString(secrets.resolve("idle"), "7");
