@@ -57,7 +57,7 @@ class DeployIT {
 
   private void start() throws IOException {
     node = shell.node(home.resolve("data"), "--no-examples");
-    shell = shell.with(Map.of("INSTAR_URL", node.url().toString()));
+    shell = shell.with(Map.of("INSTAR_URL", node.url().toString(), "INSTAR_TOKEN_FILE", home.resolve("data").toString()));
   }
 
   /** A shipped bundle under a higher version. */
@@ -86,8 +86,7 @@ class DeployIT {
   }
 
   private HttpResponse<byte[]> send(String method, String path, byte[] body) throws IOException, InterruptedException {
-    String token = Files.readString(home.resolve("data/admin.token")).strip();
-    return http.send(HttpRequest.newBuilder(URI.create(node.url() + path)).timeout(Duration.ofSeconds(60)).header("Authorization", "Bearer " + token).method(method, BodyPublishers.ofByteArray(body)).build(), HttpResponse.BodyHandlers.ofByteArray());
+    return http.send(HttpRequest.newBuilder(URI.create(node.url() + path)).header("Authorization", "Bearer " + Files.readString(home.resolve("data/admin.token")).strip()).timeout(Duration.ofSeconds(60)).method(method, BodyPublishers.ofByteArray(body)).build(), HttpResponse.BodyHandlers.ofByteArray());
   }
 
   private JsonNode json(int status, HttpResponse<byte[]> answer) throws IOException {

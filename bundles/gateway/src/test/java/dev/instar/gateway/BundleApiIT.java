@@ -94,8 +94,8 @@ class BundleApiIT {
   }
 
   @BeforeEach
-  void bind(@TempDir Path dir) throws IOException {
-    node.administrator(dir);
+  void bind(@TempDir Path credentials) throws IOException {
+    node.administrator(credentials);
     node.services.deployers().bind(deployer, Map.of());
   }
 

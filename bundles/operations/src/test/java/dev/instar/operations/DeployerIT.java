@@ -64,9 +64,6 @@ class DeployerIT {
     Map<String, String> properties = new HashMap<>();
     properties.put("instar.home", home.toString());
     properties.put("instar.data", directory.resolve("data").toString());
-    // It ends its poll before it stops.
-    properties.put("felix.fileinstall.dir", Files.createDirectory(directory.resolve("config")).toString());
-    properties.put("felix.fileinstall.poll", "50");
     framework = new Framework(directory.resolve("storage"), properties);
     framework.install(home.resolve("bundles/shipped-1.0.0.jar")).start();
     framework.startOperations();

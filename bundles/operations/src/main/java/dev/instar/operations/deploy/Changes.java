@@ -31,16 +31,15 @@ final class Changes implements AutoCloseable {
   private final Store store;
   private final Distribution distribution;
   private final long maxBytes;
-  private final Optional<Path> signers;
+  private final Optional<BundleSignature> signature;
   private final List<Path> received = new ArrayList<>();
 
-  /** @param signers a PEM file with the certificates of those whose signature a bundle must bear; empty: none needs one */
-  Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes, Optional<Path> signers) {
-    this.signers = signers;
+  Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes, Optional<BundleSignature> signature) {
     this.bundles = bundles;
     this.store = store;
     this.distribution = distribution;
     this.maxBytes = maxBytes;
+    this.signature = signature;
   }
 
   Work of(Change change) throws IOException {
@@ -87,7 +86,7 @@ final class Changes implements AutoCloseable {
 
   /** Installs a jar that was received, or puts it in the place of an older version. */
   Work put(Store.Received received, String origin) throws IOException {
-    return put(read(received), origin);
+    return put(signed(read(received)), origin);
   }
 
   Work uninstall(String name) throws IOException {
@@ -95,15 +94,18 @@ final class Changes implements AutoCloseable {
   }
 
   private BundleJar receive(InputStream in) throws IOException {
-    return read(store.receive(in, maxBytes));
+    return signed(read(store.receive(in, maxBytes)));
   }
 
   private BundleJar read(Store.Received jar) throws IOException {
     received.add(jar.file());
-    BundleJar bundle = BundleJar.read(jar.file(), jar.digest());
-    // Read each time: who was taken out of the file is trusted no more, and a file that is not there lets nothing in.
-    signers.map(BundleSignature::trusting).ifPresent(signature -> signature.check(jar.file(), bundle.toString()));
-    return bundle;
+    return BundleJar.read(jar.file(), jar.digest());
+  }
+
+  /** Of a copy that only the node can write. */
+  private BundleJar signed(BundleJar jar) {
+    signature.ifPresent(s -> s.check(jar.file(), jar.name()));
+    return jar;
   }
 
   /** Deletes what was received for it and has not been kept. */
@@ -185,7 +187,7 @@ final class Changes implements AutoCloseable {
       }
       BundleJar jar;
       try (InputStream in = Files.newInputStream(item.get().file())) {
-        jar = receive(in);
+        jar = read(store.receive(in, maxBytes));
       }
       Work one = put(jar, "feature " + feature.name());
       replacements.addAll(one.replacements());

@@ -11,6 +11,7 @@ import dev.instar.api.operations.Deployment;
 import dev.instar.api.operations.Deployment.State;
 import dev.instar.api.operations.FeatureStatus;
 import dev.instar.api.operations.Plan;
+import dev.instar.operations.BundleSignature;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -212,7 +213,8 @@ public final class Deployments implements Deployer {
   }
 
   private Changes changes() {
-    return new Changes(bundles, store, distribution, config.max$_$bundle$_$bytes(), Optional.of(config.trusted$_$signers().strip()).filter(file -> !file.isEmpty()).map(Path::of));
+    return new Changes(bundles, store, distribution, config.max$_$bundle$_$bytes(),
+        Optional.of(config.trusted$_$signers().strip()).filter(file -> !file.isEmpty()).map(file -> BundleSignature.trusting(Path.of(file))));
   }
 
   private Planner planner() {

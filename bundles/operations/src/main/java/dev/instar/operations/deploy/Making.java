@@ -19,8 +19,10 @@ import java.util.concurrent.TimeUnit;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.BundleException;
+import org.osgi.framework.Constants;
 import org.osgi.framework.FrameworkEvent;
 import org.osgi.framework.startlevel.BundleStartLevel;
+import org.osgi.framework.startlevel.FrameworkStartLevel;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -143,7 +145,7 @@ final class Making {
       if (one.next().isPresent()) {
         Bundle next = context.installBundle(one.next().get().location());
         nexts.put(one, next);
-        next.adapt(BundleStartLevel.class).setStartLevel(formers.containsKey(one) ? formers.get(one).level : USUAL_LEVEL);
+        next.adapt(BundleStartLevel.class).setStartLevel(formers.containsKey(one) ? formers.get(one).level : level());
       }
     }
     List<Work.Replacement> later = new ArrayList<>();
@@ -192,6 +194,11 @@ final class Making {
       expected.add(new Expected(bundle, Set.of(), false));
     }
     verify(expected);
+  }
+
+  /** Never one that the framework has not reached: the bundle would not start. */
+  private int level() {
+    return Math.min(USUAL_LEVEL, context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION).adapt(FrameworkStartLevel.class).getStartLevel());
   }
 
   private boolean overlaps(Work.Replacement one) {

@@ -61,15 +61,13 @@ public final class WatchedDirectory {
   private final Map<String, Stamp> taken = new HashMap<>();
   private final Map<String, Failed> failed = new HashMap<>();
   private final Optional<Thread> thread;
-  private final DirectoryTrust trust;
   private String distrust = "";
   private volatile boolean closed;
 
   /** Begins to watch. */
   @Activate
-  public WatchedDirectory(BundleContext context, @Reference Deployments deployments, WatchConfig config) throws IOException {
+  public WatchedDirectory(BundleContext context, @Reference Deployments deployments, WatchConfig config) {
     this.deployments = deployments;
-    trust = DirectoryTrust.ofThisProcess();
     data = Path.of(context.getProperty("instar.data"));
     directory = config.directory().isBlank() ? Optional.empty() : Optional.of(data.resolve(config.directory().strip()).normalize());
     poll = config.poll$_$ms();
@@ -96,13 +94,13 @@ public final class WatchedDirectory {
         if (place.startsWith(data)) {
           DurableFiles.createDirectories(place);
         }
-        Optional<String> wrong = trust.objection(place, data);
+        Optional<String> wrong = DirectoryTrust.ofThisProcess().objection(place);
         if (wrong.isEmpty()) {
           distrust = "";
           look(place);
         } else if (!distrust.equals(wrong.get())) {
           distrust = wrong.get();
-          LOG.error("The directory {} is not watched: {}. Whoever may write there could put a bundle there.", place, distrust);
+          LOG.error("The directory {} is not watched: {}", place, distrust);
         }
         Thread.sleep(poll);
       } catch (InterruptedException e) {
@@ -161,9 +159,9 @@ public final class WatchedDirectory {
   private void take(Path file, String name, Stamp stamp) throws InterruptedException {
     long done = deployments.done();
     try {
-      Optional<String> wrong = trust.objectionToFile(file);
+      Optional<String> wrong = DirectoryTrust.ofThisProcess().objectionToFile(file);
       if (wrong.isPresent()) {
-        throw BundleJar.refused("The file is not taken: " + wrong.get() + ".");
+        throw BundleJar.refused(wrong.get() + ".");
       }
       String origin = origin(name);
       if (name.endsWith(".json")) {
