@@ -8,6 +8,7 @@ import dev.instar.launcher.Shell.Result;
 import dev.instar.launcher.Shell.Running;
 import dev.instar.tck.http.Identity;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -16,12 +17,18 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.security.cert.CertificateFactory;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.jar.JarEntry;
+import java.util.jar.JarOutputStream;
+import java.util.jar.Manifest;
 import java.util.stream.Stream;
+import java.util.zip.ZipFile;
+import jdk.security.jarsigner.JarSigner;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -54,6 +61,7 @@ class SecurityIT {
     }
     Files.writeString(config.resolve("dev.instar.listener.cfg.json"), "{\"tls-certificate\": \"" + identity.certificate() + "\", \"tls-key\": \"" + identity.key() + "\"}");
     Files.writeString(config.resolve("dev.instar.gateway.cfg.json"), "{\"access\": \"required\"}");
+    Files.writeString(config.resolve("dev.instar.deployer.cfg.json"), "{\"trusted-signers\": \"" + identity.certificate() + "\"}");
     secureData = home.resolve("secure");
     secure = shell.node(secureData, "--config", config.toString());
   }
@@ -127,6 +135,35 @@ class SecurityIT {
     assertTrue(failed(to(secure, "invoke", "ann/mine", "--data", "x", "--token-file", ann.toString())).contains("does not hold"));
     Result stranger = shell.instar("list", "--url", secure.url().toString());
     assertTrue(stranger.code() == 1 && stranger.err().contains("--ca"), "a certificate that nobody vouches for is not believed: " + stranger.err());
+  }
+
+  @Test
+  void onlySignedBundlesAreTakenWhereThatIsAsked() throws Exception {
+    Manifest manifest = new Manifest();
+    manifest.getMainAttributes().putValue("Manifest-Version", "1.0");
+    manifest.getMainAttributes().putValue("Bundle-ManifestVersion", "2");
+    manifest.getMainAttributes().putValue("Bundle-SymbolicName", "org.example.signed");
+    manifest.getMainAttributes().putValue("Bundle-Version", "1.0.0");
+    Path plain = home.resolve("plain.jar");
+    try (JarOutputStream jar = new JarOutputStream(Files.newOutputStream(plain), manifest)) {
+      jar.putNextEntry(new JarEntry("some.txt"));
+      jar.write(new byte[] {1});
+    }
+    Path signed = home.resolve("signed.jar");
+    Identity stranger = Identity.make(home, "stranger", "dns:x");
+    Path strange = home.resolve("strange.jar");
+    for (Map.Entry<Path, Identity> each : Map.of(signed, identity, strange, stranger).entrySet()) {
+      try (ZipFile zip = new ZipFile(plain.toFile()); OutputStream out = Files.newOutputStream(each.getKey())) {
+        new JarSigner.Builder(each.getValue().secret(), CertificateFactory.getInstance("X.509").generateCertPath(List.of(each.getValue().x509()))).build().sign(zip, out);
+      }
+    }
+    String administrator = secureData.toString();
+    assertTrue(failed(to(secure, "bundles", "install", plain.toString(), "--token-file", administrator)).contains("signature-refused"));
+    assertTrue(failed(to(secure, "bundles", "install", strange.toString(), "--token-file", administrator)).contains("signed by CN=stranger"));
+    assertFalse(ok(to(secure, "bundles", "list", "--token-file", administrator)).contains("org.example.signed"), "a refused one leaves nothing");
+    ok(to(secure, "bundles", "install", signed.toString(), "--token-file", administrator));
+    assertTrue(ok(to(secure, "bundles", "list", "--token-file", administrator)).contains("org.example.signed"));
+    ok(to(secure, "bundles", "uninstall", "org.example.signed", "--token-file", administrator));
   }
 
   @Test

@@ -11,7 +11,7 @@ import java.util.Arrays;
 record Latencies(long[] due, long[] nanos) {
   /** Those that were due from one moment until another. */
   long[] between(long from, long to) {
-    return Arrays.copyOfRange(nanos, index(from), index(to));
+    return from >= to ? new long[0] : Arrays.copyOfRange(nanos, index(from), index(to));
   }
 
   private int index(long moment) {

@@ -20,6 +20,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 
 /**
  * The dialects that are there, and the table of their routes, which is replaced whole when one comes or goes. A request that finds no route, but would
@@ -173,7 +174,8 @@ public final class Dialects {
         served.add(offer);
         offer.routes().forEach(route -> taken.put(Routes.key(route), offer.dialect()));
       } else if (leftOut.add(offer.dialect())) {
-        LOG.error("The dialect {} is left out: {}", offer.dialect().name(), objection);
+        boolean successor = served.stream().anyMatch(other -> other.dialect().name().equals(offer.dialect().name()));
+        LOG.atLevel(successor ? Level.INFO : Level.ERROR).log("The dialect {} is left out: {}", offer.dialect().name(), objection);
       }
     }
     // What is served again, by whoever, is waited for no longer.

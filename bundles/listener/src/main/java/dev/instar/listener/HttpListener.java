@@ -29,6 +29,7 @@ import org.eclipse.jetty.server.Connector;
 import org.eclipse.jetty.server.HttpConfiguration;
 import org.eclipse.jetty.server.HttpConnectionFactory;
 import org.eclipse.jetty.server.NetworkConnectionLimit;
+import org.eclipse.jetty.server.SecureRequestCustomizer;
 import org.eclipse.jetty.server.Server;
 import org.eclipse.jetty.server.ServerConnector;
 import org.eclipse.jetty.server.SslConnectionFactory;
@@ -95,6 +96,10 @@ public final class HttpListener implements AutoCloseable {
     http.setSendXPoweredBy(false);
     http.setHttpCompliance(HttpCompliance.RFC7230); // Jetty's name for no violation allowed at all, as RFC 9110 and 9112 want it
     http.setUriCompliance(UriCompliance.RFC3986);
+    if (ssl.isPresent()) {
+      // Else Jetty adds one that refuses each Host that is not in the certificate, the ones of our configuration included; Site knows them all.
+      http.addCustomizer(new SecureRequestCustomizer(false));
+    }
     http2 = ssl.isEmpty() ? new HTTP2CServerConnectionFactory(http) : new HTTP2ServerConnectionFactory(http) {
       @Override
       public Connection newConnection(Connector connector, EndPoint endPoint) {

@@ -27,6 +27,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -156,7 +157,9 @@ class TlsIT {
 
   @Test
   void theNamesOfTheCertificateAreTheNodes() throws Exception {
-    for (String host : new String[] {"localhost", "node.example", "NODE.example:1", "a.many.example", "127.0.0.1"}) {
+    listener.close();
+    listen(Settings.FREE_PORT.with(files).on("127.0.0.1", List.of("configured.example")));
+    for (String host : new String[] {"localhost", "node.example", "NODE.example.:1", "configured.example", "a.many.example", "127.0.0.1"}) {
       try (SSLSocket socket = socket()) {
         String answer = answer(socket, host);
         assertTrue(answer.startsWith("HTTP/1.1 200"), () -> host + ": " + answer);

@@ -38,6 +38,11 @@ public final class DirectoryTrust {
    * @throws IOException when it is not there or cannot be looked at
    */
   public Optional<String> objection(Path directory) throws IOException {
+    return objection(directory, Path.of("/"));
+  }
+
+  /** @param top above which nothing is looked at, where the directory is below it: the data directory, since whoever may replace that has the node anyway */
+  public Optional<String> objection(Path directory, Path top) throws IOException {
     Path real = directory.toRealPath();
     if (!Files.isDirectory(real)) {
       return Optional.of(directory + " is not a directory");
@@ -47,10 +52,14 @@ public final class DirectoryTrust {
       return itself;
     }
     for (Path way : new Path[] {directory.toAbsolutePath().getParent(), real.getParent()}) {
+      boolean within = way != null && (way.startsWith(top) || way.startsWith(top.toRealPath()));
       for (Path above = way; above != null; above = above.getParent()) {
         Optional<String> objection = objection(above, OTHERS_WRITE, STICKY);
         if (objection.isPresent()) {
           return objection;
+        }
+        if (within && (above.equals(top) || above.equals(top.toRealPath()))) {
+          break;
         }
       }
     }

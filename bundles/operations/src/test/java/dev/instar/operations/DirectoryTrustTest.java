@@ -63,6 +63,22 @@ class DirectoryTrustTest {
   }
 
   @Test
+  void aboveTheDataDirectoryNothingIsLookedAt() throws Exception {
+    mode(dir, 0777);
+    try {
+      assertTrue(trust.objection(watched).isPresent());
+      assertEquals(Optional.empty(), trust.objection(watched, above));
+      assertEquals(Optional.empty(), trust.objection(watched, watched.getParent().resolve("../above").normalize()));
+      mode(above, 0777);
+      assertTrue(trust.objection(watched, above).isPresent(), "itself is looked at");
+      Path elsewhere = Files.createDirectory(dir.resolve("elsewhere"));
+      assertTrue(trust.objection(elsewhere, above).isPresent(), "that is not below it");
+    } finally {
+      mode(dir, 0700);
+    }
+  }
+
+  @Test
   void anothersIsRefused() throws Exception {
     int own = (Integer) Files.getAttribute(watched, "unix:uid");
     if (own == 0) {

@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Variant;
@@ -47,12 +48,16 @@ final class Backends {
       if (variant.backend().isPresent()) {
         return variant.backend().get();
       }
+      String refusing = null;
       for (Generation generation : ranked) {
         if (generation.description().kinds().contains(variant.kind())) {
-          return generation.name();
+          if (!generation.refuses(variant.digest())) {
+            return generation.name();
+          }
+          refusing = refusing == null ? generation.name() : refusing;
         }
       }
-      return null;
+      return refusing;
     }
 
     Generation named(String name, Variant variant) {
@@ -211,6 +216,22 @@ final class Backends {
       }
     }
     return null;
+  }
+
+  /**
+   * To be told when a backend has refused a module: where another one runs its kind and has not refused it, calls go there from now on.
+   *
+   * @return whether there is such a one
+   */
+  boolean passOn(Generation refusing, Variant variant, InstarException refusal) {
+    if (refusal.code() != ErrorCode.MODULE_REFUSED || variant.backend().isPresent()) {
+      return false;
+    }
+    boolean other = routes.ranked().stream().anyMatch(g -> g != refusing && g.description().kinds().contains(variant.kind()) && !g.refuses(variant.digest()));
+    if (other) {
+      refusing.refuse(variant.digest());
+    }
+    return other;
   }
 
   /** Where a variant would run now. Null when nowhere. */

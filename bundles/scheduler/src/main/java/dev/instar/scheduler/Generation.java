@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.Digest;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.sandbox.BackendDescription;
@@ -20,6 +21,9 @@ import java.util.function.Consumer;
 final class Generation {
   private record Key(String uid, int variant) {}
 
+  /** Whoever may deploy can have as many refused as he likes. */
+  private static final int MOST_REFUSED = 10_000;
+
   private final Desk desk;
   private final SandboxBackend backend;
   private final BackendDescription description;
@@ -28,6 +32,7 @@ final class Generation {
   private final ConcurrentHashMap<Key, Pool> pools = new ConcurrentHashMap<>();
   /** Those too that are retired and not yet ended. */
   private final Set<Pool> unended = ConcurrentHashMap.newKeySet();
+  private final Set<Digest> refused = ConcurrentHashMap.newKeySet();
   private final AtomicLong sandboxes = new AtomicLong();
   private final LongAdder served = new LongAdder();
   private volatile Probe probe = new Probe.Missing("its probe has not ended yet", "Wait a moment.");
@@ -66,6 +71,19 @@ final class Generation {
 
   boolean inProcess() {
     return description.shape() == BackendDescription.Shape.IN_PROCESS;
+  }
+
+  /** It has refused an image that another backend may run. */
+  void refuse(Digest image) {
+    if (refused.size() >= MOST_REFUSED) {
+      // Each is only refused again.
+      refused.clear();
+    }
+    refused.add(image);
+  }
+
+  boolean refuses(Digest image) {
+    return !refused.isEmpty() && refused.contains(image);
   }
 
   /** How many of a pool's calls can run at one time. */

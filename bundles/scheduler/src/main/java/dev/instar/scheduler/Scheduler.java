@@ -348,11 +348,23 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     }
     long began = Clock.now();
     try {
-      preparation.await(visit.deadline());
+      await(pool, preparation, visit.deadline());
     } catch (TimeoutException e) {
       throw visit.timedOut();
     } finally {
       visit.prepared(Clock.now() - began);
+    }
+  }
+
+  /** As {@link Preparation#await}; what the pool's backend refuses goes to another that runs its kind, where there is one. */
+  private void await(Pool pool, Preparation preparation, long deadline) throws InterruptedException, TimeoutException {
+    try {
+      preparation.await(deadline);
+    } catch (InstarException e) {
+      if (!backends.passOn(pool.generation(), pool.variant(), e)) {
+        throw e;
+      }
+      pool.retire();
     }
   }
 
@@ -390,7 +402,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
       if (preparation != null) {
         try {
           // Each preparation is bounded, so the wait for those before it is too.
-          preparation.await(Clock.NEVER);
+          await(pool, preparation, Clock.NEVER);
         } catch (TimeoutException e) {
           throw new IllegalStateException(e);
         }

@@ -904,6 +904,33 @@ class SchedulerTest {
   }
 
   @Test
+  void whatOneBackendRefusesAnotherMayRun() throws Exception {
+    ScriptedBackend one = new ScriptedBackend("one", Shape.REMOTE, false);
+    ScriptedBackend two = new ScriptedBackend("two", Shape.REMOTE, false);
+    one.onPrepare = request -> {
+      throw new InstarException(ErrorCode.MODULE_REFUSED, "one cannot");
+    };
+    try (Node node = new Node(one)) {
+      FunctionVersion any = node.deploy("demo/any", limits(1));
+      assertEquals("one cannot", failed(ErrorCode.MODULE_REFUSED, node.invoke("demo/any")).detail());
+      node.bind(two, -1);
+      assertEquals("two", completed(node.invoke("demo/any")).backend());
+      node.scheduler.prepare(any);
+      assertEquals("two", completed(node.invoke("demo/any")).backend());
+      assertEquals(2, one.prepares.get());
+      node.deploy("demo/named", limits(1), new Variant(Node.DIGEST, Variant.WASM, Optional.of("one")));
+      failed(ErrorCode.MODULE_REFUSED, node.invoke("demo/named"));
+      two.onPrepare = request -> {
+        throw new InstarException(ErrorCode.MODULE_REFUSED, "two cannot either");
+      };
+      node.deploy("demo/none", limits(1));
+      assertEquals("two cannot either", failed(ErrorCode.MODULE_REFUSED, node.invoke("demo/none")).detail());
+      node.unbind(two);
+      assertEquals("one cannot", failed(ErrorCode.MODULE_REFUSED, node.invoke("demo/none")).detail());
+    }
+  }
+
+  @Test
   void takesTheFirstVariantThatCanRun() throws Exception {
     ScriptedBackend one = new ScriptedBackend("one", Shape.REMOTE, false);
     ScriptedBackend two = new ScriptedBackend("two", Shape.REMOTE, false);

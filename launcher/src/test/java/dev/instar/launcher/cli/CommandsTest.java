@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -266,9 +267,24 @@ class CommandsTest {
     json("GET /v1/backends", """
         {"backends":[{"name":"wasm","kinds":["wasm"],"isolation":"software","usable":true,"detail":"Chicory","generation":1,"state":"active","inFlight":0,"idle":2,"served":9},
         {"name":"vm","kinds":["executable"],"isolation":"virtual-machine","usable":false,"missing":"/dev/kvm","remedy":"modprobe kvm","generation":1,"state":"active","inFlight":0,"idle":0,"served":0}]}""");
+    json("GET /v1/backends/assignments", """
+        {"assignments":[{"own":"wasm","to":"vm","before":"wasm","rampSeconds":60,"share":0.25},{"function":"ann/f","own":"wasm","to":"vm","before":"wasm","rampSeconds":0,"share":1}]}""");
     assertEquals(0, instar("backends"), err);
+    assertTrue(out.lines().anyMatch(l -> l.matches("all +wasm +vm +25 % +wasm")), out);
+    assertTrue(out.lines().anyMatch(l -> l.matches("function ann/f +wasm +vm +100 % *")), out);
     assertTrue(out.lines().anyMatch(l -> l.matches("wasm +yes +active +software +wasm +1 +0 +2 +9 +Chicory")), out);
     assertTrue(out.lines().anyMatch(l -> l.matches("vm +no .*missing: /dev/kvm; remedy: modprobe kvm")), out);
+  }
+
+  @Test
+  void functionsMoveToAnotherBackend() {
+    json("POST /v1/backends/swap", "{\"assignments\":[{\"user\":\"ann\",\"own\":\"wasm\",\"to\":\"vm\",\"before\":\"wasm\",\"rampSeconds\":60,\"share\":0}]}");
+    assertEquals(0, instar("backends", "swap", "wasm", "vm", "--user", "ann", "--ramp", "60", "--drain", "5"), err);
+    assertEquals("POST /v1/backends/swap {\"from\":\"wasm\",\"to\":\"vm\",\"user\":\"ann\",\"rampSeconds\":60,\"drainSeconds\":5}", requests.getLast());
+    assertTrue(out.startsWith("The functions of ann moved from wasm to vm within 60 s;") && out.lines().anyMatch(l -> l.matches("user ann +wasm +vm +0 % +wasm")), out);
+    assertEquals(2, instar("backends", "swap", "wasm", "vm", "--user", "ann", "--function", "ann/f"));
+    assertEquals(2, instar("backends", "swap", "wasm", "vm", "--ramp", "-1"));
+    assertEquals(2, instar("backends", "swap", "wasm"));
   }
 
   private static final String FIRST = "sha256:aaaaaaaa1" + "0".repeat(55);
@@ -380,9 +396,49 @@ class CommandsTest {
 
   @Test
   void bundles() {
-    json("GET /v1/bundles", "{\"bundles\":[{\"id\":7,\"name\":\"dev.instar.gateway\",\"version\":\"0.1.0\",\"state\":\"active\",\"startLevel\":4}]}");
-    assertEquals(0, instar("bundles"), err);
-    assertEquals("ID  STATE   LEVEL  NAME                VERSION\n7   active  4      dev.instar.gateway  0.1.0\n", out);
+    json("GET /v1/bundles", "{\"bundles\":[{\"id\":7,\"name\":\"dev.instar.gateway\",\"version\":\"0.1.0\",\"state\":\"active\",\"startLevel\":4,\"origin\":\"api\"},"
+        + "{\"id\":8,\"name\":\"dev.instar.listener\",\"version\":\"0.1.0\",\"state\":\"active\",\"startLevel\":5,\"origin\":\"distribution\",\"stays\":\"it holds the connections\"}]}");
+    for (String[] command : new String[][] {{"bundles"}, {"bundles", "list"}}) {
+      assertEquals(0, instar(command), err);
+      assertEquals("ID  STATE   LEVEL  NAME                 VERSION  FROM\n7   active  4      dev.instar.gateway   0.1.0    api\n"
+          + "8   active  5      dev.instar.listener  0.1.0    distribution  stays\n", out);
+    }
+  }
+
+  @Test
+  void aChangeOfBundlesIsShownAndFollowedToItsEnd() throws IOException {
+    Path jar = Files.writeString(directory.resolve("a.jar"), "jar");
+    String plan = "\"plan\":{\"steps\":[{\"action\":\"update\",\"bundle\":\"a\",\"version\":\"2.0.0\",\"reason\":\"replaces 1.0.0\"}],\"backends\":[\"wasm\"],\"functions\":[\"me/f\"],\"functionCount\":3,\"endsConnection\":false}";
+    json("PUT /v1/bundles/a?dryRun=true", "{\"dryRun\":true," + plan + "}");
+    assertEquals(0, instar("bundles", "update", "a", jar.toString(), "--dry-run"), err);
+    String table = "STEP    BUNDLE  VERSION  WHY\nupdate  a       2.0.0    replaces 1.0.0\nBackends that are touched: wasm.\nFunctions that are touched: me/f and 2 more.\n";
+    assertEquals(table + "Nothing was changed; this is what would be done.\n", out);
+    answers.put("PUT /v1/bundles/a", new Answer(202, "application/json", "{\"id\":\"x-1\",\"state\":\"running\"," + plan + "}"));
+    json("GET /v1/deployments/x-1", "{\"id\":\"x-1\",\"state\":\"done\"," + plan + ",\"notes\":[\"a waits for b.\"],\"millis\":12}");
+    assertEquals(0, instar("bundles", "update", "a", jar.toString()), err);
+    assertEquals(table + "note: a waits for b.\nDone in 12 ms.\n", out);
+    assertTrue(requests.contains("PUT /v1/bundles/a jar"), requests::toString);
+    answers.put("POST /v1/bundles", new Answer(422, "application/problem+json", "{\"code\":\"bundle-unresolved\",\"title\":\"The bundle does not resolve\",\"detail\":\"a needs package p.\"}"));
+    assertEquals(1, instar("bundles", "install", jar.toString()));
+    assertEquals("instar: The bundle does not resolve: a needs package p. (bundle-unresolved, request r1)\n", err);
+    assertEquals(1, instar("bundles", "install", directory.resolve("none.jar").toString()));
+    assertEquals("instar: " + directory.resolve("none.jar") + " is no file that can be read.\n", err);
+    for (String[] command : new String[][] {{"POST /v1/bundles/a/start", "bundles", "start", "a"}, {"POST /v1/bundles/a/stop", "bundles", "stop", "a"}, {"DELETE /v1/bundles/a", "bundles", "uninstall", "a"},
+        {"POST /v1/features/f/apply", "features", "apply", "f"}, {"DELETE /v1/features/f", "features", "remove", "f"}}) {
+      json(command[0], "{\"id\":\"x-2\",\"state\":\"done\",\"plan\":{\"steps\":[]},\"millis\":3}");
+      assertEquals(0, instar(Arrays.copyOfRange(command, 1, command.length)), err);
+      assertEquals("Done in 3 ms.\n", out);
+    }
+    json("POST /v1/features", "{\"id\":\"x-3\",\"state\":\"done\",\"plan\":{\"steps\":[]},\"millis\":3}");
+    assertEquals(0, instar("features", "apply", Files.writeString(directory.resolve("f.json"), "{}").toString()), err);
+    assertEquals("POST /v1/features {}", requests.getLast());
+  }
+
+  @Test
+  void features() {
+    json("GET /v1/features", "{\"features\":[{\"name\":\"process\",\"id\":\"dev.instar:process:0.1.0\",\"description\":\"Child processes.\",\"present\":true,\"applied\":true,\"bundles\":[\"a:b:1\"]}]}");
+    assertEquals(0, instar("features", "list"), err);
+    assertEquals("NAME     ID                        STATE    BUNDLES  DESCRIPTION\nprocess  dev.instar:process:0.1.0  applied  1        Child processes.\n", out);
   }
 
   @Test

@@ -5,6 +5,7 @@ import com.dylibso.chicory.wasm.types.Export;
 import com.dylibso.chicory.wasm.types.ExternalType;
 import com.dylibso.chicory.wasm.types.FunctionImport;
 import com.dylibso.chicory.wasm.types.FunctionType;
+import dev.instar.wasi.guest.Refusal;
 import java.util.HashSet;
 import java.util.Locale;
 import java.util.Map;

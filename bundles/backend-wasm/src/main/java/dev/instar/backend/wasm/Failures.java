@@ -7,9 +7,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.wasi.CallStopped;
 import dev.instar.wasi.GuestTrap;
-import dev.instar.wasi.ProcExit;
-import java.io.IOException;
-import java.io.UncheckedIOException;
+import dev.instar.wasi.guest.GuestFailures;
 import java.util.Map;
 import java.util.Optional;
 import org.slf4j.Logger;
@@ -18,8 +16,6 @@ import org.slf4j.LoggerFactory;
 /** Says in the words of the WebAssembly specification how a guest has ended. */
 final class Failures {
   private static final Logger LOG = LoggerFactory.getLogger(Failures.class);
-
-  static final String FUNCTION = "The function";
 
   private static final String STACK = "call stack exhausted";
 
@@ -44,28 +40,12 @@ final class Failures {
 
   /** The failure that a call ends with. An exit with 0 is none and must be dealt with before. */
   static InstarException of(Throwable thrown) {
-    return of(thrown, FUNCTION);
+    return of(thrown, GuestFailures.FUNCTION);
   }
 
   /** @param subject what has ended, as the beginning of a sentence */
   static InstarException of(Throwable thrown, String subject) {
-    return switch (thrown) {
-      case InstarException e -> e;
-      case CallStopped e -> of(e.getCause(), subject);
-      case ProcExit e -> failed(subject, e.code());
-      case UncheckedIOException e -> callerGone(e);
-      case IOException e -> callerGone(e);
-      default -> problem(thrown, subject);
-    };
-  }
-
-  private static InstarException callerGone(Exception e) {
-    return new InstarException(
-        Problem.of(ErrorCode.CALLER_GONE, "The caller went away before the function had read its input or written its answer."), e);
-  }
-
-  static InstarException failed(String subject, int code) {
-    return new InstarException(ErrorCode.FUNCTION_FAILED, subject + " ended with the status " + code + ".", Map.of("exitCode", code));
+    return GuestFailures.of(thrown, subject).orElseGet(() -> problem(thrown instanceof CallStopped e ? e.getCause() : thrown, subject));
   }
 
   private static InstarException problem(Throwable thrown, String subject) {

@@ -3,11 +3,17 @@ package dev.instar.backend.wasm;
 import com.dylibso.chicory.runtime.ChicoryInterruptedException;
 import com.dylibso.chicory.runtime.ExecutionListener;
 import com.dylibso.chicory.runtime.Instance;
+import com.dylibso.chicory.runtime.Memory;
 import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.StartContext.Room;
+import dev.instar.backend.wasm.memory.ChicoryMemory;
 import dev.instar.backend.wasm.memory.CowMemory;
+import dev.instar.wasi.GuestMemory;
 import dev.instar.wasi.Wasi;
+import dev.instar.wasi.guest.Breaches;
+import dev.instar.wasi.guest.FaasmCall;
+import dev.instar.wasi.guest.MemoryBudget;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -182,10 +188,6 @@ final class Guest {
     return wasi;
   }
 
-  void input(Input placed) {
-    input = placed;
-  }
-
   /** Sets where its standard streams go, and its answer. */
   void connect(InputStream stdin, OutputStream stdout, GuestLog log, OutputStream answer) {
     wasi.connect(stdin, stdout, log);
@@ -203,11 +205,6 @@ final class Guest {
     if (memory.bytes() > bytesBefore) {
       end = (int) memory.bytes();
     }
-  }
-
-  /** Whether the answer has been given by {@code __faasm_write_output}. */
-  boolean answered() {
-    return answered;
   }
 
   /** Copies from the memory to the answer. */
@@ -243,6 +240,52 @@ final class Guest {
     memory.check(address, length);
     answered = true;
     send(address, length);
+  }
+
+  /** For a call by Faasm's convention. */
+  FaasmCall.Callee callee() {
+    GuestMemory checked = new ChicoryMemory(memory);
+    return new FaasmCall.Callee() {
+      @Override
+      public GuestMemory memory() {
+        return checked;
+      }
+
+      @Override
+      public boolean grow(int pages) {
+        return memory.grow(pages) >= 0;
+      }
+
+      @Override
+      public long maximumBytes() {
+        return (long) memory.maximumPages() * Memory.PAGE_SIZE;
+      }
+
+      @Override
+      public int end() {
+        return end;
+      }
+
+      @Override
+      public void input(int address, int size) {
+        input = new Input(address, size);
+      }
+
+      @Override
+      public int exec(int struct) {
+        return (int) call(Entry.FAASM.export(), struct)[0];
+      }
+
+      @Override
+      public boolean answered() {
+        return answered;
+      }
+
+      @Override
+      public void send(int address, int length) {
+        Guest.this.send(address, length);
+      }
+    };
   }
 
   /** Calls an exported function. */

@@ -18,6 +18,8 @@ import dev.instar.wasi.LowerTree;
 import dev.instar.wasi.Preview1;
 import dev.instar.wasi.Wasi;
 import dev.instar.wasi.WasiSettings;
+import dev.instar.wasi.guest.MemoryBudget;
+import dev.instar.wasi.guest.Refusal;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;

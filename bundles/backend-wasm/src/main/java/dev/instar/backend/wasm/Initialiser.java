@@ -5,6 +5,7 @@ import com.dylibso.chicory.wasm.types.Export;
 import com.dylibso.chicory.wasm.types.ExportSection;
 import com.dylibso.chicory.wasm.types.ExternalType;
 import com.dylibso.chicory.wasm.types.FunctionType;
+import dev.instar.wasi.guest.Refusal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;

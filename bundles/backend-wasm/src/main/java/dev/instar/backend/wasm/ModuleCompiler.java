@@ -19,6 +19,8 @@ import dev.instar.backend.wasm.compile.CompilerFailed;
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Malformed;
 import dev.instar.backend.wasm.compile.Translator;
+import dev.instar.wasi.guest.MemoryBudget;
+import dev.instar.wasi.guest.Refusal;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;

@@ -1,6 +1,7 @@
 package dev.instar.backend.wasm;
 
 import com.dylibso.chicory.runtime.Memory;
+import dev.instar.wasi.guest.Refusal;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;

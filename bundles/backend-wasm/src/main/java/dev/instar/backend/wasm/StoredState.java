@@ -13,23 +13,17 @@ import dev.instar.api.snapshot.SnapshotLayer;
 import dev.instar.api.snapshot.SnapshotLease;
 import dev.instar.api.snapshot.SnapshotStore;
 import dev.instar.backend.wasm.memory.MemoryImage;
-import dev.instar.wasi.FileQuota;
-import dev.instar.wasi.WasiSettings;
 import dev.instar.backend.wasm.writeback.Outcome;
+import dev.instar.wasi.guest.StateKey;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.function.Supplier;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -42,7 +36,6 @@ import org.slf4j.LoggerFactory;
  */
 final class StoredState implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(StoredState.class);
-  private static final String MODULE = "module";
   /** What the store gets in one go. In between an interrupt is seen. */
   private static final int STEP = 1 << 20;
 
@@ -86,31 +79,6 @@ final class StoredState implements AutoCloseable {
     this.stores = stores;
     this.key = key;
     this.version = version;
-  }
-
-  /**
-   * Everything that an initialiser can see, and what bounds it.
-   *
-   * @param backend its version, and that of the form of what it stores
-   * @param maximumPages of the memory
-   * @param owner whose it is, where the state may hold what was drawn: the keys of one user are not for another who has the same image
-   */
-  static SnapshotKey key(String backend, Digest image, Entry entry, int maximumPages, int tableElements, WasiSettings wasi, Optional<String> owner) {
-    FileQuota quota = wasi.quota();
-    var machine = new TreeMap<>(Map.of(
-        "arguments", digest(wasi.arguments().stream()),
-        "entry", entry.export(),
-        "environment", digest(wasi.environment().entrySet().stream().flatMap(e -> Stream.of(e.getKey(), e.getValue()))),
-        "files", wasi.files().isEmpty() ? "none" : quota.descriptors() + " open, " + quota.inodes() + " made, " + quota.bytes() + " bytes",
-        "memory-pages", Integer.toString(maximumPages),
-        "table-elements", Integer.toString(tableElements)));
-    owner.ifPresent(user -> machine.put("user", user));
-    return new SnapshotKey("wasm", backend, machine, List.of(image));
-  }
-
-  /** Of texts without a NUL, in their order. */
-  private static String digest(Stream<String> texts) {
-    return Digest.of(texts.map(text -> text + '\0').collect(Collectors.joining()).getBytes(StandardCharsets.UTF_8)).value();
   }
 
   /** The function in the state that is stored; nothing when none is, or none that is of use. */
@@ -158,7 +126,7 @@ final class StoredState implements AutoCloseable {
     if (!layer.isBase() || !layer.extents().equals(extents(layer.memoryBytes()))) {
       throw new IllegalArgumentException("it is no base whose memory begins at the address 0");
     }
-    return restorer.restore(base.blob(MODULE), base::read, layer.memoryBytes());
+    return restorer.restore(base.blob(StateKey.MODULE), base::read, layer.memoryBytes());
   }
 
   private static List<Extent> extents(long bytes) {
@@ -235,7 +203,7 @@ final class StoredState implements AutoCloseable {
         demandWanted();
         builder.memory(at, memory.duplicate().position(at).limit(Math.min(at + STEP, memory.limit())));
       }
-      builder.blob(MODULE, new WhileWanted(written.open()));
+      builder.blob(StateKey.MODULE, new WhileWanted(written.open()));
       demandWanted();
       return builder.publish().id();
     }

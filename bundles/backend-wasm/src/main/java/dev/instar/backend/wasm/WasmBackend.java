@@ -28,13 +28,17 @@ import dev.instar.backend.wasm.compile.Launch;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
+import dev.instar.backend.wasm.writeback.WrittenState;
 import dev.instar.wasi.CallStopped;
 import dev.instar.wasi.Clocks;
 import dev.instar.wasi.FileQuota;
 import dev.instar.wasi.LowerTree;
 import dev.instar.wasi.ProcExit;
 import dev.instar.wasi.WasiSettings;
-import dev.instar.backend.wasm.writeback.WrittenState;
+import dev.instar.wasi.guest.Breaches;
+import dev.instar.wasi.guest.MemoryBudget;
+import dev.instar.wasi.guest.StateKey;
+import dev.instar.wasi.guest.Refusal;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
@@ -92,7 +96,7 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
   private final CodeCache cache;
   private final ModuleCompiler compiler;
   private final MemoryBudget heap = MemoryBudget.ofHeap(Runtime.getRuntime().maxMemory() / 2);
-  private final MemoryBudget memory = MemoryBudget.ofMachine(0);
+  private final MemoryBudget memory = MemoryBudget.ofMachine("dev.instar.backend.wasm", 0);
   private final MemoryPool pool = new MemoryPool(IDLE_MEMORIES_OF_A_FUNCTION, IDLE_MEMORIES);
   private final Compilers compilers;
   private final Initialisations initialisations = new Initialisations();
@@ -259,7 +263,7 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
     int tableElements = Math.min(bounds.tableElements(), limits.tableElements());
     var allowance = new Guest.Allowance(limit, declared.maximumPages() > allowed, tableElements);
     var settings = new Snapshot.Settings(wasi, allowance, compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
-    SnapshotKey key = StoredState.key(describe().version() + "-" + FORMAT, request.image().digest(), entry, maximum, tableElements, wasi,
+    SnapshotKey key = StateKey.of(request.image().digest(), entry.export(), maximum, tableElements, wasi,
         reseed.map(exported -> request.version().name().user()));
     StoredState stored = new StoredState(() -> offered(request), key, request.version());
     List<String> ran = new ArrayList<>();
@@ -418,7 +422,7 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
 
   /** The limit that it died of, as a call tells it; else the fault is the module's. */
   private static InstarException ended(ErrorCode code, String detail, String trap, Guest guest) {
-    InstarException told = Breaches.of(new InstarException(code, detail, Map.of("trap", trap)), guest);
+    InstarException told = Breaches.of(new InstarException(code, detail, Map.of("trap", trap)), guest.breach());
     return switch (told.code()) {
       case FUNCTION_FAILED, FUNCTION_TRAPPED -> Refusal.of("module", detail);
       default -> told;

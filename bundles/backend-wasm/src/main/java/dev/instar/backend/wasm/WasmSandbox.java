@@ -10,6 +10,10 @@ import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.wasi.CallStopped;
 import dev.instar.wasi.ProcExit;
+import dev.instar.wasi.guest.Breaches;
+import dev.instar.wasi.guest.CallGuard;
+import dev.instar.wasi.guest.FaasmCall;
+import dev.instar.wasi.guest.GuestFailures;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.io.OutputStream;
@@ -28,7 +32,7 @@ final class WasmSandbox implements Sandbox, Resettable {
   private boolean used;
   private boolean done;
   /** What runs, as an error names it. For the thread that makes the call. */
-  private String running = Failures.FUNCTION;
+  private String running = GuestFailures.FUNCTION;
 
   WasmSandbox(Snapshot snapshot, Entry entry, Room room, Consumer<WasmSandbox> closed) {
     this.snapshot = snapshot;
@@ -44,7 +48,7 @@ final class WasmSandbox implements Sandbox, Resettable {
       throw new InterruptedException();
     }
     guard.enter();
-    running = Failures.FUNCTION;
+    running = GuestFailures.FUNCTION;
     Throwable thrown = null;
     try {
       run(call);
@@ -64,7 +68,7 @@ final class WasmSandbox implements Sandbox, Resettable {
         guard.kill();
         throw new InterruptedException();
       }
-      throw Breaches.of(Failures.of(thrown, running), guest);
+      throw Breaches.of(Failures.of(thrown, running), guest.breach());
     }
   }
 
@@ -99,7 +103,7 @@ final class WasmSandbox implements Sandbox, Resettable {
           }
         }
       }
-      case FAASM -> FaasmCall.make(guest, call.input());
+      case FAASM -> FaasmCall.make(guest.callee(), call.input());
     }
   }
 
@@ -110,10 +114,10 @@ final class WasmSandbox implements Sandbox, Resettable {
       running = "Before the call, " + one.name();
       int status = one.run(guest);
       if (status != 0) {
-        throw Failures.failed(running, status);
+        throw GuestFailures.failed(running, status);
       }
     }
-    running = Failures.FUNCTION;
+    running = GuestFailures.FUNCTION;
     guest.initialised(bytes);
   }
 

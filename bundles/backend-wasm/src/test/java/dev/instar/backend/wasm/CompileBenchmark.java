@@ -3,6 +3,7 @@ package dev.instar.backend.wasm;
 import dev.instar.api.sandbox.StartContext;
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Launch;
+import dev.instar.wasi.guest.MemoryBudget;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

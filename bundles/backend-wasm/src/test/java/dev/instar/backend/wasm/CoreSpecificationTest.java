@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.instar.backend.wasm.compile.Compilers;
 import dev.instar.backend.wasm.compile.Launch;
 import dev.instar.tck.capability.RequiresCapability;
+import dev.instar.wasi.guest.MemoryBudget;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

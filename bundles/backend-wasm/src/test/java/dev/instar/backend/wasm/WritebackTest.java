@@ -16,14 +16,15 @@ import dev.instar.api.Digest;
 import dev.instar.api.sandbox.StartContext;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
-import dev.instar.wasi.Clocks;
-import dev.instar.wasi.FileQuota;
-import dev.instar.wasi.LowerTree;
-import dev.instar.wasi.WasiSettings;
 import dev.instar.backend.wasm.writeback.ModuleState;
 import dev.instar.backend.wasm.writeback.Outcome;
 import dev.instar.backend.wasm.writeback.Writeback;
 import dev.instar.tck.capability.RequiresCapability;
+import dev.instar.wasi.Clocks;
+import dev.instar.wasi.FileQuota;
+import dev.instar.wasi.LowerTree;
+import dev.instar.wasi.WasiSettings;
+import dev.instar.wasi.guest.MemoryBudget;
 import java.io.ByteArrayOutputStream;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -339,7 +340,7 @@ class WritebackTest {
     var wasi = new WasiSettings(List.of(), Map.of(), Optional.of(LowerTree.scan(directory, 10)), directory, FileQuota.DEFAULT, budget,
         Clocks.system(), new SecureRandom());
     var settings = new Snapshot.Settings(wasi, new Guest.Allowance(1 << 20, false, 10), false,
-        new Guest.Budgets(budget, MemoryBudget.ofMachine(1L << 30)));
+        new Guest.Budgets(budget, MemoryBudget.ofMachine("dev.instar.backend.wasm", 1L << 30)));
     Bounds bounds = new Bounds(1 << 20, 1 << 20, 100, 1 << 20, 100);
     MemoryPool pool = new MemoryPool(1, 1);
     for (boolean opened : new boolean[] {false, true}) {

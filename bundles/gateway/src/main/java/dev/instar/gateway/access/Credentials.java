@@ -18,7 +18,9 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
 import java.time.DateTimeException;
@@ -39,7 +41,8 @@ import org.slf4j.LoggerFactory;
  * The node's credentials, in its data directory: the administrator's token in {@value #TOKEN}, made at the first start, and the users in {@value #USERS},
  * with the sums of their tokens. Nothing of a token gets into a log, an error or an answer, but for the one in which a user's fresh token is told.
  *
- * <p>Reads are one volatile read; changes hold a lock while they are written. Any thread may call.
+ * <p>Any thread may call. While a gateway is being replaced there are two of these for one directory; each sees at its next use what the other has
+ * changed, for a look at the file's attributes with each token that is asked for.
  */
 public final class Credentials {
   /** The file with the administrator's token, for the node's user alone. */
@@ -54,11 +57,12 @@ public final class Credentials {
   private static final ObjectMapper JSON = JsonMapper.builder(JsonFactory.builder().streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(8).build()).build()).build();
 
   /** Replaced whole. */
-  private record Known(Map<String, User> byName, Map<Digest, User> byToken) {
-    static Known of(Map<String, User> users) {
+  private record Known(Map<String, User> byName, Map<Digest, User> byToken, String stamp) {
+    /** @param stamp of the file that they are in */
+    static Known of(Map<String, User> users, String stamp) {
       Map<Digest, User> byToken = new HashMap<>();
       users.values().forEach(user -> byToken.put(user.token(), user));
-      return new Known(new TreeMap<>(users), byToken);
+      return new Known(new TreeMap<>(users), byToken, stamp);
     }
   }
 
@@ -112,9 +116,20 @@ public final class Credentials {
     return Token.digest(fresh);
   }
 
+  /** Tells one state of the file from every other: each is another file, renamed to its place. */
+  private static String stamp(Path file) throws IOException {
+    try {
+      BasicFileAttributes attributes = Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+      return attributes.fileKey() + " " + attributes.lastModifiedTime() + " " + attributes.size();
+    } catch (NoSuchFileException e) {
+      return "";
+    }
+  }
+
   private static Known users(Path file) throws IOException {
-    if (Files.notExists(file, LinkOption.NOFOLLOW_LINKS)) {
-      return Known.of(Map.of());
+    String stamp = stamp(file);
+    if (stamp.isEmpty()) {
+      return Known.of(Map.of(), stamp);
     }
     try {
       Map<String, User> users = new TreeMap<>();
@@ -123,12 +138,12 @@ public final class Credentials {
             Instant.parse(each.path("created").asText()));
         users.put(user.name(), user);
       }
-      return Known.of(users);
+      return Known.of(users, stamp);
     } catch (ChecksummedDocument.DamagedException | JsonProcessingException | InstarException | DateTimeException e) {
       Path aside = file.resolveSibling("users-damaged.json");
       DurableFiles.move(file, aside);
       LOG.error("{} is damaged and was set aside as {}: no user's token holds until the users are added again.", file, aside.getFileName());
-      return Known.of(Map.of());
+      return Known.of(Map.of(), "");
     }
   }
 
@@ -136,6 +151,21 @@ public final class Credentials {
     SortedSet<String> names = new TreeSet<>();
     list.forEach(name -> names.add(name.asText()));
     return names;
+  }
+
+  /** As the file has them now. */
+  private Known known() {
+    Path file = directory.resolve(USERS);
+    try {
+      if (!known.stamp().equals(stamp(file))) {
+        synchronized (this) {
+          known = users(file);
+        }
+      }
+      return known;
+    } catch (IOException e) {
+      throw new InstarException(Problem.of(ErrorCode.INTERNAL, "The users cannot be read from " + USERS + " of the data directory."), e);
+    }
   }
 
   /** Whose token this is. */
@@ -147,12 +177,12 @@ public final class Credentials {
     if (Token.same(digest, administrator)) {
       return Optional.of(Caller.ADMINISTRATOR);
     }
-    return Optional.ofNullable(known.byToken().get(digest)).map(Caller.Holder::new);
+    return Optional.ofNullable(known().byToken().get(digest)).map(Caller.Holder::new);
   }
 
   /** By name. */
   public List<User> users() {
-    return List.copyOf(known.byName().values());
+    return List.copyOf(known().byName().values());
   }
 
   /**
@@ -163,7 +193,7 @@ public final class Credentials {
   public synchronized Added add(String name, SortedSet<String> upload, SortedSet<String> call) {
     String token = Token.fresh("user");
     User user = new User(name, Token.digest(token), upload, call, Instant.now());
-    Map<String, User> users = new TreeMap<>(known.byName());
+    Map<String, User> users = new TreeMap<>(known().byName());
     if (users.size() >= MOST_USERS) {
       throw new InstarException(ErrorCode.CONFLICT, "There are " + MOST_USERS + " users, and more are not taken; remove some.");
     }
@@ -176,7 +206,7 @@ public final class Credentials {
 
   /** Removes a user; its token holds no more when this returns. @return whether there was one */
   public synchronized boolean remove(String name) {
-    Map<String, User> users = new TreeMap<>(known.byName());
+    Map<String, User> users = new TreeMap<>(known().byName());
     if (users.remove(name) == null) {
       return false;
     }
@@ -195,11 +225,12 @@ public final class Credentials {
       user.call().forEach(call::add);
     }
     try {
-      ChecksummedDocument.write(directory.resolve(USERS), JSON.writeValueAsBytes(document));
+      Path file = directory.resolve(USERS);
+      ChecksummedDocument.write(file, JSON.writeValueAsBytes(document));
+      known = Known.of(users, stamp(file));
     } catch (IOException e) {
       throw new InstarException(Problem.of(DurableFiles.isNoSpace(e) ? ErrorCode.NO_SPACE : ErrorCode.INTERNAL, "The users could not be stored in " + USERS
           + " of the data directory; nothing was changed."), e);
     }
-    known = Known.of(users);
   }
 }

@@ -102,6 +102,20 @@ class CredentialsTest {
     assertEquals(Optional.empty(), Credentials.open(dir).find(ann.token()));
   }
 
+  /** As while a gateway is being replaced by its next version. */
+  @Test
+  void twoThatShareADirectorySeeEachOthersChanges() throws Exception {
+    Credentials former = Credentials.open(dir);
+    Credentials next = Credentials.open(dir);
+    Credentials.Added ann = former.add("ann", names("ann"), names("ann"));
+    Credentials.Added bob = next.add("bob", names("bob"), names("bob"));
+    assertEquals(List.of(ann.user(), bob.user()), former.users());
+    assertTrue(next.find(ann.token()).isPresent() && former.find(bob.token()).isPresent());
+    former.remove("bob");
+    assertEquals(Optional.empty(), next.find(bob.token()));
+    assertEquals(List.of(ann.user()), Credentials.open(dir).users());
+  }
+
   @Test
   void namesAreTheNamesOfFunctions() throws Exception {
     Credentials credentials = Credentials.open(dir);

@@ -16,6 +16,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.jar.Manifest;
+import java.util.regex.Pattern;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -37,6 +38,7 @@ record BundleJar(Path file, Digest digest, String name, Version version, boolean
   /** In the manifest of a bundle that may run beside another version of itself: its replacement starts before the old one stops. */
   private static final String UPDATE = "Instar-Update";
   private static final String OVERLAP = "overlap";
+  private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_.-]{1,200}");
   private static final String MANIFEST = "META-INF/MANIFEST.MF";
   private static final int MANIFEST_BYTES = 1 << 20;
   private static final int ENTRIES = 100_000;
@@ -59,6 +61,9 @@ record BundleJar(Path file, Digest digest, String name, Version version, boolean
           + Constants.BUNDLE_MANIFESTVERSION + ". Build it with bnd, or wrap it.");
     }
     String name = symbolicName.split(";", 2)[0].strip();
+    if (!NAME.matcher(name).matches()) {
+      throw refused("The bundle's symbolic name " + shown(name) + " is not valid; it has letters, digits, '_', '-' and '.'.");
+    }
     if (headers.containsKey(Constants.FRAGMENT_HOST)) {
       throw refused("The bundle " + name + " is a fragment of " + headers.get(Constants.FRAGMENT_HOST)
           + ", and fragments are not deployed into a running node. Put what it holds into a bundle, or it into the distribution.");
@@ -68,7 +73,7 @@ record BundleJar(Path file, Digest digest, String name, Version version, boolean
       return new BundleJar(file, digest, name, version, singleton(symbolicName), OVERLAP.equals(headers.getOrDefault(UPDATE, "").strip()),
           ResourceBuilder.build(file.toUri().toString(), headers));
     } catch (BundleException | RuntimeException e) {
-      throw refused("The manifest of the bundle " + name + " is not valid: " + e.getMessage() + ".");
+      throw refused("The manifest of the bundle " + name + " is not valid: " + (e.getCause() == null ? e : e.getCause()).getMessage() + ".");
     }
   }
 

@@ -6,6 +6,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.operations.Change;
 import dev.instar.api.operations.Plan.Action;
 import dev.instar.api.operations.Plan.Step;
+import dev.instar.operations.BundleSignature;
 import dev.instar.operations.deploy.Deployed.Applied;
 import dev.instar.operations.deploy.Deployed.Draft;
 import dev.instar.operations.deploy.Deployed.Entry;
@@ -23,15 +24,19 @@ import java.util.TreeSet;
 import java.util.function.Consumer;
 import org.osgi.framework.Bundle;
 
-/** Says in terms of the framework what a change is; refuses one that makes no sense for what is there. */
-final class Changes {
+/** Says in terms of the framework what one change is; refuses one that makes no sense for what is there. */
+final class Changes implements AutoCloseable {
   static final String API = "api";
   private final Bundles bundles;
   private final Store store;
   private final Distribution distribution;
   private final long maxBytes;
+  private final Optional<Path> signers;
+  private final List<Path> received = new ArrayList<>();
 
-  Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes) {
+  /** @param signers a PEM file with the certificates of those whose signature a bundle must bear; empty: none needs one */
+  Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes, Optional<Path> signers) {
+    this.signers = signers;
     this.bundles = bundles;
     this.store = store;
     this.distribution = distribution;
@@ -93,13 +98,18 @@ final class Changes {
     return read(store.receive(in, maxBytes));
   }
 
-  private BundleJar read(Store.Received received) throws IOException {
-    try {
-      return BundleJar.read(received.file(), received.digest());
-    } catch (IOException | RuntimeException e) {
-      store.discard(received.file());
-      throw e;
-    }
+  private BundleJar read(Store.Received jar) throws IOException {
+    received.add(jar.file());
+    BundleJar bundle = BundleJar.read(jar.file(), jar.digest());
+    // Read each time: who was taken out of the file is trusted no more, and a file that is not there lets nothing in.
+    signers.map(BundleSignature::trusting).ifPresent(signature -> signature.check(jar.file(), bundle.toString()));
+    return bundle;
+  }
+
+  /** Deletes what was received for it and has not been kept. */
+  @Override
+  public void close() {
+    received.forEach(store::discard);
   }
 
   private static Step kept(Bundle bundle, String why) {
@@ -185,7 +195,6 @@ final class Changes {
       }
     }
     if (!missing.isEmpty()) {
-      store.discard(new Work("", replacements, List.of(), List.of(), List.of(), draft -> { }));
       throw new InstarException(ErrorCode.BUNDLE_UNRESOLVED, "The feature " + feature.id() + " lists what neither the distribution has nor was deployed: " + String.join(", ", missing)
           + ". Install these bundles first.", Map.of("missing", missing));
     }

@@ -21,7 +21,7 @@ final class Components {
   /** Why one of them did not start. */
   Optional<String> failure(Bundle bundle) {
     return all(bundle).stream().filter(c -> c.state == ComponentConfigurationDTO.FAILED_ACTIVATION).findFirst()
-        .map(c -> c.description.name + " failed to start" + Optional.ofNullable(c.failure).map(f -> ": " + f.lines().findFirst().orElse("")).orElse(""));
+        .map(c -> c.description.name + " failed to start" + Optional.ofNullable(c.failure).map(Components::cause).orElse(""));
   }
 
   /** Those that want a service which is not there. One that only waits for a configuration is not wanted by the operator. */
@@ -38,5 +38,10 @@ final class Components {
       }
     });
     return found;
+  }
+
+  /** Of a printed stack the exception that all others come from. */
+  private static String cause(String stack) {
+    return ": " + stack.lines().filter(l -> l.startsWith("Caused by: ")).reduce((a, b) -> b).map(l -> l.substring("Caused by: ".length())).orElse(stack.lines().findFirst().orElse(""));
   }
 }

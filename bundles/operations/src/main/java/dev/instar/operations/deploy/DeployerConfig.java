@@ -17,4 +17,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   @AttributeDefinition(name = "Wait in milliseconds", min = "0", max = "3600000",
       description = "How long a change waits for the one before it, before it gets node-busy (503).")
   int wait$_$ms() default 60_000;
+
+  @AttributeDefinition(name = "Trusted signers",
+      description = "PEM file with the certificates of those who sign bundles (jarsigner). Empty: bundles need no signature. Else one that none of them signed, or that was changed after that, is refused.")
+  String trusted$_$signers() default "";
 }

@@ -21,6 +21,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -53,17 +54,19 @@ public final class Deployments implements Deployer {
   /** For a change that is being made when the node stops. */
   private static final Duration CLOSE = Duration.ofSeconds(20);
 
-  private final BundleContext context;
-  private final Resolver resolver;
-  private final Bundles bundles;
-  private final Store store;
-  private final Distribution distribution;
+  private BundleContext context;
+  private Bundles bundles;
+  private Store store;
+  private Distribution distribution;
   private final Semaphore place = new Semaphore(1, true);
   private final Map<String, Kept> remembered = new LinkedHashMap<>();
   private long count;
   private volatile long done;
   private volatile DeployerConfig config;
   private volatile Thread worker;
+
+  @Reference
+  Resolver resolver;
 
   @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
   volatile FunctionRegistry registry;
@@ -73,14 +76,16 @@ public final class Deployments implements Deployer {
 
   private record Kept(Deployment deployment, long began) {}
 
-  /** Finds out what was deployed; the launcher has installed it by now. */
+  /**
+   * Finds out what was deployed; the launcher has installed it by now. A method and no constructor: with one that takes the configuration, a change
+   * of that would replace the component in the middle of a deployment.
+   */
   @Activate
-  public Deployments(BundleContext context, @Reference Resolver resolver, DeployerConfig config) throws IOException {
-    this.context = context;
-    this.resolver = resolver;
-    this.config = config;
+  void activate(BundleContext given, DeployerConfig initial) throws IOException {
+    context = given;
+    config = initial;
     bundles = new Bundles(context);
-    Path root = Path.of(context.getProperty("instar.data")).resolve("deployed");
+    Path root = Path.of(Objects.requireNonNull(context.getProperty("instar.data"), "the framework property instar.data is missing")).resolve("deployed");
     store = new Store(root);
     distribution = new Distribution(Optional.ofNullable(context.getProperty("instar.home")).map(Path::of), root.resolve("jars"));
     new Return(bundles, store).check();
@@ -140,13 +145,8 @@ public final class Deployments implements Deployer {
   @Override
   public Plan plan(Change change) throws IOException, InterruptedException {
     take();
-    try {
-      Work work = changes().of(change);
-      try {
-        return planner().plan(work);
-      } finally {
-        store.discard(work);
-      }
+    try (Changes changes = changes()) {
+      return planner().plan(changes.of(change));
     } finally {
       place.release();
     }
@@ -160,17 +160,12 @@ public final class Deployments implements Deployer {
   Deployment begin(Task task) throws IOException, InterruptedException {
     take();
     boolean running = false;
-    try {
-      Work work = task.work(changes());
-      Plan plan;
+    try (Changes changes = changes()) {
+      Work work = task.work(changes);
+      Plan plan = planner().plan(work);
       List<Work.Replacement> kept = new ArrayList<>();
-      try {
-        plan = planner().plan(work);
-        for (Work.Replacement one : work.replacements()) {
-          kept.add(new Work.Replacement(one.former(), one.next().isPresent() ? Optional.of(store.keep(one.next().get())) : Optional.empty(), one.start()));
-        }
-      } finally {
-        store.discard(work);
+      for (Work.Replacement one : work.replacements()) {
+        kept.add(new Work.Replacement(one.former(), one.next().isPresent() ? Optional.of(store.keep(one.next().get())) : Optional.empty(), one.start()));
       }
       Work durable = new Work(work.what(), kept, work.starts(), work.stops(), work.kept(), work.edit());
       Deployment begun = remember(new Deployment(nextId(), work.what(), plan, State.RUNNING, Optional.empty(), List.of(), Duration.ZERO), System.nanoTime());
@@ -184,6 +179,11 @@ public final class Deployments implements Deployer {
         place.release();
       }
     }
+  }
+
+  /** Whether an operator has stopped a bundle. */
+  public boolean stopped(String name) {
+    return store.state().stopped().contains(name);
   }
 
   /** Counts up with each change that was made. */
@@ -212,7 +212,7 @@ public final class Deployments implements Deployer {
   }
 
   private Changes changes() {
-    return new Changes(bundles, store, distribution, config.max$_$bundle$_$bytes());
+    return new Changes(bundles, store, distribution, config.max$_$bundle$_$bytes(), Optional.of(config.trusted$_$signers().strip()).filter(file -> !file.isEmpty()).map(Path::of));
   }
 
   private Planner planner() {

@@ -121,11 +121,6 @@ final class Store {
     return jar.at(kept);
   }
 
-  /** Deletes what was received and is not kept. */
-  void discard(Work work) {
-    work.jars().stream().map(BundleJar::file).filter(this::received).forEach(this::discard);
-  }
-
   private boolean received(Path file) {
     return file.startsWith(incoming);
   }

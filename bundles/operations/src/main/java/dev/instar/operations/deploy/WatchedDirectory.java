@@ -6,6 +6,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.data.DurableFiles;
 import dev.instar.api.operations.Deployment;
+import dev.instar.operations.DirectoryTrust;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.DirectoryStream;
@@ -60,13 +61,15 @@ public final class WatchedDirectory {
   private final Map<String, Stamp> taken = new HashMap<>();
   private final Map<String, Failed> failed = new HashMap<>();
   private final Optional<Thread> thread;
+  private final DirectoryTrust trust;
   private String distrust = "";
   private volatile boolean closed;
 
   /** Begins to watch. */
   @Activate
-  public WatchedDirectory(BundleContext context, @Reference Deployments deployments, WatchConfig config) {
+  public WatchedDirectory(BundleContext context, @Reference Deployments deployments, WatchConfig config) throws IOException {
     this.deployments = deployments;
+    trust = DirectoryTrust.ofThisProcess();
     data = Path.of(context.getProperty("instar.data"));
     directory = config.directory().isBlank() ? Optional.empty() : Optional.of(data.resolve(config.directory().strip()).normalize());
     poll = config.poll$_$ms();
@@ -93,13 +96,13 @@ public final class WatchedDirectory {
         if (place.startsWith(data)) {
           DurableFiles.createDirectories(place);
         }
-        Optional<String> wrong = Trust.wrong(place, data);
+        Optional<String> wrong = trust.objection(place, data);
         if (wrong.isEmpty()) {
           distrust = "";
           look(place);
         } else if (!distrust.equals(wrong.get())) {
           distrust = wrong.get();
-          LOG.error("The directory {} is not watched: {}", place, distrust);
+          LOG.error("The directory {} is not watched: {}. Whoever may write there could put a bundle there.", place, distrust);
         }
         Thread.sleep(poll);
       } catch (InterruptedException e) {
@@ -158,9 +161,9 @@ public final class WatchedDirectory {
   private void take(Path file, String name, Stamp stamp) throws InterruptedException {
     long done = deployments.done();
     try {
-      Optional<String> wrong = Trust.wrongFile(file);
+      Optional<String> wrong = trust.objectionToFile(file);
       if (wrong.isPresent()) {
-        throw BundleJar.refused(wrong.get());
+        throw BundleJar.refused("The file is not taken: " + wrong.get() + ".");
       }
       String origin = origin(name);
       if (name.endsWith(".json")) {

@@ -35,8 +35,4 @@ record Work(String what, List<Replacement> replacements, List<Bundle> starts, Li
   List<BundleJar> jars() {
     return replacements.stream().flatMap(r -> r.next().stream()).toList();
   }
-
-  boolean isEmpty() {
-    return replacements.isEmpty() && starts.isEmpty() && stops.isEmpty();
-  }
 }

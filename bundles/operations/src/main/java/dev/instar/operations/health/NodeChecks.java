@@ -8,6 +8,7 @@ import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.snapshot.SnapshotStore;
+import dev.instar.operations.deploy.Deployments;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -73,6 +74,9 @@ public final class NodeChecks {
 
   @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
   volatile ServiceComponentRuntime components;
+
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  volatile Deployments deployments;
 
   /** For Declarative Services. */
   @Activate
@@ -186,7 +190,7 @@ public final class NodeChecks {
     List<Finding> findings = new ArrayList<>();
     int count = 0;
     for (Bundle bundle : context.getBundles()) {
-      if (bundle.getSymbolicName() != null && bundle.getSymbolicName().startsWith(OURS) && !fragment(bundle)) {
+      if (bundle.getSymbolicName() != null && bundle.getSymbolicName().startsWith(OURS) && !fragment(bundle) && !stopped(bundle)) {
         count++;
         if (bundle.getState() != Bundle.ACTIVE) {
           findings.add(new Finding(Status.CRITICAL, "bundle " + bundle.getSymbolicName() + " is " + state(bundle), RESTART));
@@ -213,6 +217,12 @@ public final class NodeChecks {
         }
       }
     }
+  }
+
+  /** Whether it rests because an operator has stopped it. */
+  private boolean stopped(Bundle bundle) {
+    Deployments deployer = deployments;
+    return deployer != null && deployer.stopped(bundle.getSymbolicName());
   }
 
   private static boolean fragment(Bundle bundle) {

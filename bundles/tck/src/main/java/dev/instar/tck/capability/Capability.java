@@ -21,6 +21,11 @@ public enum Capability {
   SYSTEMD("apt-get install systemd", "systemd-analyze", "--version"),
   /** wat2wasm and wast2json. */
   WABT("apt-get install wabt", "wat2wasm", "--version"),
+  /** The native wasmtime library, see {@link NativeLibraries}: fetched with pip the first time that a test asks for it. */
+  WASMTIME("apt-get install python3-pip, and let pip reach its index once", "sh", "-c",
+      "d=$PWD; while [ ! -e \"$d/cnf/host-capabilities\" ] && [ \"$d\" != / ]; do d=$(dirname \"$d\"); done; cd \"$d\" || exit 1; "
+          + "ls target/native/wasmtime/linux-*/_libwasmtime.so >/dev/null 2>&1 || "
+          + "exec python3 -m pip install -q --no-deps --disable-pip-version-check --root-user-action ignore --target target/native wasmtime==50.0.1"),
   /** Wizer of the Bytecode Alliance, as {@code target/wizer/node_modules/.bin/wizer}: fetched with npm the first time that a test asks for it. */
   WIZER("apt-get install npm, and let npm reach its registry once", "sh", "-c",
       "w=target/wizer/node_modules/.bin/wizer; [ -x $w ] || npm install --prefix target/wizer --no-save --no-package-lock --ignore-scripts --no-audit --no-fund "

@@ -5,6 +5,7 @@ import com.dylibso.chicory.wasm.types.MemoryLimits;
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.wasi.guest.UseCount;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

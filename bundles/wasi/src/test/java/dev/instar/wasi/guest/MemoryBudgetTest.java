@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm;
+package dev.instar.wasi.guest;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -13,7 +13,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class MemoryBudgetTest {
-  private final MemoryBudget budget = MemoryBudget.ofMachine(0);
+  private final MemoryBudget budget = MemoryBudget.ofMachine("dev.instar.backend.wasm", 0);
   private final AtomicInteger asked = new AtomicInteger();
 
   @BeforeEach

@@ -1,21 +1,21 @@
-package dev.instar.backend.wasm;
+package dev.instar.wasi.guest;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import java.util.Map;
 
 /** Says no to a module. */
-final class Refusal {
+public final class Refusal {
   private Refusal() {}
 
   /** @param section the section's name in the WebAssembly specification, or {@code module} */
-  static InstarException of(String section, String detail) {
+  public static InstarException of(String section, String detail) {
     String where = section.equals("module") ? "" : section + " section: ";
     return new InstarException(ErrorCode.MODULE_REFUSED, where + detail, Map.of("section", section));
   }
 
   /** A name that a module gave, fit to be shown. */
-  static String shown(String name) {
+  public static String shown(String name) {
     String safe = name.replaceAll("[^ -~]", "?");
     return safe.length() > 80 ? safe.substring(0, 80) + "..." : safe;
   }

@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm;
+package dev.instar.wasi.guest;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
@@ -7,6 +7,7 @@ import dev.instar.wasi.FileQuota;
 import dev.instar.wasi.Shortage;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -14,7 +15,7 @@ import java.util.Set;
  * abort. So a guest that ends with a trap of the kinds that a lack leads to, or with a status, after it was refused something and had not got
  * it since, is said to have died of that; its own end is told beside it, for where that is wrong.
  */
-final class Breaches {
+public final class Breaches {
   /** An abort is {@code unreachable}; who does not look at what {@code malloc} or {@code memory.grow} gave comes to the others. */
   private static final Set<String> OF_A_LACK = Set.of("unreachable", "out of bounds memory access", "out of bounds table access", "undefined element",
       "null reference", "uncaught exception");
@@ -22,26 +23,31 @@ final class Breaches {
   private Breaches() {}
 
   /** What was refused. */
-  sealed interface Breach {}
+  public sealed interface Breach {}
 
   /** @param bytes the limit */
-  record Memory(long bytes) implements Breach {}
+  public record Memory(long bytes) implements Breach {}
 
   /** @param elements the limit */
-  record Tables(int elements) implements Breach {}
+  public record Tables(int elements) implements Breach {}
 
   /** @param quota the limits */
-  record Files(Shortage shortage, FileQuota quota) implements Breach {}
+  public record Files(Shortage shortage, FileQuota quota) implements Breach {}
 
-  /** The failure as it is told, for a guest that has ended with it. */
-  static InstarException of(InstarException failure, Guest guest) {
+  /**
+   * The failure as it is told.
+   *
+   * @param failure what a guest has ended with
+   * @param refused what it was refused last
+   */
+  public static InstarException of(InstarException failure, Optional<Breach> refused) {
     Problem told = failure.problem();
     boolean mayBe = switch (told.code()) {
       case FUNCTION_FAILED -> true;
       case FUNCTION_TRAPPED -> told.members().get("trap") instanceof String trap && OF_A_LACK.contains(trap);
       default -> false;
     };
-    return mayBe ? guest.breach().map(breach -> new InstarException(with(told, problem(breach, told.detail() + " Before that, ")), failure)).orElse(failure)
+    return mayBe ? refused.map(breach -> new InstarException(with(told, problem(breach, told.detail() + " Before that, ")), failure)).orElse(failure)
         : failure;
   }
 
@@ -71,7 +77,8 @@ final class Breaches {
     };
   }
 
-  static Problem tables(int elements, String before) {
+  /** That of tables that are too large. */
+  public static Problem tables(int elements, String before) {
     return of(ErrorCode.OUT_OF_TABLES, before + "the limit is " + elements + " in all", "tables", "--tables, up to the node's table-elements", "limitCount", elements);
   }
 

@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm;
+package dev.instar.wasi.guest;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
@@ -13,8 +13,8 @@ import java.util.concurrent.atomic.AtomicLong;
  * What all guests together may use of the Java heap, or of the machine's memory. The limits of functions may add up to more than there is; at
  * this bound the guest that asks ends, and not the node.
  */
-final class MemoryBudget implements ByteBudget {
-  static final Duration SOON = Duration.ofSeconds(1);
+public final class MemoryBudget implements ByteBudget {
+  public static final Duration SOON = Duration.ofSeconds(1);
 
   private final AtomicLong used = new AtomicLong();
   private final String what;
@@ -28,20 +28,20 @@ final class MemoryBudget implements ByteBudget {
   }
 
   /** For tables, files and instances. */
-  static MemoryBudget ofHeap(long limit) {
+  public static MemoryBudget ofHeap(long limit) {
     return new MemoryBudget(limit, "of the Java heap, half of it,", "give the node a larger heap (-Xmx)");
   }
 
-  /** For linear memories. */
-  static MemoryBudget ofMachine(long limit) {
-    return new MemoryBudget(limit, "of memory", "raise guest-memory-bytes of dev.instar.backend.wasm");
+  /** For linear memories. @param backend the PID of its configuration */
+  public static MemoryBudget ofMachine(String backend, long limit) {
+    return new MemoryBudget(limit, "of memory", "raise guest-memory-bytes of " + backend);
   }
 
-  void limit(long bytes) {
+  public void limit(long bytes) {
     limit = bytes;
   }
 
-  long used() {
+  public long used() {
     return used.get();
   }
 
@@ -50,7 +50,7 @@ final class MemoryBudget implements ByteBudget {
    * @param room is asked to close idle sandboxes until there is enough
    * @throws InstarException NODE_BUSY when there is not so much left; OUT_OF_MEMORY when there never will be
    */
-  void demand(long bytes, long held, Room room) {
+  public void demand(long bytes, long held, Room room) {
     if (take(bytes, held, room)) {
       return;
     }
@@ -64,7 +64,7 @@ final class MemoryBudget implements ByteBudget {
   }
 
   /** @param room is asked to close idle sandboxes until there is enough */
-  boolean take(long bytes, Room room) {
+  public boolean take(long bytes, Room room) {
     return take(bytes, 0, room);
   }
 
@@ -88,7 +88,7 @@ final class MemoryBudget implements ByteBudget {
   }
 
   /** Takes for those who only wait: no more than a quarter of all, so that enough is left for those who run. */
-  boolean takeToWait(long bytes) {
+  public boolean takeToWait(long bytes) {
     if (used.addAndGet(bytes) <= limit / 4) {
       return true;
     }

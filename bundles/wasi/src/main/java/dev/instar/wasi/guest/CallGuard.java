@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm;
+package dev.instar.wasi.guest;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
@@ -7,12 +7,12 @@ import dev.instar.api.InstarException;
  * Lets any thread end the call that a sandbox is in, by an interrupt of the thread that makes it. An interrupt is only ever sent between
  * {@link #enter} and {@link #leave}, and taken back in {@link #leave}: a thread of a pool never carries it into its next task.
  */
-final class CallGuard {
+public final class CallGuard {
   private Thread caller;
   private boolean killed;
 
   /** @throws InstarException TIMED_OUT when it was killed before */
-  synchronized void enter() {
+  public synchronized void enter() {
     if (killed) {
       throw timedOut();
     }
@@ -20,7 +20,7 @@ final class CallGuard {
   }
 
   /** Ends what {@link #enter} began. Whether a kill has come. */
-  synchronized boolean leave() {
+  public synchronized boolean leave() {
     caller = null;
     notifyAll();
     if (killed) {
@@ -29,7 +29,7 @@ final class CallGuard {
     return killed;
   }
 
-  synchronized void kill() {
+  public synchronized void kill() {
     if (!killed) {
       killed = true;
       if (caller != null) {
@@ -38,12 +38,12 @@ final class CallGuard {
     }
   }
 
-  synchronized boolean killed() {
+  public synchronized boolean killed() {
     return killed;
   }
 
   /** Waits for the end of a call that another thread makes. Whether it has ended. */
-  synchronized boolean await(long millis) throws InterruptedException {
+  public synchronized boolean await(long millis) throws InterruptedException {
     long until = System.nanoTime() + millis * 1_000_000;
     while (caller != null && caller != Thread.currentThread()) {
       long left = (until - System.nanoTime()) / 1_000_000;
@@ -55,7 +55,7 @@ final class CallGuard {
     return caller == null;
   }
 
-  static InstarException timedOut() {
+  public static InstarException timedOut() {
     return new InstarException(ErrorCode.TIMED_OUT, "The function was ended: its time was up, or its caller had gone.");
   }
 }

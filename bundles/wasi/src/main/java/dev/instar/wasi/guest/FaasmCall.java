@@ -1,10 +1,10 @@
-package dev.instar.backend.wasm;
+package dev.instar.wasi.guest;
 
-import com.dylibso.chicory.runtime.Memory;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.invocation.CallInput;
-import dev.instar.backend.wasm.memory.CowMemory;
+
+import dev.instar.wasi.GuestMemory;
 import dev.instar.wasi.ProcExit;
 import java.io.IOException;
 import java.io.InputStream;
@@ -25,7 +25,10 @@ import java.util.Map;
  * and calls {@code exec} with the address of the struct. All numbers are 32-bit little endian. A snapshot has room for inputs of up to 64 KiB
  * already; the memory grows for larger ones.
  */
-final class FaasmCall {
+public final class FaasmCall {
+  private static final int PAGE = 64 << 10;
+  /** An address is an int here. */
+  private static final int MOST_PAGES = 32767;
   private static final int STRUCT = 32;
   private static final int CHAIN_FUNCTIONS = 50 * 32;
   private static final int CHAIN_INPUTS = 50 * 1024;
@@ -36,20 +39,47 @@ final class FaasmCall {
   /** Of WebAssembly. Pages that nobody writes take no room. */
   private static final int ROOM_PAGES = 3;
 
-  private final Guest guest;
-  private final CowMemory memory;
+  private final Callee guest;
+  private final GuestMemory memory;
 
-  private FaasmCall(Guest guest) {
+  /** The instance that is called. */
+  public interface Callee {
+    GuestMemory memory();
+
+    /** Adds pages to the memory; whether it may have them. */
+    boolean grow(int pages);
+
+    /** What the memory may grow to. */
+    long maximumBytes();
+
+    /** Where the module's own memory ends, and the room for calls begins. */
+    int end();
+
+    /** Tells it where the input is. */
+    void input(int address, int size);
+
+    /** Calls {@code exec}. */
+    int exec(int struct);
+
+    /** Whether it has given its answer itself. */
+    boolean answered();
+
+    /** Copies from the memory to the answer. */
+    void send(int address, int length);
+  }
+
+  private FaasmCall(Callee guest) {
     this.guest = guest;
     this.memory = guest.memory();
   }
 
   /** How many pages make room for calls in a memory of so many, as far as it may grow; where it may not, the call is told. */
-  static int roomPages(int pages, int maximumPages) {
+  public static int roomPages(int pages, int maximumPages) {
     return Math.min(ROOM_PAGES, maximumPages - pages);
   }
 
-  static void make(Guest guest, CallInput input) {
+  /** Makes the call. */
+  public static void make(Callee guest, CallInput input) {
     new FaasmCall(guest).make(input);
   }
 
@@ -65,23 +95,23 @@ final class FaasmCall {
       throw outOfMemory();
     }
     reserve(base, (long) output - base + capacity);
-    memory.writeI32(base, input);
-    memory.writeI32(base + 4, output);
-    memory.writeI32(base + 8, base + STRUCT);
-    memory.writeI32(base + 12, base + STRUCT + CHAIN_FUNCTIONS);
-    memory.writeI32(base + 20, size);
-    memory.writeI32(base + 24, -1);
-    memory.writeI32(base + 28, capacity);
-    guest.input(new Guest.Input(input, size));
+    memory.writeInt(base, input);
+    memory.writeInt(base + 4, output);
+    memory.writeInt(base + 8, base + STRUCT);
+    memory.writeInt(base + 12, base + STRUCT + CHAIN_FUNCTIONS);
+    memory.writeInt(base + 20, size);
+    memory.writeInt(base + 24, -1);
+    memory.writeInt(base + 28, capacity);
+    guest.input(input, size);
 
     int status;
     try {
-      status = (int) guest.call(Entry.FAASM.export(), base)[0];
+      status = guest.exec(base);
     } catch (ProcExit e) {
       status = e.code();
     }
     if (status != 0) {
-      throw Failures.failed(Failures.FUNCTION, status);
+      throw GuestFailures.failed(GuestFailures.FUNCTION, status);
     }
     if (memory.readInt(base + 16) != 0) {
       throw new InstarException(ErrorCode.CHAINING_UNAVAILABLE, "The function asked for " + Integer.toUnsignedString(memory.readInt(base + 16))
@@ -94,10 +124,10 @@ final class FaasmCall {
 
   /** Makes sure that so many bytes from {@code base} are within the memory. */
   private void reserve(int base, long bytes) {
-    long missing = base + bytes - memory.bytes();
+    long missing = base + bytes - memory.size();
     if (missing > 0) {
-      long pages = (missing + Memory.PAGE_SIZE - 1) / Memory.PAGE_SIZE;
-      if (pages > Memory.RUNTIME_MAX_PAGES || memory.grow((int) pages) < 0) {
+      long pages = (missing + PAGE - 1) / PAGE;
+      if (pages > MOST_PAGES || !guest.grow((int) pages)) {
         throw outOfMemory();
       }
     }
@@ -105,7 +135,7 @@ final class FaasmCall {
 
   private InstarException outOfMemory() {
     return new InstarException(ErrorCode.OUT_OF_MEMORY, "The call's input and output do not fit into the function's memory, which has "
-        + memory.bytes() + " bytes and may grow to " + (long) memory.maximumPages() * Memory.PAGE_SIZE
+        + memory.size() + " bytes and may grow to " + guest.maximumBytes()
         + ": the lower of the function's limit and of what its module declares.");
   }
 
@@ -136,7 +166,7 @@ final class FaasmCall {
     } else if (size < 0 || size > capacity) {
       throw trapped("it set outputSize to " + size + ", outside of 0 to the outputCapacity of " + capacity
           + "; longer answers go through __faasm_write_output");
-    } else if (Integer.toUnsignedLong(output) + size > memory.bytes()) {
+    } else if (Integer.toUnsignedLong(output) + size > memory.size()) {
       throw trapped("its output of " + size + " bytes at " + Integer.toUnsignedString(output) + " is not within its memory");
     } else {
       guest.send(output, size);
@@ -145,10 +175,10 @@ final class FaasmCall {
 
   /** The length of a text that ends with a NUL. */
   private int terminated(int address) {
-    long end = memory.bytes();
+    long end = memory.size();
     long start = Integer.toUnsignedLong(address);
     for (long at = start; at < end; at++) {
-      if (memory.read((int) at) == 0) {
+      if (memory.readByte((int) at) == 0) {
         return (int) (at - start);
       }
     }

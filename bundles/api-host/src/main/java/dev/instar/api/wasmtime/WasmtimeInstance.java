@@ -1,0 +1,34 @@
+package dev.instar.api.wasmtime;
+
+import java.lang.foreign.MemorySegment;
+import java.util.OptionalInt;
+import org.osgi.annotation.versioning.ProviderType;
+
+/** One instance. For one thread at a time; {@link WasmtimeModule#instantiate} calls imported functions before anybody has it. */
+@ProviderType
+public interface WasmtimeInstance extends AutoCloseable {
+  /**
+   * Calls an exported function of i32 and i64 parameters and at most one result of these types.
+   *
+   * @return the result; of an i32 the low half counts; 0 where there is none
+   * @throws WasmtimeTrap when it did not return
+   * @throws IllegalArgumentException when there is no such function
+   */
+  long call(String export, long... arguments) throws WasmtimeTrap;
+
+  /** Whether it exports such a function. */
+  boolean hasFunction(String export);
+
+  /** How many bytes its memory has now; 0 where it exports none under the name {@code memory}. */
+  long memoryBytes();
+
+  /** Its memory from the first byte on, without an end: to be read and written below {@link #memoryBytes} only. Stays where it is while it grows. */
+  MemorySegment memory();
+
+  /** Adds pages of 64 KiB to the memory; how many there were before, or nothing when it may not. */
+  OptionalInt grow(int pages);
+
+  /** Gives its place back. Idempotent. */
+  @Override
+  void close();
+}
