@@ -247,6 +247,20 @@ class DeployerIT {
   }
 
   @Test
+  void theLastPartThatAnswersHttpIsReplacedAndNotStopped() throws Exception {
+    String[] entry = {"Also", "dev.instar.api.http.HttpEntry"};
+    done(install("gateway", "1.0.0", entry));
+    InstarException e = refused(ErrorCode.BUNDLE_STAYS, new Change.Stop("gateway"));
+    assertTrue(e.getMessage().contains("gateway is all that answers HTTP"), e::getMessage);
+    refused(ErrorCode.BUNDLE_STAYS, new Change.Uninstall("gateway"));
+    done(update("gateway", "1.1.0", entry));
+    done(install("second", "1.0.0", entry));
+    done(new Change.Stop("gateway"));
+    refused(ErrorCode.BUNDLE_STAYS, new Change.Stop("second"));
+    done(new Change.Uninstall("gateway"));
+  }
+
+  @Test
   void aNewVersionThatDoesNotStartGivesWayToTheOneBefore() throws Exception {
     done(install("a", "1.0.0"));
     List<String> before = bundles();
