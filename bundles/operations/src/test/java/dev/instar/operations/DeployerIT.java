@@ -224,6 +224,8 @@ class DeployerIT {
     refused(ErrorCode.BUNDLE_REFUSED, new Change.Install(in(Jars.jar(Map.of("Some", "header"), "x", new byte[1]))));
     refused(ErrorCode.BUNDLE_REFUSED, install("a", "1.0.0", "Fragment-Host", "shipped"));
     refused(ErrorCode.BUNDLE_REFUSED, install("a", "one"));
+    // No path of the API could name it.
+    refused(ErrorCode.BUNDLE_REFUSED, install("..", "1.0.0"));
     refused(ErrorCode.BUNDLE_REFUSED, new Change.Install(in(Jars.jar(Map.of("Bundle-ManifestVersion", "2", "Bundle-SymbolicName", "a"), "../../x", new byte[1]))));
     refused(ErrorCode.CONFLICT, install("shipped", "2.0.0"));
     refused(ErrorCode.CONFLICT, update("shipped", "1.0.0"));
@@ -234,6 +236,25 @@ class DeployerIT {
     configure("dev.instar.deployer", "max-bundle-bytes", 1024L);
     eventually(() -> assertThrows(InstarException.class, () -> deployer.plan(new Change.Install(in(new byte[2000])))).code() == ErrorCode.TOO_LARGE);
     refused(ErrorCode.TOO_LARGE, new Change.Install(in(new byte[2000])));
+  }
+
+  /** A jar has its entries twice, each with a name of its own: where it begins and in the list at the end. */
+  @Test
+  void aJarThatIsTwoBundlesIsRefused() throws Exception {
+    byte[] other = "Manifest-Version: 1.0\r\nBundle-ManifestVersion: 2\r\nBundle-SymbolicName: other\r\nBundle-Version: 9\r\n\r\n".getBytes(StandardCharsets.UTF_8);
+    Map<String, String> headers = Map.of("Bundle-ManifestVersion", "2", "Bundle-SymbolicName", "a", "Bundle-Version", "1");
+    InstarException e = refused(ErrorCode.BUNDLE_REFUSED, new Change.Install(in(Jars.jar(headers, "meta-inf/Manifest.mf", other))));
+    assertTrue(e.getMessage().contains("some take for its manifest"), e::getMessage);
+    byte[] swapped = Jars.jar(headers, "META-INF/MANIFEST.XX", other);
+    String text = new String(swapped, StandardCharsets.ISO_8859_1);
+    int list = text.indexOf("PK\1\2");
+    String exchanged = text.substring(list).replace("META-INF/MANIFEST.MF", "META-INF/MANIFEST.YY").replace("META-INF/MANIFEST.XX", "META-INF/MANIFEST.MF");
+    e = refused(ErrorCode.BUNDLE_REFUSED, new Change.Install(in((text.substring(0, list) + exchanged).getBytes(StandardCharsets.ISO_8859_1))));
+    assertTrue(e.getMessage().contains("META-INF/MANIFEST.YY"), e::getMessage);
+    // With the same names in both places, what the framework reads is what was planned.
+    exchanged = exchanged.replace("META-INF/MANIFEST.YY", "META-INF/MANIFEST.XX");
+    assertEquals(List.of("INSTALL other 9.0.0"), steps(done(new Change.Install(in((text.substring(0, list) + exchanged).getBytes(StandardCharsets.ISO_8859_1)))).plan()));
+    assertEquals("9.0.0", bundle("other").getVersion().toString());
   }
 
   @Test
