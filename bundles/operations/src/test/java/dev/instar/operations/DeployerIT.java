@@ -16,6 +16,8 @@ import dev.instar.api.operations.FeatureStatus;
 import dev.instar.api.operations.Plan;
 import java.io.ByteArrayInputStream;
 import java.io.InputStream;
+import java.io.PipedInputStream;
+import java.io.PipedOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,6 +31,7 @@ import java.util.Hashtable;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.FutureTask;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -255,6 +258,25 @@ class DeployerIT {
     exchanged = exchanged.replace("META-INF/MANIFEST.YY", "META-INF/MANIFEST.XX");
     assertEquals(List.of("INSTALL other 9.0.0"), steps(done(new Change.Install(in((text.substring(0, list) + exchanged).getBytes(StandardCharsets.ISO_8859_1)))).plan()));
     assertEquals("9.0.0", bundle("other").getVersion().toString());
+  }
+
+  @Test
+  void whoeverSendsSlowlyKeepsNoOtherChangeWaiting() throws Exception {
+    PipedOutputStream slow = new PipedOutputStream();
+    PipedInputStream body = new PipedInputStream(slow, 1 << 20);
+    FutureTask<Deployment> late = new FutureTask<>(() -> make(new Change.Install(body)));
+    Thread.ofVirtual().start(late);
+    byte[] jar = Jars.bundle("late", "1.0.0");
+    slow.write(jar, 0, 100);
+    done(install("quick", "1.0.0"));
+    deployer.plan(install("other", "1.0.0"));
+    slow.write(jar, 100, jar.length - 100);
+    slow.close();
+    assertEquals(State.DONE, late.get().state());
+    assertEquals(List.of("1.0.0"), offered("late"));
+    try (Stream<Path> left = Files.list(directory.resolve("data/deployed/incoming"))) {
+      assertEquals(List.of(), left.toList());
+    }
   }
 
   @Test
