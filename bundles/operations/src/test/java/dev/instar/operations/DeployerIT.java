@@ -186,6 +186,24 @@ class DeployerIT {
     assertTrue(stored().contains("\"absent\":[]"), stored());
   }
 
+  /** As after a start with a distribution that lacks what they need: the launcher leaves them out and puts what they replaced in their place. */
+  @Test
+  void whatWasDeployedAndDidNotComeBackCanBeUninstalled() throws Exception {
+    done(update("shipped", "1.1.0"));
+    done(install("a", "1.0.0"));
+    bundle("shipped").uninstall();
+    bundle("a").uninstall();
+    framework.install(directory.resolve("home/bundles/shipped-1.0.0.jar")).start();
+    assertEquals(List.of("KEEP shipped 1.0.0 is of the distribution", "UNINSTALL shipped 1.1.0 was deployed and does not run"), steps(done(new Change.Uninstall("shipped")).plan()));
+    assertEquals(List.of("1.0.0"), offered("shipped"));
+    assertEquals(List.of("UNINSTALL a 1.0.0 was deployed and does not run"), steps(done(new Change.Uninstall("a")).plan()));
+    assertFalse(stored().contains("\"version\""), stored());
+    try (Stream<Path> jars = Files.list(directory.resolve("data/deployed/jars"))) {
+      assertEquals(List.of(), jars.toList());
+    }
+    refused(ErrorCode.BUNDLE_NOT_FOUND, new Change.Uninstall("a"));
+  }
+
   @Test
   void whatWouldNotResolveIsRefusedAndNamed() throws Exception {
     done(install("lib", "1.0.0", EXPORT, "lib.api;version=1.0"));

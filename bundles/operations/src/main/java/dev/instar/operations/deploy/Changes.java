@@ -90,7 +90,7 @@ final class Changes implements AutoCloseable {
         yield new Work("stop " + Bundles.shown(bundle), List.of(), List.of(), runs ? List.of(bundle) : List.of(), runs ? List.of() : List.of(kept(bundle, "does not run")),
             draft -> draft.stopped.add(bundle.getSymbolicName()));
       }
-      case Change.Uninstall uninstall -> uninstall(bundles.find(uninstall.bundle()));
+      case Change.Uninstall uninstall -> uninstall(uninstall.bundle());
       case Change.ApplyFeature _ -> apply(sentFeature.orElseThrow(), API);
       case Change.ApplyShippedFeature apply -> apply(distribution.feature(apply.name()).orElseThrow(() -> noFeature(apply.name())), API);
       case Change.RemoveFeature remove -> remove(remove.name());
@@ -102,8 +102,16 @@ final class Changes implements AutoCloseable {
     return put(signed(read(received)), origin);
   }
 
-  Work uninstall(String name) throws IOException {
-    return uninstall(bundles.find(name));
+  /** Takes a bundle away; what was deployed and did not come back at the start is forgotten. */
+  Work uninstall(String which) throws IOException {
+    Optional<Entry> entry = Optional.ofNullable(store.state().bundles().get(which));
+    return entry.isPresent() && bundles.named(which).isEmpty() ? forget(entry.get(), List.of()) : uninstall(bundles.find(which));
+  }
+
+  private static Work forget(Entry entry, List<Step> kept) {
+    List<Step> steps = new ArrayList<>(kept);
+    steps.add(new Step(Action.UNINSTALL, entry.name(), entry.version().toString(), "was deployed and does not run"));
+    return new Work("forget " + entry.name() + " " + entry.version(), List.of(), List.of(), List.of(), steps, draft -> draft.bundles.remove(entry.name()));
   }
 
   private BundleJar receive(InputStream in) throws IOException {
@@ -158,6 +166,9 @@ final class Changes implements AutoCloseable {
   private Work uninstall(Bundle bundle) throws IOException {
     String name = bundle.getSymbolicName();
     Entry entry = store.state().bundles().get(name);
+    if (entry != null && !entry.version().equals(bundle.getVersion())) {
+      return forget(entry, List.of(kept(bundle, "is of the distribution")));
+    }
     Optional<Path> back = entry == null ? Optional.empty() : entry.replaced().map(distribution::jar).filter(Files::exists);
     Consumer<Draft> edit = draft -> {
       draft.bundles.remove(name);
