@@ -16,6 +16,8 @@ import dev.instar.api.operations.FeatureStatus;
 import dev.instar.api.operations.Plan;
 import java.io.ByteArrayInputStream;
 import java.io.InputStream;
+import java.io.PipedInputStream;
+import java.io.PipedOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,6 +31,7 @@ import java.util.Hashtable;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.FutureTask;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -183,6 +186,24 @@ class DeployerIT {
     assertTrue(stored().contains("\"absent\":[]"), stored());
   }
 
+  /** As after a start with a distribution that lacks what they need: the launcher leaves them out and puts what they replaced in their place. */
+  @Test
+  void whatWasDeployedAndDidNotComeBackCanBeUninstalled() throws Exception {
+    done(update("shipped", "1.1.0"));
+    done(install("a", "1.0.0"));
+    bundle("shipped").uninstall();
+    bundle("a").uninstall();
+    framework.install(directory.resolve("home/bundles/shipped-1.0.0.jar")).start();
+    assertEquals(List.of("KEEP shipped 1.0.0 is of the distribution", "UNINSTALL shipped 1.1.0 was deployed and does not run"), steps(done(new Change.Uninstall("shipped")).plan()));
+    assertEquals(List.of("1.0.0"), offered("shipped"));
+    assertEquals(List.of("UNINSTALL a 1.0.0 was deployed and does not run"), steps(done(new Change.Uninstall("a")).plan()));
+    assertFalse(stored().contains("\"version\""), stored());
+    try (Stream<Path> jars = Files.list(directory.resolve("data/deployed/jars"))) {
+      assertEquals(List.of(), jars.toList());
+    }
+    refused(ErrorCode.BUNDLE_NOT_FOUND, new Change.Uninstall("a"));
+  }
+
   @Test
   void whatWouldNotResolveIsRefusedAndNamed() throws Exception {
     done(install("lib", "1.0.0", EXPORT, "lib.api;version=1.0"));
@@ -224,6 +245,8 @@ class DeployerIT {
     refused(ErrorCode.BUNDLE_REFUSED, new Change.Install(in(Jars.jar(Map.of("Some", "header"), "x", new byte[1]))));
     refused(ErrorCode.BUNDLE_REFUSED, install("a", "1.0.0", "Fragment-Host", "shipped"));
     refused(ErrorCode.BUNDLE_REFUSED, install("a", "one"));
+    // No path of the API could name it.
+    refused(ErrorCode.BUNDLE_REFUSED, install("..", "1.0.0"));
     refused(ErrorCode.BUNDLE_REFUSED, new Change.Install(in(Jars.jar(Map.of("Bundle-ManifestVersion", "2", "Bundle-SymbolicName", "a"), "../../x", new byte[1]))));
     refused(ErrorCode.CONFLICT, install("shipped", "2.0.0"));
     refused(ErrorCode.CONFLICT, update("shipped", "1.0.0"));
@@ -236,6 +259,44 @@ class DeployerIT {
     refused(ErrorCode.TOO_LARGE, new Change.Install(in(new byte[2000])));
   }
 
+  /** A jar has its entries twice, each with a name of its own: where it begins and in the list at the end. */
+  @Test
+  void aJarThatIsTwoBundlesIsRefused() throws Exception {
+    byte[] other = "Manifest-Version: 1.0\r\nBundle-ManifestVersion: 2\r\nBundle-SymbolicName: other\r\nBundle-Version: 9\r\n\r\n".getBytes(StandardCharsets.UTF_8);
+    Map<String, String> headers = Map.of("Bundle-ManifestVersion", "2", "Bundle-SymbolicName", "a", "Bundle-Version", "1");
+    InstarException e = refused(ErrorCode.BUNDLE_REFUSED, new Change.Install(in(Jars.jar(headers, "meta-inf/Manifest.mf", other))));
+    assertTrue(e.getMessage().contains("some take for its manifest"), e::getMessage);
+    byte[] swapped = Jars.jar(headers, "META-INF/MANIFEST.XX", other);
+    String text = new String(swapped, StandardCharsets.ISO_8859_1);
+    int list = text.indexOf("PK\1\2");
+    String exchanged = text.substring(list).replace("META-INF/MANIFEST.MF", "META-INF/MANIFEST.YY").replace("META-INF/MANIFEST.XX", "META-INF/MANIFEST.MF");
+    e = refused(ErrorCode.BUNDLE_REFUSED, new Change.Install(in((text.substring(0, list) + exchanged).getBytes(StandardCharsets.ISO_8859_1))));
+    assertTrue(e.getMessage().contains("META-INF/MANIFEST.YY"), e::getMessage);
+    // With the same names in both places, what the framework reads is what was planned.
+    exchanged = exchanged.replace("META-INF/MANIFEST.YY", "META-INF/MANIFEST.XX");
+    assertEquals(List.of("INSTALL other 9.0.0"), steps(done(new Change.Install(in((text.substring(0, list) + exchanged).getBytes(StandardCharsets.ISO_8859_1)))).plan()));
+    assertEquals("9.0.0", bundle("other").getVersion().toString());
+  }
+
+  @Test
+  void whoeverSendsSlowlyKeepsNoOtherChangeWaiting() throws Exception {
+    PipedOutputStream slow = new PipedOutputStream();
+    PipedInputStream body = new PipedInputStream(slow, 1 << 20);
+    FutureTask<Deployment> late = new FutureTask<>(() -> make(new Change.Install(body)));
+    Thread.ofVirtual().start(late);
+    byte[] jar = Jars.bundle("late", "1.0.0");
+    slow.write(jar, 0, 100);
+    done(install("quick", "1.0.0"));
+    deployer.plan(install("other", "1.0.0"));
+    slow.write(jar, 100, jar.length - 100);
+    slow.close();
+    assertEquals(State.DONE, late.get().state());
+    assertEquals(List.of("1.0.0"), offered("late"));
+    try (Stream<Path> left = Files.list(directory.resolve("data/deployed/incoming"))) {
+      assertEquals(List.of(), left.toList());
+    }
+  }
+
   @Test
   void whatDeploymentStandsOnStays() throws Exception {
     for (String name : List.of("dev.instar.operations", "org.apache.felix.scr", "org.apache.felix.framework")) {
@@ -244,6 +305,20 @@ class DeployerIT {
     }
     done(install("dev.instar.listener", "1.0.0"));
     refused(ErrorCode.BUNDLE_STAYS, update("dev.instar.listener", "1.1.0"));
+  }
+
+  @Test
+  void theLastPartThatAnswersHttpIsReplacedAndNotStopped() throws Exception {
+    String[] entry = {"Also", "dev.instar.api.http.HttpEntry"};
+    done(install("gateway", "1.0.0", entry));
+    InstarException e = refused(ErrorCode.BUNDLE_STAYS, new Change.Stop("gateway"));
+    assertTrue(e.getMessage().contains("gateway is all that answers HTTP"), e::getMessage);
+    refused(ErrorCode.BUNDLE_STAYS, new Change.Uninstall("gateway"));
+    done(update("gateway", "1.1.0", entry));
+    done(install("second", "1.0.0", entry));
+    done(new Change.Stop("gateway"));
+    refused(ErrorCode.BUNDLE_STAYS, new Change.Stop("second"));
+    done(new Change.Uninstall("gateway"));
   }
 
   @Test

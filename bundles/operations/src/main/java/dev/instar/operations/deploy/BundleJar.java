@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -38,7 +39,7 @@ record BundleJar(Path file, Digest digest, String name, Version version, boolean
   /** In the manifest of a bundle that may run beside another version of itself: its replacement starts before the old one stops. */
   private static final String UPDATE = "Instar-Update";
   private static final String OVERLAP = "overlap";
-  private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_.-]{1,200}");
+  private static final Pattern NAME = Pattern.compile("(?=.{1,200}$)[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*");
   private static final String MANIFEST = "META-INF/MANIFEST.MF";
   private static final int MANIFEST_BYTES = 1 << 20;
   private static final int ENTRIES = 100_000;
@@ -62,7 +63,7 @@ record BundleJar(Path file, Digest digest, String name, Version version, boolean
     }
     String name = symbolicName.split(";", 2)[0].strip();
     if (!NAME.matcher(name).matches()) {
-      throw refused("The bundle's symbolic name " + shown(name) + " is not valid; it has letters, digits, '_', '-' and '.'.");
+      throw refused("The bundle's symbolic name " + shown(name) + " is not valid; it has letters, digits, '_' and '-', and single dots between these.");
     }
     if (headers.containsKey(Constants.FRAGMENT_HOST)) {
       throw refused("The bundle " + name + " is a fragment of " + headers.get(Constants.FRAGMENT_HOST)
@@ -97,9 +98,10 @@ record BundleJar(Path file, Digest digest, String name, Version version, boolean
 
   /** The manifest of a jar each of whose entries has been read and has its checksum. */
   private static Manifest whole(Path file) throws IOException {
-    byte[] manifest = null;
+    byte[] manifest;
     Set<String> names = new HashSet<>();
-    // The stream checks each entry's checksum, the file its list of entries: a jar is cut off when either fails or they differ.
+    // The stream checks each entry's checksum, the file its list of entries: a jar is cut off when either fails or they differ. What counts is the list,
+    // since a framework goes by that: an entry may be written under another name than it is listed under.
     try (InputStream in = new BufferedInputStream(Files.newInputStream(file)); ZipInputStream zip = new ZipInputStream(in); ZipFile list = new ZipFile(file.toFile())) {
       long left = UNPACKED_BYTES;
       byte[] buffer = new byte[64 << 10];
@@ -114,12 +116,8 @@ record BundleJar(Path file, Digest digest, String name, Version version, boolean
         if (name.startsWith("/") || name.indexOf('\\') >= 0 || name.indexOf('\0') >= 0 || List.of(name.split("/")).contains("..")) {
           throw refused("The jar has the entry " + shown(name) + ", which leads out of it.");
         }
-        if (MANIFEST.equalsIgnoreCase(name)) {
-          manifest = zip.readNBytes(MANIFEST_BYTES + 1);
-          if (manifest.length > MANIFEST_BYTES) {
-            throw refused("The jar's manifest has more than " + MANIFEST_BYTES + " bytes.");
-          }
-          left -= manifest.length;
+        if (MANIFEST.equalsIgnoreCase(name) && !MANIFEST.equals(name)) {
+          throw refused("The jar has the entry " + shown(name) + ", which some take for its manifest and others do not. Call it " + MANIFEST + ".");
         }
         for (int n; (n = zip.read(buffer)) >= 0;) {
           left -= n;
@@ -131,16 +129,34 @@ record BundleJar(Path file, Digest digest, String name, Version version, boolean
       if (list.size() != names.size()) {
         throw refused("The jar is damaged: " + names.size() + " entries can be read and it lists " + list.size() + ".");
       }
+      for (ZipEntry entry : Collections.list(list.entries())) {
+        if (!names.contains(entry.getName())) {
+          throw refused("The jar is damaged: it lists the entry " + shown(entry.getName()) + ", which is not in it.");
+        }
+      }
+      manifest = manifest(list);
     } catch (ZipException | java.io.EOFException | IllegalArgumentException e) {
       throw refused("What was sent is no whole jar: " + e.getMessage() + ". Build or copy it again.");
-    }
-    if (names.isEmpty() || manifest == null) {
-      throw refused("The jar has no " + MANIFEST + ", so it is no OSGi bundle.");
     }
     try {
       return new Manifest(new ByteArrayInputStream(manifest));
     } catch (IOException | IllegalArgumentException e) {
       throw refused("The jar's manifest can't be read: " + e.getMessage() + ".");
+    }
+  }
+
+  /** As the framework will read it. */
+  private static byte[] manifest(ZipFile list) throws IOException {
+    ZipEntry entry = list.getEntry(MANIFEST);
+    if (entry == null) {
+      throw refused("The jar has no " + MANIFEST + ", so it is no OSGi bundle.");
+    }
+    try (InputStream in = list.getInputStream(entry)) {
+      byte[] manifest = in.readNBytes(MANIFEST_BYTES + 1);
+      if (manifest.length > MANIFEST_BYTES) {
+        throw refused("The jar's manifest has more than " + MANIFEST_BYTES + " bytes.");
+      }
+      return manifest;
     }
   }
 

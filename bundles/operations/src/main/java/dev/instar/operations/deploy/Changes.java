@@ -33,6 +33,8 @@ final class Changes implements AutoCloseable {
   private final long maxBytes;
   private final Optional<BundleSignature> signature;
   private final List<Path> received = new ArrayList<>();
+  private Optional<BundleJar> sentJar = Optional.empty();
+  private Optional<FeatureFile> sentFeature = Optional.empty();
 
   Changes(Bundles bundles, Store store, Distribution distribution, long maxBytes, Optional<BundleSignature> signature) {
     this.bundles = bundles;
@@ -42,10 +44,27 @@ final class Changes implements AutoCloseable {
     this.signature = signature;
   }
 
+  /** Takes in and checks what comes with a change, to its end. Needs no place: whoever sends slowly keeps no other change waiting. */
+  void receive(Change change) throws IOException {
+    switch (change) {
+      case Change.Install install -> sentJar = Optional.of(receive(install.jar()));
+      case Change.Update update -> sentJar = Optional.of(receive(update.jar()));
+      case Change.ApplyFeature apply -> {
+        byte[] json = apply.json().readNBytes(FeatureFile.MAX_BYTES + 1);
+        if (json.length > FeatureFile.MAX_BYTES) {
+          throw new InstarException(ErrorCode.TOO_LARGE, "The feature has more than " + FeatureFile.MAX_BYTES + " bytes.", Map.of("limitBytes", FeatureFile.MAX_BYTES));
+        }
+        sentFeature = Optional.of(FeatureFile.read(json));
+      }
+      case Change.Start _, Change.Stop _, Change.Uninstall _, Change.ApplyShippedFeature _, Change.RemoveFeature _ -> { }
+    }
+  }
+
+  /** Of a change that was {@link #receive received}. */
   Work of(Change change) throws IOException {
     return switch (change) {
-      case Change.Install install -> {
-        BundleJar jar = receive(install.jar());
+      case Change.Install _ -> {
+        BundleJar jar = sentJar.orElseThrow();
         bundles.named(jar.name()).ifPresent(there -> {
           throw new InstarException(ErrorCode.CONFLICT, "There is " + Bundles.shown(there) + " already. To put version " + jar.version() + " in its place, update it ('instar bundles update', PUT /v1/bundles/"
               + jar.name() + ").", Map.of("bundle", jar.name()));
@@ -54,7 +73,7 @@ final class Changes implements AutoCloseable {
       }
       case Change.Update update -> {
         Bundle former = bundles.find(update.bundle());
-        BundleJar jar = receive(update.jar());
+        BundleJar jar = sentJar.orElseThrow();
         if (!jar.name().equals(former.getSymbolicName())) {
           throw new InstarException(ErrorCode.CONFLICT, "The jar is of the bundle " + jar.name() + " and not of " + former.getSymbolicName() + ".", Map.of("bundle", jar.name()));
         }
@@ -71,14 +90,8 @@ final class Changes implements AutoCloseable {
         yield new Work("stop " + Bundles.shown(bundle), List.of(), List.of(), runs ? List.of(bundle) : List.of(), runs ? List.of() : List.of(kept(bundle, "does not run")),
             draft -> draft.stopped.add(bundle.getSymbolicName()));
       }
-      case Change.Uninstall uninstall -> uninstall(bundles.find(uninstall.bundle()));
-      case Change.ApplyFeature apply -> {
-        byte[] json = apply.json().readNBytes(FeatureFile.MAX_BYTES + 1);
-        if (json.length > FeatureFile.MAX_BYTES) {
-          throw new InstarException(ErrorCode.TOO_LARGE, "The feature has more than " + FeatureFile.MAX_BYTES + " bytes.", Map.of("limitBytes", FeatureFile.MAX_BYTES));
-        }
-        yield apply(FeatureFile.read(json), API);
-      }
+      case Change.Uninstall uninstall -> uninstall(uninstall.bundle());
+      case Change.ApplyFeature _ -> apply(sentFeature.orElseThrow(), API);
       case Change.ApplyShippedFeature apply -> apply(distribution.feature(apply.name()).orElseThrow(() -> noFeature(apply.name())), API);
       case Change.RemoveFeature remove -> remove(remove.name());
     };
@@ -89,8 +102,16 @@ final class Changes implements AutoCloseable {
     return put(signed(read(received)), origin);
   }
 
-  Work uninstall(String name) throws IOException {
-    return uninstall(bundles.find(name));
+  /** Takes a bundle away; what was deployed and did not come back at the start is forgotten. */
+  Work uninstall(String which) throws IOException {
+    Optional<Entry> entry = Optional.ofNullable(store.state().bundles().get(which));
+    return entry.isPresent() && bundles.named(which).isEmpty() ? forget(entry.get(), List.of()) : uninstall(bundles.find(which));
+  }
+
+  private static Work forget(Entry entry, List<Step> kept) {
+    List<Step> steps = new ArrayList<>(kept);
+    steps.add(new Step(Action.UNINSTALL, entry.name(), entry.version().toString(), "was deployed and does not run"));
+    return new Work("forget " + entry.name() + " " + entry.version(), List.of(), List.of(), List.of(), steps, draft -> draft.bundles.remove(entry.name()));
   }
 
   private BundleJar receive(InputStream in) throws IOException {
@@ -145,6 +166,9 @@ final class Changes implements AutoCloseable {
   private Work uninstall(Bundle bundle) throws IOException {
     String name = bundle.getSymbolicName();
     Entry entry = store.state().bundles().get(name);
+    if (entry != null && !entry.version().equals(bundle.getVersion())) {
+      return forget(entry, List.of(kept(bundle, "is of the distribution")));
+    }
     Optional<Path> back = entry == null ? Optional.empty() : entry.replaced().map(distribution::jar).filter(Files::exists);
     Consumer<Draft> edit = draft -> {
       draft.bundles.remove(name);

@@ -145,23 +145,35 @@ public final class Deployments implements Deployer {
 
   @Override
   public Plan plan(Change change) throws IOException, InterruptedException {
-    take();
     try (Changes changes = changes()) {
-      return planner().plan(changes.of(change));
-    } finally {
-      place.release();
+      changes.receive(change);
+      take();
+      try {
+        return planner().plan(changes.of(change));
+      } finally {
+        place.release();
+      }
     }
   }
 
   @Override
   public Deployment begin(Change change) throws IOException, InterruptedException {
-    return begin(changes -> changes.of(change));
+    try (Changes changes = changes()) {
+      changes.receive(change);
+      return begin(changes, all -> all.of(change));
+    }
   }
 
   Deployment begin(Task task) throws IOException, InterruptedException {
+    try (Changes changes = changes()) {
+      return begin(changes, task);
+    }
+  }
+
+  private Deployment begin(Changes changes, Task task) throws IOException, InterruptedException {
     take();
     boolean running = false;
-    try (Changes changes = changes()) {
+    try {
       Work work = task.work(changes);
       Plan plan = planner().plan(work);
       List<Work.Replacement> kept = new ArrayList<>();
@@ -249,11 +261,16 @@ public final class Deployments implements Deployer {
       ended = new Deployment(begun.id(), begun.what(), begun.plan(), State.ROLLED_BACK, Optional.of(Problem.of(ErrorCode.INTERNAL, "The change failed: " + e + ". The node's log says more.")), List.of(),
           Duration.ofNanos(System.nanoTime() - began));
     }
-    Set<Path> inUse = new HashSet<>();
-    for (Bundle bundle : bundles.all()) {
-      Distribution.file(bundle).ifPresent(inUse::add);
+    try {
+      Set<Path> inUse = new HashSet<>();
+      for (Bundle bundle : bundles.all()) {
+        Distribution.file(bundle).ifPresent(inUse::add);
+      }
+      store.sweep(inUse);
+    } catch (RuntimeException e) {
+      // A disk that fails while it is listed, say. The next change sweeps again.
+      LOG.warn("Jars that are no longer used could not be looked for", e);
     }
-    store.sweep(inUse);
     worker = null;
     place.release();
     // Last, so that whoever has seen the end finds the place free.

@@ -53,6 +53,7 @@ final class Planner {
     for (Bundle bundle : refreshed) {
       stays(bundle, bundles.stays(bundle), ", and it " + Bundles.uses(bundle, all(formers, refreshed)));
     }
+    answers(work);
     if (!work.replacements().isEmpty()) {
       List<Bundle> stay = new ArrayList<>(bundles.all());
       stay.removeAll(formers);
@@ -89,6 +90,18 @@ final class Planner {
     if (!why.isEmpty()) {
       throw new InstarException(ErrorCode.BUNDLE_STAYS, "The bundle " + bundle.getSymbolicName() + " stays for as long as the node runs, since " + why + because
           + ". To replace it, put it into the distribution and start the node again.", Map.of("bundle", bundle.getSymbolicName()));
+    }
+  }
+
+  /** Whoever stops the last part that answers HTTP cannot ask the node to start it again, nor would a restart, since it stays stopped. */
+  private void answers(Work work) {
+    Set<Bundle> going = new LinkedHashSet<>(work.stops());
+    work.replacements().stream().filter(r -> r.next().isEmpty() || !r.start()).forEach(r -> r.former().ifPresent(going::add));
+    List<Bundle> entries = bundles.all().stream().filter(b -> Bundles.offers(b).contains(HTTP_ENTRY)).toList();
+    if (!entries.isEmpty() && going.containsAll(entries)) {
+      String name = entries.getFirst().getSymbolicName();
+      throw new InstarException(ErrorCode.BUNDLE_STAYS, "The bundle " + name + " is all that answers HTTP, so nobody could ask the node to start it again. Put another version in its place"
+          + " ('instar bundles update'), or stop the node.", Map.of("bundle", name));
     }
   }
 
