@@ -110,7 +110,9 @@ class ConfigIT {
   @Test
   void noCallIsLostWhenPartsAreChanged() throws Exception {
     Running node = start();
-    ok("deploy", "me/echo", EXAMPLES.resolve("echo/function.wasm").toString());
+    // The upload may have to wait for all the commands, on a machine that is slow.
+    ok("deploy", "me/echo", EXAMPLES.resolve("echo/function.wasm").toString(), "--timeout", "10m");
+    ok("config", "set", "listener", "idle-timeout-ms=600000");
     byte[] half = "x".repeat(70_000).getBytes(StandardCharsets.US_ASCII);
     List<String> wrong = new CopyOnWriteArrayList<>();
     AtomicInteger answered = new AtomicInteger();
@@ -125,7 +127,7 @@ class ConfigIT {
         callers.add(Thread.ofVirtual().start(() -> call(node.url(), enough, answered, wrong)));
       }
       for (String change : List.of("logs file-bytes=2097152", "scheduler max-idle=17", "gateway max-followers=17", "functions max-versions=17", "images max-depth=17", "snapshots budget-mib=4097",
-          "backend.wasm functions=49999", "dialect.faasm~main service-wait-ms=9999", "listener idle-timeout-ms=29999")) {
+          "backend.wasm functions=49999", "dialect.faasm~main service-wait-ms=9999", "listener idle-timeout-ms=599999")) {
         int before = answered.get();
         ok(("config set " + change).split(" "));
         await(() -> answered.get() > before + 5 || !wrong.isEmpty());
