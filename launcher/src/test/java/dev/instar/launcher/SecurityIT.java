@@ -36,7 +36,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Who may do what to a whole node, by the shipped command: one as it comes, and one over TLS that asks everybody for a token. */
-@Timeout(180)
+@Timeout(300)
 class SecurityIT {
   private static final String ECHO = Path.of("../examples/echo/function.wasm").toAbsolutePath().toString();
   @TempDir static Path home;
