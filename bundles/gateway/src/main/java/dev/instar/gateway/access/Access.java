@@ -164,7 +164,7 @@ public final class Access {
   }
 
   private static InstarException notReady() {
-    return new InstarException(Problem.of(ErrorCode.NOT_READY, "The node's data directory, and with it its credentials, is not there at the moment; it may be starting. Try again.")
+    return new InstarException(Problem.of(ErrorCode.NOT_READY, "The node's credentials are not there at the moment: it may be starting, or they could not be read or made, which node.log says then. Try again.")
         .retryAfter(Duration.ofSeconds(1)));
   }
 }
