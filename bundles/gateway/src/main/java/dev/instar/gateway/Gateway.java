@@ -7,7 +7,9 @@ import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.RequestId;
 import dev.instar.api.http.Route;
 import dev.instar.gateway.access.Access;
+import dev.instar.gateway.access.Caller;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -26,6 +28,9 @@ import org.slf4j.LoggerFactory;
  */
 public final class Gateway implements HttpEntry, AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Gateway.class);
+  /** To one who has shown no credential: that the process works. */
+  private static final byte[] WORKS = "{\"status\":\"ok\"}".getBytes(StandardCharsets.US_ASCII);
+  private static final Map<String, String> WORKS_HEADERS = Map.of("Content-Type", "application/json", "Cache-Control", "no-store");
   private static final long LAST_NANOS = 1_000_000_000;
 
   private final Dialects dialects;
@@ -116,6 +121,11 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     exchange.matched(found);
     Optional<Route> route = found.route(exchange.method());
     if (route.isPresent()) {
+      if (exchange.caller() == Caller.STRANGER) {
+        // Checks name directories, files and what is wrong in these.
+        exchange.respond(200, WORKS_HEADERS, WORKS);
+        return;
+      }
       access.permit(exchange.caller(), segments, found.value(exchange.method(), "user"), route.get().calls());
       Optional<Dialects.Use> use = dialects.use(route.get().handler());
       if (use.isEmpty() || !use.get().enter()) {

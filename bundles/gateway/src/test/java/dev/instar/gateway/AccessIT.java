@@ -13,6 +13,7 @@ import dev.instar.api.function.Limits;
 import dev.instar.gateway.access.Access;
 import dev.instar.tck.http.RawHttp.Answer;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -86,6 +87,19 @@ class AccessIT {
     assertEquals(0, reached.get());
     assertEquals(200, node.call("POST", "/v1/bundles/install", administrator, "").status());
     assertEquals(1, reached.get());
+  }
+
+  @Test
+  void whatChecksHaveFoundIsToldToThoseWhoShowAToken() throws Exception {
+    node.route("GET", "/healthz", x -> x.respond(200, Map.of(), "{\"status\":\"ok\",\"checks\":[\"of /a/directory\"]}".getBytes(StandardCharsets.US_ASCII)));
+    assertTrue(node.call("GET", "/healthz", "", "").text().contains("/a/directory"));
+    node.access.mode(Access.Mode.REQUIRED);
+    Answer stranger = node.call("GET", "/healthz", "", "");
+    assertEquals(200, stranger.status());
+    assertEquals("{\"status\":\"ok\"}", stranger.text());
+    assertEquals(405, node.call("POST", "/healthz", "", "").status());
+    assertEquals(401, node.call("GET", "/healthz", Node.bearer("x".repeat(43)), "").status());
+    assertTrue(node.call("GET", "/healthz", administrator, "").text().contains("/a/directory"));
   }
 
   @Test

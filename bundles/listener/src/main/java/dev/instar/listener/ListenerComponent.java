@@ -22,7 +22,7 @@ import org.slf4j.LoggerFactory;
 /**
  * Keeps the node's port open while everything behind it comes and goes. It is the first that a stop of the node stops, so it is here that running calls
  * are waited for. Publishes, as system properties, {@value #PORT} (the real port while it listens), with {@value #CERTIFICATE} (the file, where it
- * speaks TLS), or {@value #PROBLEM} (why it does not), and {@value #STOP} (how long running calls may go on at the end of the node), for the
+ * speaks TLS), or {@value #PROBLEM} (why it does not, or not as it is configured), and {@value #STOP} (how long running calls may go on at the end of the node), for the
  * launcher, which starts before any service and speaks to none.
  */
 @Component(immediate = true, service = {}, configurationPid = ListenerConfig.PID, configurationPolicy = ConfigurationPolicy.REQUIRE)
@@ -67,7 +67,13 @@ public final class ListenerComponent {
 
   @Activate
   synchronized void activate(ListenerConfig config) {
-    Settings settings = Settings.of(config);
+    Settings settings;
+    try {
+      settings = Settings.of(config);
+    } catch (InstarException e) {
+      tellProblem(e.problem().detail());
+      throw e;
+    }
     rename(settings.name(), settings.loopback());
     listen(settings);
   }
@@ -75,13 +81,23 @@ public final class ListenerComponent {
   /** A new address that cannot be taken leaves the old one in place: a wrong edit does not take the node off the network. */
   @Modified
   synchronized void modified(ListenerConfig config) {
-    Settings settings = Settings.of(config);
+    Settings settings;
+    try {
+      settings = Settings.of(config);
+    } catch (InstarException e) {
+      tellProblem(e.problem().detail());
+      if (listener.isEmpty()) {
+        throw e;
+      }
+      return;
+    }
     if (listener.isPresent() && listener.get().settings().sameAddress(settings)) {
       if (listener.get().settings().tls().isPresent() != settings.tls().isPresent()) {
-        LOG.error("TLS comes to a port that is open, or goes from it, only with a restart of the node, or with another port.");
+        tellProblem("TLS comes to a port that is open, or goes from it, only with a restart of the node, or with another port.");
         return;
       }
       listener.get().apply(settings);
+      System.clearProperty(PROBLEM);
       rename(settings.name(), loopback);
       tell(settings);
       return;
@@ -130,10 +146,15 @@ public final class ListenerComponent {
       System.setProperty(PORT, Integer.toString(opened.port()));
       LOG.info("Listening on {}://{}:{}", settings.tls().isPresent() ? "https" : "http", settings.bind(), opened.port());
     } catch (InstarException e) {
-      LOG.error("{}", e.problem().detail());
-      System.setProperty(PROBLEM, e.problem().detail());
+      tellProblem(e.problem().detail());
       throw e;
     }
+  }
+
+  /** To the log, and to the checks: what was configured does not hold, and the next start would fail of it. */
+  private static void tellProblem(String detail) {
+    LOG.error("{}", detail);
+    System.setProperty(PROBLEM, detail);
   }
 
   /** Before the port, so that whoever waits for that knows the others. */

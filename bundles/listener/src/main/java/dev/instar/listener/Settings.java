@@ -1,7 +1,10 @@
 package dev.instar.listener;
 
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -40,14 +43,23 @@ public record Settings(String name, String bind, int port, int maxHeaderBytes, D
         Optional.empty(), List.of());
   }
 
+  /** @throws InstarException BAD_REQUEST when a file has a name that none can have */
   static Settings of(ListenerConfig config) {
     boolean tls = !config.tls$_$certificate().isEmpty() || !config.tls$_$key().isEmpty();
     return new Settings(config.name(), config.bind(), config.port(), config.max$_$header$_$bytes(), Duration.ofMillis(config.header$_$timeout$_$ms()),
         Duration.ofMillis(config.idle$_$timeout$_$ms()), config.min$_$bytes$_$per$_$second(), Duration.ofMillis(config.data$_$rate$_$grace$_$ms()),
         config.max$_$connections(), Duration.ofMillis(config.entry$_$wait$_$ms()), Duration.ofMillis(config.stop$_$timeout$_$ms()),
         config.http2$_$max$_$streams(), config.http2$_$max$_$control$_$frames(),
-        tls ? Optional.of(new Tls(Path.of(config.tls$_$certificate()), Path.of(config.tls$_$key()))) : Optional.empty(),
+        tls ? Optional.of(new Tls(path(config.tls$_$certificate()), path(config.tls$_$key()))) : Optional.empty(),
         List.of(config.hosts()).stream().map(String::strip).filter(host -> !host.isEmpty()).toList());
+  }
+
+  private static Path path(String name) {
+    try {
+      return Path.of(name);
+    } catch (InvalidPathException e) {
+      throw new InstarException(ErrorCode.BAD_REQUEST, "A file named in tls-certificate or tls-key of " + ListenerConfig.PID + ".cfg.json cannot be one: " + e.getReason() + ".");
+    }
   }
 
   /** The same with TLS. */

@@ -131,6 +131,21 @@ class ListenerComponentIT {
     assertEquals(200, RawHttp.exchange(port, GET).status());
     component.modified(config(Map.of("bind", "0.0.0.0")));
     assertEquals(200, RawHttp.exchange(port, GET).status());
+    assertTrue(System.getProperty(ListenerComponent.PROBLEM).contains("off loopback"));
+  }
+
+  /** Whoever looks after the node learns that what he has configured does not hold, before it is started again with it. */
+  @Test
+  void whatDoesNotHoldIsToldUntilItIsTakenBack() throws Exception {
+    component.addEntry(saying("x"), Map.of());
+    component.activate(config(Map.of()));
+    component.modified(config(Map.of("tls$_$certificate", "crt.pem", "tls$_$key", "key.pem")));
+    assertTrue(System.getProperty(ListenerComponent.PROBLEM).contains("only with a restart"));
+    component.modified(config(Map.of()));
+    assertNull(System.getProperty(ListenerComponent.PROBLEM));
+    component.modified(config(Map.of("tls$_$certificate", "\0")));
+    assertTrue(System.getProperty(ListenerComponent.PROBLEM).contains("tls-certificate"));
+    assertEquals(200, RawHttp.exchange(port(), GET).status());
   }
 
   /** The only test that listens elsewhere than on the loopback, for a moment and with TLS. */

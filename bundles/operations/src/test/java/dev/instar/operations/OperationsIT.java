@@ -518,6 +518,24 @@ class OperationsIT {
     }
   }
 
+  @Test
+  void aListenerThatIsNotAsItIsConfiguredIsTold() throws Exception {
+    try (Framework framework = framework()) {
+      framework.startOperations();
+      System.setProperty("dev.instar.listener.port", "8080");
+      assertEquals("ok", check(framework, "listener").get("status").asText());
+      System.setProperty("dev.instar.listener.problem", "port 1 is taken");
+      JsonNode told = check(framework, "listener");
+      assertEquals("warn", told.get("status").asText());
+      assertTrue(told.get("message").asText().endsWith(": port 1 is taken"), told::toString);
+      System.clearProperty("dev.instar.listener.port");
+      assertEquals("it does not listen: port 1 is taken", check(framework, "listener").get("message").asText());
+    } finally {
+      System.clearProperty("dev.instar.listener.port");
+      System.clearProperty("dev.instar.listener.problem");
+    }
+  }
+
   private static void deleteScratch(Path root) throws IOException {
     Files.delete(root.resolve("scratch/health"));
     Files.delete(root.resolve("scratch"));

@@ -18,7 +18,7 @@ import java.util.function.Supplier;
  * <table>
  * <caption>What a request needs</caption>
  * <tr><th>path</th><th>on loopback, mode {@code open}</th><th>else</th></tr>
- * <tr><td>{@code /healthz}</td><td>nothing</td><td>nothing</td></tr>
+ * <tr><td>{@code /healthz}</td><td>nothing</td><td>nothing, and any token for what the checks have found</td></tr>
  * <tr><td>{@code /readyz}, {@code /v1}, {@code /v1/openapi.json}, {@code GET /v1/functions} (what one may see of it)</td><td>nothing</td><td>any token</td></tr>
  * <tr><td>routes with <code>{user}</code> outside of {@code /v1} and below {@code /v1/functions}</td><td>nothing</td><td>the right to call or to upload for that user</td></tr>
  * <tr><td>{@code /v1/images}</td><td>nothing</td><td>the right to upload for some user</td></tr>
@@ -38,6 +38,7 @@ public final class Access {
   }
 
   private enum Need {
+    /** But what is answered to one who shows nothing is less. */
     NOTHING,
     /** Of anybody who has a token; what the route does is looked at later. */
     TOKEN,
@@ -106,11 +107,15 @@ public final class Access {
   public Caller admit(String method, List<String> path, Supplier<List<String>> authorization, Supplier<InetAddress> peer, boolean loopback) {
     Need need = need(method, path);
     boolean open = loopback && mode == Mode.OPEN;
-    if (need == Need.NOTHING || open && need != Need.ADMINISTRATOR) {
+    if (open && need != Need.ADMINISTRATOR) {
       return Caller.ANYONE;
     }
-    boolean administrator = need != Need.TOKEN;
-    Caller caller = authenticate(authorization.get(), peer.get(), administrator);
+    List<String> given = authorization.get();
+    if (need == Need.NOTHING && given.isEmpty()) {
+      return Caller.STRANGER;
+    }
+    boolean administrator = need == Need.OPERATOR || need == Need.ADMINISTRATOR;
+    Caller caller = authenticate(given, peer.get(), administrator);
     if (administrator && caller != Caller.ADMINISTRATOR) {
       throw new InstarException(ErrorCode.FORBIDDEN, "This needs the administrator's token, and the one that came is a user's. " + ADMINISTRATORS);
     }
@@ -164,7 +169,7 @@ public final class Access {
   }
 
   private static InstarException notReady() {
-    return new InstarException(Problem.of(ErrorCode.NOT_READY, "The node's data directory, and with it its credentials, is not there at the moment; it may be starting. Try again.")
+    return new InstarException(Problem.of(ErrorCode.NOT_READY, "The node's credentials are not there at the moment: it may be starting, or they could not be read or made, which node.log says then. Try again.")
         .retryAfter(Duration.ofSeconds(1)));
   }
 }

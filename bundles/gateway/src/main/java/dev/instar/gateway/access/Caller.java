@@ -5,6 +5,9 @@ public sealed interface Caller {
   /** Whoever can connect, where no credential is asked for. */
   Caller ANYONE = new Anyone();
 
+  /** Whoever can connect, where a credential is asked for and he has shown none: he may know that the process works, and no more. */
+  Caller STRANGER = new Stranger();
+
   /** The holder of the administrator's token. */
   Caller ADMINISTRATOR = new Administrator();
 
@@ -32,6 +35,24 @@ public sealed interface Caller {
     @Override
     public boolean uploads() {
       return true;
+    }
+  }
+
+  /** See {@link Caller#STRANGER}. */
+  record Stranger() implements Caller {
+    @Override
+    public boolean mayCall(String user) {
+      return false;
+    }
+
+    @Override
+    public boolean mayUpload(String user) {
+      return false;
+    }
+
+    @Override
+    public boolean uploads() {
+      return false;
     }
   }
 

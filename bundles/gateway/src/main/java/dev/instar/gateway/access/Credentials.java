@@ -49,6 +49,8 @@ public final class Credentials {
   public static final String TOKEN = "admin.token";
   static final String USERS = "users.json";
   static final int MOST_USERS = 10_000;
+  /** No {@link #stamp} of a file is this. */
+  private static final String UNREAD = "unread";
 
   private static final Logger LOG = LoggerFactory.getLogger(Credentials.class);
   private static final Set<PosixFilePermission> OTHERS = EnumSet.of(PosixFilePermission.GROUP_READ, PosixFilePermission.GROUP_WRITE, PosixFilePermission.OTHERS_READ,
@@ -91,7 +93,18 @@ public final class Credentials {
    * @param directory the node's data directory
    */
   public static Credentials open(Path directory) throws IOException {
-    return new Credentials(directory, administrator(directory.resolve(TOKEN)), users(directory.resolve(USERS)));
+    return new Credentials(directory, administrator(directory.resolve(TOKEN)), known(directory.resolve(USERS)));
+  }
+
+  /** What cannot be read is tried again with each user's token, and keeps nobody from the administrator's. */
+  private static Known known(Path file) {
+    try {
+      return users(file);
+    } catch (IOException e) {
+      LOG.error("The users cannot be read from {} ({}): no user's token holds until that is mended. Make it a file that the node's user may read, or move it away and add the users again.", file,
+          e.toString());
+      return Known.of(Map.of(), UNREAD);
+    }
   }
 
   private static Digest administrator(Path file) throws IOException {
@@ -164,7 +177,8 @@ public final class Credentials {
       }
       return known;
     } catch (IOException e) {
-      throw new InstarException(Problem.of(ErrorCode.INTERNAL, "The users cannot be read from " + USERS + " of the data directory."), e);
+      throw new InstarException(Problem.of(ErrorCode.INTERNAL, "The users cannot be read from " + USERS
+          + " of the data directory. Make it a file that the node's user may read, or move it away and add the users again."), e);
     }
   }
 

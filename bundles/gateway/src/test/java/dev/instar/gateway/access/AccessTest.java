@@ -50,8 +50,19 @@ class AccessTest {
           asks(method, path, false);
         }
       }
-      open("GET", "/healthz", false);
+      health(false);
     }
+    access.mode(Access.Mode.OPEN);
+    open("GET", "/healthz", true);
+    access.mode(Access.Mode.REQUIRED);
+    health(true);
+  }
+
+  /** That the node works is nobody's secret; what its checks have found is. */
+  private void health(boolean loopback) {
+    assertSame(Caller.STRANGER, access.admit("GET", path("/healthz"), List::of, () -> PEER, loopback));
+    assertSame(Caller.ADMINISTRATOR, access.admit("GET", path("/healthz"), () -> List.of(administrator), () -> PEER, loopback));
+    assertThrows(InstarException.class, () -> access.admit("GET", path("/healthz"), () -> List.of(administrator + "x"), () -> PEER, loopback));
   }
 
   @Test

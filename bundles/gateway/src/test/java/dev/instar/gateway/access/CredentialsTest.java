@@ -140,4 +140,19 @@ class CredentialsTest {
     assertTrue(Files.exists(dir.resolve("users-damaged.json")));
     credentials.add("ann", names("ann"), names("ann"));
   }
+
+  @Test
+  void usersThatCannotBeReadKeepNobodyFromTheAdministratorsToken() throws Exception {
+    Path users = dir.resolve(Credentials.USERS);
+    Files.createDirectory(users);
+    Credentials credentials = Credentials.open(dir);
+    assertEquals(Optional.of(Caller.ADMINISTRATOR), credentials.find(token()));
+    InstarException e = assertThrows(InstarException.class, () -> credentials.add("ann", names("ann"), names("ann")));
+    assertEquals(ErrorCode.INTERNAL, e.code());
+    assertTrue(e.getMessage().contains("move it away"), e::getMessage);
+    assertThrows(InstarException.class, () -> credentials.find("x".repeat(40)));
+    Files.delete(users);
+    String added = credentials.add("ann", names("ann"), names("ann")).token();
+    assertTrue(credentials.find(added).isPresent(), "it goes on as soon as nothing is in its way");
+  }
 }

@@ -53,9 +53,8 @@ final class Store {
       DurableFiles.sweep(directory);
     }
     try (DirectoryStream<Path> left = Files.newDirectoryStream(incoming)) {
-      for (Path file : left) {
-        Files.deleteIfExists(file);
-      }
+      // What cannot be deleted, since somebody has put a directory there, is in nobody's way.
+      left.forEach(this::discard);
     }
     try {
       state = Deployed.read(ChecksummedDocument.read(document));

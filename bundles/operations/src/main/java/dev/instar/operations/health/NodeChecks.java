@@ -45,6 +45,7 @@ public final class NodeChecks {
   private static final String OURS = "dev.instar.";
   /** What the listener tells the launcher, too. */
   private static final String PORT = "dev.instar.listener.port";
+  private static final String MEND = "Mend its configuration dev.instar.listener.cfg.json.";
   private static final String PROBLEM = "dev.instar.listener.problem";
   private static final long LITTLE_SPACE = 1L << 30;
   /** Less than the artifact of one upload may have. */
@@ -249,9 +250,12 @@ public final class NodeChecks {
 
   private static Result listener() {
     String port = System.getProperty(PORT);
-    return port != null ? ok("it listens on port " + port)
-        : result(Status.CRITICAL, "it does not listen" + Optional.ofNullable(System.getProperty(PROBLEM)).map(why -> ": " + why).orElse(""),
-            "Mend its configuration dev.instar.listener.cfg.json.");
+    String problem = System.getProperty(PROBLEM);
+    if (port == null) {
+      return result(Status.CRITICAL, "it does not listen" + (problem == null ? "" : ": " + problem), MEND);
+    }
+    return problem == null ? ok("it listens on port " + port)
+        : result(Status.WARN, "it listens on port " + port + ", but not as it is configured, and may not start again with that: " + problem, MEND);
   }
 
   private Result dataDirectory() {
