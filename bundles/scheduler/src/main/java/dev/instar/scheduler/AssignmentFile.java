@@ -2,6 +2,7 @@ package dev.instar.scheduler;
 
 import dev.instar.api.data.ChecksummedDocument;
 import dev.instar.api.data.DataDirectory;
+import dev.instar.api.data.DurableFiles;
 import dev.instar.api.function.FunctionName;
 import dev.instar.api.invocation.BackendAssignment;
 import dev.instar.api.invocation.BackendScope;
@@ -9,7 +10,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.time.Duration;
 import java.time.Instant;
@@ -57,7 +57,7 @@ final class AssignmentFile {
       return new Assignments(all);
     } catch (ChecksummedDocument.DamagedException e) {
       Path aside = file.resolveSibling(NAME + ".damaged");
-      Files.move(file, aside, StandardCopyOption.REPLACE_EXISTING);
+      DurableFiles.move(file, aside);
       LOG.error("{} is damaged and was set aside as {}: calls go to their own backends until they are moved again", file, aside, e);
       return Assignments.NONE;
     }
