@@ -128,7 +128,14 @@ final class Moves {
   private Set<String> owners(BackendMove move) {
     FunctionRegistry functions = registry.get();
     if (!(move.scope() instanceof BackendScope.One(FunctionName name)) || functions == null) {
-      return assignments.broughtTo(move.scope(), move.from());
+      Set<String> brought = assignments.broughtTo(move.scope(), move.from());
+      if (brought.contains(move.from()) || functions == null || anyOwn(move.scope(), brought, functions)) {
+        return brought;
+      }
+      // An earlier assignment that no function is under: to take it back alone would move nothing.
+      Set<String> all = new TreeSet<>(brought);
+      all.add(move.from());
+      return all;
     }
     Set<String> own = new TreeSet<>();
     functions.find(name).stream().flatMap(function -> function.activeVersion().spec().variants().stream()).forEach(variant -> backends.own(variant).ifPresent(own::add));
@@ -138,6 +145,11 @@ final class Moves {
           + own.stream().map(backend -> assignments.target(move.scope(), backend)).distinct().collect(Collectors.joining("' and '", " but by '", "'")) + ".");
     }
     return there;
+  }
+
+  private boolean anyOwn(BackendScope scope, Set<String> owners, FunctionRegistry functions) {
+    return functions.list().stream().filter(function -> scope.covers(function.name())).flatMap(function -> function.activeVersion().spec().variants().stream())
+        .anyMatch(variant -> backends.own(variant).filter(owners::contains).isPresent());
   }
 
   private static String shown(BackendScope scope) {

@@ -71,6 +71,21 @@ class MovesTest {
     }
   }
 
+  /** As of an operator who has made the way back twice. */
+  @Test
+  void anAssignmentThatNoFunctionIsUnderKeepsNoneFromMoving() throws Exception {
+    try (Node node = new Node(a, b)) {
+      node.deploy("ann/f", limits(4));
+      node.scheduler.move(move(ALL, "b", "a"));
+      assertEquals("a", backend(node.invoke("ann/f")));
+      node.scheduler.move(move(ALL, "a", "b"));
+      assertEquals("b", backend(node.invoke("ann/f")));
+      node.deploy("ann/named", limits(4), new Variant(Node.DIGEST, Variant.WASM, Optional.of("b")));
+      node.scheduler.move(move(ALL, "b", "a"));
+      assertEquals(List.of("a", "b"), List.of(backend(node.invoke("ann/f")), backend(node.invoke("ann/named"))), "the way back is for what had come");
+    }
+  }
+
   @Test
   void onlyWhoIsMeantMoves() throws Exception {
     try (Node node = new Node(a, b)) {
