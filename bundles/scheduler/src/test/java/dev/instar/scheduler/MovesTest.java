@@ -220,6 +220,25 @@ class MovesTest {
 
   /** A bundle's next version: it has what the old one has before it gets a call, and the old one's calls end there. */
   @Test
+  void callsCanLeaveABackendThatDidNotComeBackAfterARestart(@TempDir Path root) throws Exception {
+    try (Node node = new Node(a, b)) {
+      node.scheduler.bindData(new AssignmentsTest.Directory(root));
+      node.scheduler.move(move(ALL, "a", "b"));
+    }
+    try (Node node = new Node(new ScriptedBackend("a", Shape.REMOTE, true))) {
+      node.scheduler.bindData(new AssignmentsTest.Directory(root));
+      node.deploy("ann/f", limits(4));
+      assertEquals(ErrorCode.BACKEND_NOT_FOUND, assertThrows(InstarException.class, () -> node.scheduler.move(move(ALL, "a", "b"))).code());
+      assertEquals(ErrorCode.BACKEND_NOT_FOUND, assertThrows(InstarException.class, () -> node.scheduler.move(move(ALL, "c", "a"))).code());
+      node.scheduler.move(move(new BackendScope.One(FunctionName.parse("ann/f")), "b", "a"));
+      assertEquals("a", backend(node.invoke("ann/f")));
+      node.scheduler.move(move(ALL, "b", "a"));
+      assertEquals("a", backend(node.invoke("ann/f")));
+      assertEquals(List.of(), node.scheduler.assignments());
+    }
+  }
+
+  @Test
   void theNextGenerationPreparesBeforeItTakesCalls() throws Exception {
     ScriptedBackend next = new ScriptedBackend("a", Shape.REMOTE, true);
     CountDownLatch prepared = new CountDownLatch(1);
