@@ -11,7 +11,6 @@ import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.invocation.BackendAssignment;
 import dev.instar.api.invocation.BackendMove;
 import dev.instar.api.invocation.BackendScope;
-import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.Probe;
 import java.io.IOException;
 import java.nio.file.attribute.FileTime;
@@ -128,7 +127,14 @@ final class Moves {
   private Set<String> owners(BackendMove move) {
     FunctionRegistry functions = registry.get();
     if (!(move.scope() instanceof BackendScope.One(FunctionName name)) || functions == null) {
-      return assignments.broughtTo(move.scope(), move.from());
+      Set<String> brought = assignments.broughtTo(move.scope(), move.from());
+      if (brought.contains(move.from()) || functions == null || anyOwn(move.scope(), brought, functions)) {
+        return brought;
+      }
+      // An earlier assignment that no function is under: to take it back alone would move nothing.
+      Set<String> all = new TreeSet<>(brought);
+      all.add(move.from());
+      return all;
     }
     Set<String> own = new TreeSet<>();
     functions.find(name).stream().flatMap(function -> function.activeVersion().spec().variants().stream()).forEach(variant -> backends.own(variant).ifPresent(own::add));
@@ -138,6 +144,11 @@ final class Moves {
           + own.stream().map(backend -> assignments.target(move.scope(), backend)).distinct().collect(Collectors.joining("' and '", " but by '", "'")) + ".");
     }
     return there;
+  }
+
+  private boolean anyOwn(BackendScope scope, Set<String> owners, FunctionRegistry functions) {
+    return functions.list().stream().filter(function -> scope.covers(function.name())).flatMap(function -> function.activeVersion().spec().variants().stream())
+        .anyMatch(variant -> backends.own(variant).filter(owners::contains).isPresent());
   }
 
   private static String shown(BackendScope scope) {
@@ -152,8 +163,10 @@ final class Moves {
     if (move.from().equals(move.to())) {
       throw new InstarException(ErrorCode.BAD_REQUEST, "From '" + move.from() + "' to itself is no move; name two backends.");
     }
+    // One that is gone for good, and was not there since the start: its calls must be able to leave.
+    boolean left = !backends.knows(move.from()) && assignments.all().stream().anyMatch(a -> a.to().equals(move.from()));
     for (String name : List.of(move.from(), move.to())) {
-      if (!backends.knows(name)) {
+      if (!backends.knows(name) && !(left && name.equals(move.from()))) {
         throw new InstarException(ErrorCode.BACKEND_NOT_FOUND, "This node has no backend '" + printable(name) + "'; it has: "
             + String.join(", ", backends.all().stream().map(Generation::name).distinct().sorted().toList()) + ".");
       }
@@ -168,10 +181,15 @@ final class Moves {
           .map(probe -> probe instanceof Probe.Missing missing ? ": " + missing.what() + ". " + missing.remedy() : ".").findFirst().orElse(".");
       throw new InstarException(ErrorCode.CONFLICT, "The backend '" + move.to() + "' takes no calls now" + why);
     }
-    BackendDescription from = backends.description(move.from());
-    if (Collections.disjoint(from.kinds(), to.description().kinds())) {
+    Set<String> kinds = new TreeSet<>();
+    for (String name : left ? owners(move) : Set.of(move.from())) {
+      if (backends.knows(name)) {
+        kinds.addAll(backends.description(name).kinds());
+      }
+    }
+    if (!kinds.isEmpty() && Collections.disjoint(kinds, to.description().kinds())) {
       throw new InstarException(ErrorCode.CONFLICT, "The backend '" + move.to() + "' runs images of kind " + String.join(", ", to.description().kinds().stream().sorted().toList())
-          + ", and '" + move.from() + "' of kind " + String.join(", ", from.kinds().stream().sorted().toList()) + ": nothing that the one runs could run in the other.");
+          + ", and '" + move.from() + "' of kind " + String.join(", ", kinds) + ": nothing that the one runs could run in the other.");
     }
     return to;
   }

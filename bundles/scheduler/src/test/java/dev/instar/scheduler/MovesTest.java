@@ -71,6 +71,21 @@ class MovesTest {
     }
   }
 
+  /** As of an operator who has made the way back twice. */
+  @Test
+  void anAssignmentThatNoFunctionIsUnderKeepsNoneFromMoving() throws Exception {
+    try (Node node = new Node(a, b)) {
+      node.deploy("ann/f", limits(4));
+      node.scheduler.move(move(ALL, "b", "a"));
+      assertEquals("a", backend(node.invoke("ann/f")));
+      node.scheduler.move(move(ALL, "a", "b"));
+      assertEquals("b", backend(node.invoke("ann/f")));
+      node.deploy("ann/named", limits(4), new Variant(Node.DIGEST, Variant.WASM, Optional.of("b")));
+      node.scheduler.move(move(ALL, "b", "a"));
+      assertEquals(List.of("a", "b"), List.of(backend(node.invoke("ann/f")), backend(node.invoke("ann/named"))), "the way back is for what had come");
+    }
+  }
+
   @Test
   void onlyWhoIsMeantMoves() throws Exception {
     try (Node node = new Node(a, b)) {
@@ -204,6 +219,25 @@ class MovesTest {
   }
 
   /** A bundle's next version: it has what the old one has before it gets a call, and the old one's calls end there. */
+  @Test
+  void callsCanLeaveABackendThatDidNotComeBackAfterARestart(@TempDir Path root) throws Exception {
+    try (Node node = new Node(a, b)) {
+      node.scheduler.bindData(new AssignmentsTest.Directory(root));
+      node.scheduler.move(move(ALL, "a", "b"));
+    }
+    try (Node node = new Node(new ScriptedBackend("a", Shape.REMOTE, true))) {
+      node.scheduler.bindData(new AssignmentsTest.Directory(root));
+      node.deploy("ann/f", limits(4));
+      assertEquals(ErrorCode.BACKEND_NOT_FOUND, assertThrows(InstarException.class, () -> node.scheduler.move(move(ALL, "a", "b"))).code());
+      assertEquals(ErrorCode.BACKEND_NOT_FOUND, assertThrows(InstarException.class, () -> node.scheduler.move(move(ALL, "c", "a"))).code());
+      node.scheduler.move(move(new BackendScope.One(FunctionName.parse("ann/f")), "b", "a"));
+      assertEquals("a", backend(node.invoke("ann/f")));
+      node.scheduler.move(move(ALL, "b", "a"));
+      assertEquals("a", backend(node.invoke("ann/f")));
+      assertEquals(List.of(), node.scheduler.assignments());
+    }
+  }
+
   @Test
   void theNextGenerationPreparesBeforeItTakesCalls() throws Exception {
     ScriptedBackend next = new ScriptedBackend("a", Shape.REMOTE, true);
