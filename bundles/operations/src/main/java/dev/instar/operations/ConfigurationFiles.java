@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.net.URL;
+import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -552,10 +553,20 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
     return entries;
   }
 
-  private static Map<String, JsonNode> nodes(Map<String, Object> values) {
+  /** As they are to stand in a file. */
+  static Map<String, JsonNode> nodes(Map<String, Object> values) {
     Map<String, JsonNode> nodes = new LinkedHashMap<>();
-    values.forEach((key, value) -> nodes.put(key, JSON.valueToTree(value)));
+    values.forEach((key, value) -> nodes.put(key, JSON.valueToTree(plain(value))));
     return nodes;
+  }
+
+  /** A whole number as such: a decimal loses its zeros when it becomes a node, and 100 would be written 1E+2. */
+  private static Object plain(Object value) {
+    return switch (value) {
+      case List<?> elements -> elements.stream().map(ConfigurationFiles::plain).toList();
+      case BigDecimal number when number.scale() <= 0 && number.precision() - number.scale() <= 18 -> number.longValueExact();
+      default -> value;
+    };
   }
 
   private Schema changeable(String pid) {

@@ -400,6 +400,22 @@ class DeployerIT {
     refused(ErrorCode.CONFLICT, new Change.RemoveFeature("extra"));
   }
 
+  @Test
+  void aFeatureWithNativeCodeGoesButForWhatHoldsIt() throws Exception {
+    Path home = directory.resolve("home");
+    Files.write(home.resolve("bundles/dev.instar.native.some-1.0.0.jar"), Jars.bundle("dev.instar.native.some", "1.0.0"));
+    Files.writeString(home.resolve("features/some.json"), feature("some", "extra.api:extra.api:1.0.0", "x:dev.instar.native.some:1.0.0"));
+    done(new Change.ApplyShippedFeature("some"));
+    List<String> stays = List.of("KEEP dev.instar.native.some 1.0.0 stays until the node stops, since it holds native code; not there at the next start", "UNINSTALL extra.api 1.0.0");
+    assertEquals(stays, steps(done(new Change.RemoveFeature("some")).plan()));
+    assertEquals(List.of("1.0.0"), offered("dev.instar.native.some"));
+    assertFalse(stored().contains("native"), stored());
+    // Applied again, it comes back with the node again.
+    assertEquals(List.of("KEEP dev.instar.native.some 1.0.0 is there already", "INSTALL extra.api 1.0.0"), steps(done(new Change.ApplyShippedFeature("some")).plan()));
+    assertTrue(stored().contains("\"name\":\"dev.instar.native.some\",\"version\":\"1.0.0\""), stored());
+    assertEquals(stays, steps(done(new Change.RemoveFeature("some")).plan()));
+  }
+
   private static String shown(List<FeatureStatus> features) {
     return String.join(", ", features.stream().map(f -> f.name() + " " + f.present() + " " + f.applied()).toList());
   }

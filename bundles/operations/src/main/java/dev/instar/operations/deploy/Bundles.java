@@ -66,8 +66,12 @@ final class Bundles {
     return bundle.getBundleId() == 0 ? "it is the framework"
         : name.equals("dev.instar.listener") ? "it holds the connections of callers"
         : name.startsWith("dev.instar.api.") ? "all parts of the node are wired to it"
-        : name.startsWith("dev.instar.native") ? "native code is loaded once in the life of a process"
+        : holdsNativeCode(bundle) ? "native code is loaded once in the life of a process"
         : foundation().contains(bundle) ? "deployment itself runs on it" : "";
+  }
+
+  static boolean holdsNativeCode(Bundle bundle) {
+    return String.valueOf(bundle.getSymbolicName()).startsWith("dev.instar.native");
   }
 
   /** This bundle and all that it is wired to. */

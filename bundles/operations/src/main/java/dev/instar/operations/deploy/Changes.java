@@ -207,6 +207,12 @@ final class Changes implements AutoCloseable {
       Optional<Bundle> there = bundles.named(name);
       if (there.isPresent() && there.get().getVersion().compareTo(item.get().version()) >= 0) {
         kept.add(kept(there.get(), "is there already"));
+        Optional<Path> left = left(there.get());
+        if (left.isPresent()) {
+          BundleJar again = BundleJar.read(left.get(), Digest.of(Files.readAllBytes(left.get())));
+          edits.add(draft -> enter(draft, again, Optional.empty(), "feature " + feature.name()));
+          added.add(name);
+        }
         continue;
       }
       BundleJar jar;
@@ -235,6 +241,12 @@ final class Changes implements AutoCloseable {
     return new Work("apply feature " + feature.id(), replacements, List.of(), List.of(), kept, draft -> edits.forEach(e -> e.accept(draft)));
   }
 
+  /** The jar of a bundle that was deployed, had to stay when its feature was removed, and would not come back with the node. */
+  private Optional<Path> left(Bundle bundle) {
+    boolean entered = store.state().bundles().containsKey(bundle.getSymbolicName());
+    return entered || !Bundles.holdsNativeCode(bundle) || distribution.jarOf(bundle).isPresent() ? Optional.empty() : Distribution.file(bundle).filter(Files::exists);
+  }
+
   Work remove(String name) throws IOException {
     Applied feature = store.state().features().get(name);
     if (feature == null) {
@@ -246,17 +258,22 @@ final class Changes implements AutoCloseable {
     Set<String> going = new TreeSet<>(feature.added());
     store.state().features().values().stream().filter(f -> !f.name().equals(name)).forEach(f -> going.removeAll(f.names()));
     List<Replacement> replacements = new ArrayList<>();
+    List<Step> kept = new ArrayList<>();
     List<Consumer<Draft>> edits = new ArrayList<>();
     for (String bundle : going) {
       Optional<Bundle> there = bundles.named(bundle);
       if (there.isPresent()) {
         Work one = uninstall(there.get());
-        replacements.addAll(one.replacements());
+        if (Bundles.holdsNativeCode(there.get())) {
+          kept.add(kept(there.get(), "stays until the node stops, since it holds native code; not there at the next start"));
+        } else {
+          replacements.addAll(one.replacements());
+        }
         edits.add(one.edit());
       }
     }
     edits.add(draft -> draft.features.remove(name));
-    return new Work("remove feature " + feature.id(), replacements, List.of(), List.of(), List.of(), draft -> edits.forEach(e -> e.accept(draft)));
+    return new Work("remove feature " + feature.id(), replacements, List.of(), List.of(), kept, draft -> edits.forEach(e -> e.accept(draft)));
   }
 
   private InstarException noFeature(String name) {
