@@ -284,7 +284,7 @@ class LauncherIT {
   void anUnknownFeatureIsOneLineThatNamesTheKnownOnes() throws Exception {
     Result result = shell.instar("run", "--feature", "teleport", "--data", home.resolve("data").toString());
     assertEquals(2, result.code());
-    assertEquals("instar: There is no feature 'teleport'; this distribution has: node, process.\nSee 'instar run --help'.\n", result.err());
+    assertEquals("instar: There is no feature 'teleport'; this distribution has: node, process, wasmtime.\nSee 'instar run --help'.\n", result.err());
     assertFalse(Files.exists(home.resolve("data")), "nothing has been made yet");
   }
 
@@ -421,8 +421,9 @@ class LauncherIT {
     assertTrue(doctor.startsWith("No node answers at "), doctor);
     assertTrue(doctor.lines().anyMatch(l -> l.matches("backend wasm +ok .*")), doctor);
     assertTrue(doctor.lines().anyMatch(l -> l.matches("backend process +(ok|missing) .*")), doctor);
+    assertTrue(doctor.lines().anyMatch(l -> l.matches("backend wasmtime +(ok|missing) .*")), doctor);
     JsonNode json = JSON.readTree(ok(shell.instar("doctor", "-o", "json")));
-    assertTrue(json.path("node").isNull() && json.path("backends").size() == 2 && json.path("checks").size() >= 3, json::toString);
+    assertTrue(json.path("node").isNull() && json.path("backends").size() == 3 && json.path("checks").size() >= 3, json::toString);
     try (Stream<Path> left = Files.list(temporary)) {
       assertEquals(List.of(), left.map(p -> p.getFileName().toString()).filter(n -> n.startsWith("instar-")).toList());
     }
