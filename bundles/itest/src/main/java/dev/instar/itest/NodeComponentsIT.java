@@ -63,7 +63,7 @@ public class NodeComponentsIT {
     assertEquals(List.of(), others);
     Set<String> names = Arrays.stream(context.getBundles()).filter(NodeComponentsIT::ours).map(Bundle::getSymbolicName).collect(Collectors.toCollection(TreeSet::new));
     assertTrue(names.containsAll(Set.of("dev.instar.listener", "dev.instar.gateway", "dev.instar.dialect.faasm", "dev.instar.functions", "dev.instar.images", "dev.instar.scheduler",
-        "dev.instar.snapshots", "dev.instar.backend.wasm", "dev.instar.backend.process", "dev.instar.logs", "dev.instar.operations")), names::toString);
+        "dev.instar.snapshots", "dev.instar.backend.wasm", "dev.instar.backend.process", "dev.instar.logs", "dev.instar.placement", "dev.instar.operations")), names::toString);
   }
 
   @Test

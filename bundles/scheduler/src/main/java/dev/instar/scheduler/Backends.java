@@ -5,6 +5,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Variant;
 import dev.instar.api.invocation.BackendStatus;
+import dev.instar.api.placement.PlacementPolicy;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
@@ -75,6 +76,8 @@ final class Backends {
   private final Desk desk;
   private final Consumer<Generation> warm;
   private final long started = Clock.now();
+  private volatile PlacementPolicy policy;
+  private volatile PlacementPolicy faulty;
   private volatile Routes routes = new Routes(Map.of(), List.of(), Assignments.NONE);
 
   // All below: under the monitor.
@@ -205,17 +208,57 @@ final class Backends {
     notifyAll();
   }
 
-  /** Where a call of the version goes: its first variant that a backend can run now. Null when there is none. */
+  /** Where a call of the version goes: to the one variant that a backend can run now, or of several to the one that the policy chooses. Null when there is none. */
   Route find(FunctionVersion version) {
     Routes now = routes;
+    PlacementPolicy chooser = policy;
     List<Variant> variants = version.spec().variants();
-    for (int i = 0; i < variants.size(); i++) {
+    if (variants.size() == 1) {
+      return find(now, version, 0);
+    }
+    List<Route> found = new ArrayList<>();
+    for (int i = 0; i < variants.size() && (found.isEmpty() || chooser != null); i++) {
       Route route = find(now, version, i);
       if (route != null) {
-        return route;
+        found.add(route);
       }
     }
-    return null;
+    return found.isEmpty() ? null : found.get(found.size() == 1 ? 0 : choose(chooser, version, found));
+  }
+
+  private int choose(PlacementPolicy chooser, FunctionVersion version, List<Route> found) {
+    try {
+      int chosen = chooser.choose(version, found.stream().map(route -> candidate(version, route)).toList());
+      if (chosen >= 0 && chosen < found.size()) {
+        return chosen;
+      }
+      failed(chooser, version, "it chose " + chosen + " of " + found.size());
+    } catch (RuntimeException | LinkageError e) {
+      failed(chooser, version, "it threw " + e);
+    }
+    return 0;
+  }
+
+  private static PlacementPolicy.Candidate candidate(FunctionVersion version, Route route) {
+    Generation generation = route.generation();
+    String kind = version.spec().variants().get(route.variant()).kind();
+    Pool pool = generation.present(version, route.variant());
+    return pool == null ? new PlacementPolicy.Candidate(route.variant(), kind, generation.name(), false, 0, 0)
+        : new PlacementPolicy.Candidate(route.variant(), kind, generation.name(), pool.prepared() != null, pool.idleCount(), pool.busyCount());
+  }
+
+  /** Told once for each policy: it may be for each call. */
+  private void failed(PlacementPolicy chooser, FunctionVersion version, String how) {
+    if (faulty != chooser) {
+      faulty = chooser;
+      LOG.warn("The placement policy {} failed for {}: {}. Such calls go to the first variant that can run.", chooser.getClass().getName(), version.name(), how);
+    }
+  }
+
+  /** Who decides from now on; null for nobody. */
+  void policy(PlacementPolicy chooser) {
+    policy = chooser;
+    faulty = null;
   }
 
   /**

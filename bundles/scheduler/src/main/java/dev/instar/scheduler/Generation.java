@@ -133,6 +133,11 @@ final class Generation {
     return pool != null ? pool : make(key, version);
   }
 
+  /** The pool of a version's variant; null when there is none. */
+  Pool present(FunctionVersion version, int variant) {
+    return pools.get(new Key(version.uid(), variant));
+  }
+
   /** The lock makes sure that no pool is made after {@link #retireAll} has gone through them. */
   private synchronized Pool make(Key key, FunctionVersion version) {
     if (draining) {

@@ -18,6 +18,7 @@ import dev.instar.api.invocation.Invoker;
 import dev.instar.api.invocation.Outcome;
 import dev.instar.api.invocation.Preparer;
 import dev.instar.api.log.FunctionLogs;
+import dev.instar.api.placement.PlacementPolicy;
 import dev.instar.api.sandbox.SandboxBackend;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -78,6 +79,8 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   private final Checkpoints checkpoints;
   private final Moves moves;
   private final Map<SandboxBackend, Generation> arrivals = new IdentityHashMap<>();
+  /** One, but while one takes the place of another. */
+  private final List<PlacementPolicy> placements = new ArrayList<>();
   private volatile boolean stopping;
 
   @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
@@ -114,6 +117,22 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
 
   void unbindData(DataDirectory data) {
     // What was read from it holds.
+  }
+
+  /** The best of those that are here; the next one is bound before this one is unbound. */
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  void bindPlacement(PlacementPolicy placement) {
+    synchronized (placements) {
+      placements.add(placement);
+      backends.policy(placement);
+    }
+  }
+
+  void unbindPlacement(PlacementPolicy placement) {
+    synchronized (placements) {
+      placements.remove(placement);
+      backends.policy(placements.isEmpty() ? null : placements.getLast());
+    }
   }
 
   /** Edited configuration: holds from now on, without a restart. */

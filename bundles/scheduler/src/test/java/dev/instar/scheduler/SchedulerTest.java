@@ -26,6 +26,7 @@ import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.invocation.CallInput;
 import dev.instar.api.invocation.Invocation;
 import dev.instar.api.invocation.Outcome;
+import dev.instar.api.placement.PlacementPolicy;
 import dev.instar.api.sandbox.BackendDescription.Shape;
 import dev.instar.api.sandbox.Probe;
 import java.io.ByteArrayInputStream;
@@ -940,6 +941,52 @@ class SchedulerTest {
       assertEquals("one", completed(node.invoke("demo/h")).backend());
       node.unbind(one);
       assertEquals("two", completed(node.invoke("demo/h")).backend());
+    }
+  }
+
+  @Test
+  void aPolicyPlacesTheCallsOfFunctionsWithSeveralVariants() throws Exception {
+    ScriptedBackend one = new ScriptedBackend("one", Shape.REMOTE, false);
+    ScriptedBackend two = new ScriptedBackend("two", Shape.REMOTE, false);
+    List<PlacementPolicy.Candidate> seen = new CopyOnWriteArrayList<>();
+    PlacementPolicy last = (version, candidates) -> {
+      seen.clear();
+      seen.addAll(candidates);
+      return candidates.size() - 1;
+    };
+    try (Node node = new Node(one, two)) {
+      node.deploy("demo/h", limits(1), new Variant(Node.DIGEST, Variant.WASM, Optional.of("one")), new Variant(Node.DIGEST, Variant.WASM, Optional.of("two")));
+      node.deploy("demo/single", limits(1), new Variant(Node.DIGEST, Variant.WASM, Optional.of("one")));
+      completed(node.invoke("demo/h"));
+      node.scheduler.bindPlacement(last);
+      assertEquals("two", completed(node.invoke("demo/h")).backend());
+      assertEquals(List.of(new PlacementPolicy.Candidate(0, Variant.WASM, "one", true, 1, 0), new PlacementPolicy.Candidate(1, Variant.WASM, "two", false, 0, 0)), seen);
+      seen.clear();
+      assertEquals("one", completed(node.invoke("demo/single")).backend());
+      assertEquals(List.of(), seen, "nobody is asked where there is no choice");
+      PlacementPolicy first = (version, candidates) -> 0;
+      node.scheduler.bindPlacement(first);
+      node.scheduler.unbindPlacement(last);
+      assertEquals("one", completed(node.invoke("demo/h")).backend(), "a swapped policy");
+      node.unbind(one);
+      assertEquals("two", completed(node.invoke("demo/h")).backend(), "what is not here is no candidate");
+      node.scheduler.unbindPlacement(first);
+      assertEquals("two", completed(node.invoke("demo/h")).backend());
+    }
+  }
+
+  @Test
+  void aFaultyPolicyCostsNoCall() throws Exception {
+    try (Node node = new Node(new ScriptedBackend("one", Shape.REMOTE, false), new ScriptedBackend("two", Shape.REMOTE, false))) {
+      node.deploy("demo/h", limits(1), new Variant(Node.DIGEST, Variant.WASM, Optional.of("one")), new Variant(Node.DIGEST, Variant.WASM, Optional.of("two")));
+      for (int wrong : List.of(-1, 2, Integer.MAX_VALUE)) {
+        node.scheduler.bindPlacement((version, candidates) -> wrong);
+        assertEquals("one", completed(node.invoke("demo/h")).backend(), "chosen " + wrong);
+      }
+      node.scheduler.bindPlacement((version, candidates) -> {
+        throw new IllegalStateException("no idea");
+      });
+      assertEquals("one", completed(node.invoke("demo/h")).backend());
     }
   }
 

@@ -1,0 +1,4 @@
+/** Which of its forms a function runs in. */
+@org.osgi.annotation.bundle.Export
+@org.osgi.annotation.versioning.Version("0.1.0")
+package dev.instar.api.placement;
