@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.SplittableRandom;
 
@@ -90,6 +91,16 @@ enum Example {
   abstract byte[] input(SplittableRandom random);
 
   abstract byte[] output(byte[] input);
+
+  /** The same module as another image: with an empty custom section of this name, of 126 bytes at most. */
+  static byte[] marked(byte[] module, String mark) {
+    byte[] name = mark.getBytes(StandardCharsets.US_ASCII);
+    byte[] other = Arrays.copyOf(module, module.length + name.length + 3);
+    other[module.length + 1] = (byte) (name.length + 1);
+    other[module.length + 2] = (byte) name.length;
+    System.arraycopy(name, 0, other, module.length + 3, name.length);
+    return other;
+  }
 
   /** The answer of the function {@code paced} to this body: the body, so many times. */
   static byte[] repeated(byte[] body, int times) {

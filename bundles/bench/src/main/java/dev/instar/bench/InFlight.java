@@ -111,12 +111,7 @@ final class InFlight {
 
   private void upload(Wire wire, int serial) throws Exception {
     String function = "bench/upload" + serial;
-    // A custom section makes it another module than that of the other uploads.
-    byte[] mark = ("x" + serial).getBytes(StandardCharsets.US_ASCII);
-    byte[] bytes = Arrays.copyOf(module, module.length + mark.length + 3);
-    bytes[module.length + 1] = (byte) (mark.length + 1);
-    bytes[module.length + 2] = (byte) mark.length;
-    System.arraycopy(mark, 0, bytes, module.length + 3, mark.length);
+    byte[] bytes = Example.marked(module, "x" + serial);
     wire.begin("PUT", "/f/" + function, bytes.length, Arrays.copyOf(bytes, bytes.length / 2));
     begun.countDown();
     Thread.sleep(SECOND_HALF_MS);

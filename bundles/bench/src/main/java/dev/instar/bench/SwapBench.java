@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Stream;
 
 /**
  * Calls at half of what the node can do, and in the midst of them one swap after the other, with exchanges in flight that last longer than the swap. What a call
@@ -28,6 +29,7 @@ final class SwapBench {
   private final boolean inPlace;
   private final PrintStream progress;
   private int echoVersion = 1;
+  private boolean onWasmtime;
 
   /** What can be swapped. */
   enum Part {
@@ -39,7 +41,13 @@ final class SwapBench {
     FUNCTIONS("functions", "dev.instar.functions"),
     IMAGES("images", "dev.instar.images"),
     SNAPSHOTS("snapshots", "dev.instar.snapshots"),
-    LOGS("logs", "dev.instar.logs");
+    LOGS("logs", "dev.instar.logs"),
+    PLACEMENT("placement", "dev.instar.placement"),
+    WASMTIME("backend-wasmtime", "dev.instar.backend.wasmtime"),
+    ENGINE("engine", "");
+
+    /** What every node has. */
+    static final List<Part> ALWAYS = Stream.of(values()).filter(part -> part != WASMTIME && part != ENGINE).toList();
 
     private final String title;
     private final String bundle;
@@ -82,6 +90,7 @@ final class SwapBench {
     for (Example example : Example.values()) {
       put("/f/demo/" + example.title(), Files.readAllBytes(home.resolve("examples").resolve(example.title()).resolve("function.wasm")));
     }
+    several(Example.SHA256);
     double capacity = SwapLoad.capacity(node.url(), connections, warmUpMillis);
     double rate = capacity / 2;
     progress.printf(Locale.ROOT, "The node answers %.0f calls per second; from now on it gets %.0f.%n", capacity, rate);
@@ -98,10 +107,11 @@ final class SwapBench {
         Part part = parts.get(i % parts.size());
         begun.add(InFlight.begin(node.url(), inFlight, paced, callMillis, i));
         begins[i] = System.nanoTime();
-        if (part == Part.VERSION) {
-          version(load);
-        } else {
-          node.tell((inPlace ? "update " : "replace ") + part.bundle);
+        switch (part) {
+          case VERSION -> version(load);
+          case ENGINE -> engine();
+          case Part p when inPlace -> node.tell("update " + p.bundle);
+          default -> node.replace(part.bundle);
         }
         ends[i] = System.nanoTime();
         progress.printf(Locale.ROOT, "%d %s: %.2f s, %d calls, %d + %d faults%n", i + 1, part.title(), (ends[i] - begins[i]) / 1e9, load.tally().all(),
@@ -141,31 +151,44 @@ final class SwapBench {
     return new Result(rate, load.tally(), inFlight, all, Latencies.percentile(quiet, 50), Latencies.percentile(quiet, 99), resources);
   }
 
+  /** All functions go to the other engine, and next time they come back. */
+  private void engine() throws IOException, Failure {
+    node.move(onWasmtime ? "wasmtime" : "wasm", onWasmtime ? "wasm" : "wasmtime");
+    onWasmtime = !onWasmtime;
+  }
+
   /** Another version of the echo, and then the old one goes. */
   private void version(SwapLoad load) throws IOException, Failure {
-    byte[] module = Files.readAllBytes(home.resolve("examples/echo/function.wasm"));
-    byte[] name = ("v" + (echoVersion + 1)).getBytes(StandardCharsets.US_ASCII);
-    byte[] other = Arrays.copyOf(module, module.length + name.length + 3);
-    // A custom section of this name.
-    other[module.length + 1] = (byte) (name.length + 1);
-    other[module.length + 2] = (byte) name.length;
-    System.arraycopy(name, 0, other, module.length + 3, name.length);
-    put("/f/demo/echo", other);
+    put("/f/demo/echo", Example.marked(Files.readAllBytes(home.resolve("examples/echo/function.wasm")), "v" + (echoVersion + 1)));
     load.oldest(echoVersion + 1);
     send("DELETE", "/v1/functions/demo/echo/versions/" + echoVersion, new byte[0]);
     echoVersion++;
+  }
+
+  /** Gives an example a second variant, so that the placement policy is asked for each of its calls. */
+  private void several(Example example) throws IOException, Failure {
+    byte[] module = Files.readAllBytes(home.resolve("examples").resolve(example.title()).resolve("function.wasm"));
+    List<String> digests = new ArrayList<>();
+    for (byte[] one : List.of(module, Example.marked(module, "second"))) {
+      String image = new String(send("POST", "/v1/images", one).body(), StandardCharsets.UTF_8);
+      int at = image.indexOf("sha256:");
+      digests.add("{\"digest\":\"" + image.substring(at, at + 71) + "\"}");
+    }
+    String version = "{\"variants\":[" + String.join(",", digests) + "],\"labels\":{\"placement\":\"idle-first\"}}";
+    send("POST", "/v1/functions/demo/" + example.title() + "/versions", version.getBytes(StandardCharsets.US_ASCII));
   }
 
   private void put(String path, byte[] module) throws IOException, Failure {
     send("PUT", path, module);
   }
 
-  private void send(String method, String path, byte[] body) throws IOException, Failure {
+  private Answer send(String method, String path, byte[] body) throws IOException, Failure {
     try (Wire wire = new Wire(node.url())) {
       Answer answer = wire.exchange(method, path, body);
       if (answer.status() / 100 != 2) {
         throw new Failure(method + " " + path + " was answered with " + answer.shown());
       }
+      return answer;
     }
   }
 }

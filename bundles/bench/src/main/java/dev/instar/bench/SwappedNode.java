@@ -1,5 +1,6 @@
 package dev.instar.bench;
 
+import dev.instar.bench.Wire.Answer;
 import java.io.BufferedReader;
 import java.io.BufferedWriter;
 import java.io.IOException;
@@ -11,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
@@ -18,36 +20,78 @@ import java.util.stream.Stream;
 final class SwappedNode implements AutoCloseable {
   private static final String HELD = "dev.instar.launcher.node.HeldNode";
   private static final long STOP_S = 90;
+  private static final long POLL_MS = 10;
 
   private final Process process;
   private final BufferedReader out;
   private final BufferedWriter in;
   private final Path err;
+  private final Path data;
   private final URI url;
 
-  private SwappedNode(Process process, Path err) throws IOException, Failure {
+  private SwappedNode(Process process, Path err, Path data) throws IOException, Failure {
     this.process = process;
     this.err = err;
+    this.data = data;
     out = process.inputReader(StandardCharsets.UTF_8);
     in = process.outputWriter(StandardCharsets.UTF_8);
     String ready = answer("ready");
     url = URI.create(ready.substring("ready ".length()));
   }
 
-  /** With the options of this JVM, which the command gives those of a node. */
-  static SwappedNode start(Path home, Place place) throws IOException, Failure {
+  /**
+   * With the options of this JVM, which the command gives those of a node.
+   *
+   * @param wasmtime the library, where its backend is to be there, too
+   */
+  static SwappedNode start(Path home, Place place, Optional<Path> wasmtime) throws IOException, Failure {
+    Path data = place.directory().resolve("data");
     List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
     command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
     command.add("-Dinstar.console.level=OFF");
-    command.addAll(List.of("-cp", home.resolve("lib") + "/*", HELD, place.directory().resolve("data").toString()));
+    command.addAll(List.of("-cp", home.resolve("lib") + "/*", HELD, data.toString()));
+    if (wasmtime.isPresent()) {
+      Files.createSymbolicLink(Files.createDirectories(data.resolve("native")).resolve("libwasmtime.so"), wasmtime.get().toAbsolutePath());
+      command.add("wasmtime");
+    }
     Path err = place.directory().resolve("node.err");
     Process process = new ProcessBuilder(command).redirectError(Redirect.to(err.toFile())).start();
     place.keep(() -> stop(process));
-    return new SwappedNode(process, err);
+    return new SwappedNode(process, err, data);
   }
 
   URI url() {
     return url;
+  }
+
+  /** Updates a bundle as an operator does, and waits until it has been done. */
+  void replace(String bundle) throws IOException, InterruptedException, Failure {
+    Path jar = data.resolveSibling("next.jar");
+    tell("next " + bundle + " " + jar);
+    Answer answer = administer("PUT", "/v1/bundles/" + bundle, Files.readAllBytes(jar));
+    while (answer.status() == 202) {
+      Thread.sleep(POLL_MS);
+      answer = administer("GET", answer.header("location"), new byte[0]);
+    }
+    check(answer, "the update of " + bundle);
+  }
+
+  /** Has all functions go from one backend to another. */
+  void move(String from, String to) throws IOException, Failure {
+    byte[] body = ("{\"from\":\"" + from + "\",\"to\":\"" + to + "\"}").getBytes(StandardCharsets.US_ASCII);
+    check(administer("POST", "/v1/backends/swap", body), "the swap of " + from + " for " + to);
+  }
+
+  private Answer administer(String method, String path, byte[] body) throws IOException {
+    try (Wire wire = new Wire(url, Optional.of(Files.readString(data.resolve("admin.token")).strip()))) {
+      return wire.exchange(method, path, body);
+    }
+  }
+
+  private static void check(Answer answer, String what) throws Failure {
+    if (answer.status() != 200) {
+      throw new Failure("The node answered " + what + " with " + answer.shown());
+    }
   }
 
   ProcessHandle process() {

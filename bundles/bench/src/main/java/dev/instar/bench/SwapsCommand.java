@@ -3,9 +3,11 @@ package dev.instar.bench;
 import dev.instar.bench.SwapBench.Part;
 import dev.instar.bench.SwapBench.Result;
 import dev.instar.bench.SwapBench.Swap;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
@@ -28,8 +30,11 @@ final class SwapsCommand implements Callable<Integer> {
   @Option(names = "--swaps", paramLabel = "N", defaultValue = "18", description = "Swaps (default: ${DEFAULT-VALUE}).")
   private int swaps;
   @Option(names = "--parts", paramLabel = "NAME", split = ",", description = "What is swapped, in turn; all by default: backend-wasm, scheduler, gateway, dialect-faasm, version "
-      + "(of a function), functions, images, snapshots, logs.")
-  private List<Part> parts = List.of(Part.values());
+      + "(of a function), functions, images, snapshots, logs, placement; and with --wasmtime two more.")
+  private List<Part> parts = List.of();
+  @Option(names = "--wasmtime", paramLabel = "FILE", description = "libwasmtime.so of version 50: the node has that backend, too, and two more parts are swapped: backend-wasmtime, and engine "
+      + "(all functions go from one backend to the other).")
+  private Optional<Path> wasmtime = Optional.empty();
   @Option(names = "--connections", paramLabel = "N", defaultValue = "16", description = "Connections at one time (default: ${DEFAULT-VALUE}).")
   private int connections;
   @Option(names = "--call-seconds", paramLabel = "N", defaultValue = "5", description = "How long the long calls take (default: ${DEFAULT-VALUE}).")
@@ -56,10 +61,19 @@ final class SwapsCommand implements Callable<Integer> {
     check("--call-seconds", callSeconds, 20);
     check("--warm-up", warmUp, 600);
     check("--pause", pause, 3_600_000);
+    wasmtime.filter(file -> !Files.isRegularFile(file)).ifPresent(file -> {
+      throw new ParameterException(spec.commandLine(), "--wasmtime is " + file + ", which is no file; docs/operations.md tells how to get one");
+    });
+    if (parts.isEmpty()) {
+      parts = wasmtime.isPresent() ? List.of(Part.values()) : Part.ALWAYS;
+    }
+    if (wasmtime.isEmpty() && !Part.ALWAYS.containsAll(parts)) {
+      throw new ParameterException(spec.commandLine(), "--parts backend-wasmtime and engine need --wasmtime");
+    }
     Path home = Path.of(System.getProperty("instar.home"));
     Place place = new Place();
     try {
-      SwappedNode node = SwappedNode.start(home, place);
+      SwappedNode node = SwappedNode.start(home, place, wasmtime);
       Result result = new SwapBench(home, node, parts, requests, swaps, connections, callSeconds * 1000, pause, inPlace, System.err).run(warmUp * 1000L);
       node.close();
       print(result);

@@ -11,6 +11,7 @@ import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /** An HTTP/1.1 connection that stays open, by blocking; so plain that whatever is wrong with an answer is seen as it is, and nothing is tried again. */
@@ -21,6 +22,7 @@ final class Wire implements AutoCloseable {
   private final InputStream in;
   private final OutputStream out;
   private final String host;
+  private final String credential;
 
   /** @param headers by their names in lower case */
   record Answer(int status, Map<String, String> headers, byte[] body) {
@@ -35,12 +37,18 @@ final class Wire implements AutoCloseable {
   }
 
   Wire(URI node) throws IOException {
+    this(node, Optional.empty());
+  }
+
+  /** @param token the administrator's, which goes with each request */
+  Wire(URI node, Optional<String> token) throws IOException {
     socket = new Socket(node.getHost(), node.getPort());
     socket.setTcpNoDelay(true);
     socket.setSoTimeout(PATIENCE_MS);
     in = new BufferedInputStream(socket.getInputStream(), 16 << 10);
     out = socket.getOutputStream();
     host = node.getAuthority();
+    credential = token.map(t -> "Authorization: Bearer " + t + "\r\n").orElse("");
   }
 
   Answer exchange(String method, String path, byte[] body) throws IOException {
@@ -50,7 +58,7 @@ final class Wire implements AutoCloseable {
 
   /** Sends the head and some of the body. */
   void begin(String method, String path, int length, byte[] first) throws IOException {
-    byte[] head = (method + " " + path + " HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/octet-stream\r\nContent-Length: " + length + "\r\n\r\n")
+    byte[] head = (method + " " + path + " HTTP/1.1\r\nHost: " + host + "\r\n" + credential + "Content-Type: application/octet-stream\r\nContent-Length: " + length + "\r\n\r\n")
         .getBytes(StandardCharsets.US_ASCII);
     byte[] all = new byte[head.length + first.length];
     System.arraycopy(head, 0, all, 0, head.length);

@@ -33,7 +33,6 @@ import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
 import org.osgi.framework.Version;
-import org.osgi.framework.startlevel.BundleStartLevel;
 import org.osgi.framework.wiring.BundleWiring;
 import org.osgi.framework.wiring.FrameworkWiring;
 
@@ -42,7 +41,7 @@ import org.osgi.framework.wiring.FrameworkWiring;
  * left. Each line is answered by one; the first one told is {@code ready <url>}. The end of standard input ends the node.
  *
  * <pre>
- *   replace NAME   another version of the bundle is installed and started beside it, then the old one is stopped and uninstalled
+ *   next NAME FILE the file gets another version of the bundle, whose class loader is among those that are looked for later
  *   update NAME    the bundle itself is updated: stopped, given another version, started
  *   bounce NAME MS the bundle is stopped, and started so many milliseconds later
  *   stop NAME      …  start NAME
@@ -81,7 +80,11 @@ public final class HeldNode {
     try {
       String[] words = line.strip().split(" ");
       switch (words[0]) {
-        case "replace" -> replace(bundle(words[1]));
+        case "next" -> {
+          Bundle bundle = bundle(words[1]);
+          Files.write(Path.of(words[2]), next(bundle));
+          remember(bundle);
+        }
         case "update" -> update(bundle(words[1]));
         case "bounce" -> {
           Bundle bundle = bundle(words[1]);
@@ -105,17 +108,6 @@ public final class HeldNode {
     } catch (Exception e) {
       return "failed: " + String.valueOf(e).replace('\n', ' ');
     }
-  }
-
-  private void replace(Bundle old) throws Exception {
-    byte[] jar = next(old);
-    Bundle successor = context.installBundle("swap:" + old.getSymbolicName() + ":" + serial, new ByteArrayInputStream(jar));
-    successor.adapt(BundleStartLevel.class).setStartLevel(old.adapt(BundleStartLevel.class).getStartLevel());
-    successor.start(Bundle.START_ACTIVATION_POLICY);
-    remember(old);
-    old.stop();
-    old.uninstall();
-    refresh();
   }
 
   private void update(Bundle bundle) throws Exception {
