@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.StreamSupport;
 
 /**
  * A file {@code <pid>.cfg.json} or {@code <pid>.cfg}, of a factory {@code <factory pid>~<name>.cfg.json} or {@code .cfg}, as it was when it was read.
@@ -175,8 +176,11 @@ record ConfigurationFile(String file, String pid, Optional<String> name, Optiona
         unresolved.ifPresentOrElse(list -> list.add(problem.detail()), () -> problems.add(problem));
       } catch (Key.Unfit e) {
         hidden |= !secretsIn(entry.value()).isEmpty();
-        problems.add(Refused.problem(id + " in " + where + (hidden ? " has a secret value that does not fit; give " + e.allowed() : " " + e.getMessage()) + ".",
-            id, hidden ? Optional.empty() : Optional.of(e.found()), e.allowed()));
+        // What the environment holds need not be for the eyes of who may write configuration.
+        boolean putIn = hasPlaceholder(entry.value());
+        problems.add(Refused.problem(id + " in " + where + (hidden ? " has a secret value that does not fit; give " + e.allowed()
+            : putIn ? " is " + shown(entry.value()) + ", and what that stands for does not fit; give " + e.allowed() : " " + e.getMessage()) + ".",
+            id, hidden ? Optional.empty() : Optional.of(putIn ? shown(entry.value()) : e.found()), e.allowed()));
       }
     }
     if (!problems.isEmpty()) {
@@ -189,6 +193,10 @@ record ConfigurationFile(String file, String pid, Optional<String> name, Optiona
     Set<String> names = new TreeSet<>(Interpolation.secretsOf(value.asText()));
     value.forEach(element -> names.addAll(Interpolation.secretsOf(element.asText())));
     return names;
+  }
+
+  private static boolean hasPlaceholder(JsonNode value) {
+    return Interpolation.has(value.asText()) || StreamSupport.stream(value.spliterator(), false).anyMatch(element -> Interpolation.has(element.asText()));
   }
 
   private static String shown(JsonNode value) {

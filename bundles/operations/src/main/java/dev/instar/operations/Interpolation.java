@@ -65,6 +65,17 @@ record Interpolation(Function<String, Optional<String>> environment, Function<St
     return names;
   }
 
+  /** Whether something is put into a text. */
+  static boolean has(String text) {
+    Matcher begin = BEGIN.matcher(text);
+    while (begin.find()) {
+      if (!escaped(text, begin.start())) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   static boolean isSecretName(String name) {
     return SECRET_NAME.matcher(name).matches();
   }

@@ -92,6 +92,15 @@ class ConfigurationFileTest {
   }
 
   @Test
+  void aWrongValueOfTheEnvironmentIsNotShown() throws Exception {
+    Interpolation environment = new Interpolation(name -> Optional.of("hunter2"), name -> Optional.empty(), Optional.empty());
+    ConfigurationFile file = file("dev.instar.some.cfg.json", "{\"size\": \"$[env:SIZE]\"}");
+    ConfigurationProblem problem = assertThrows(Refused.class, () -> file.read(some, environment)).problems().getFirst();
+    assertEquals("size in dev.instar.some.cfg.json (line 1) is $[env:SIZE], and what that stands for does not fit; give a whole number from 1 to 10.", problem.detail());
+    assertFalse(problem.toString().contains("hunter2"), problem::toString);
+  }
+
+  @Test
   void listsTheKeysWhereNoneIsNear() throws Exception {
     assertEquals(List.of("dev.instar.some.cfg.json (line 1) has the key 'colour', which dev.instar.some does not know; its keys are size, mode, word, names."),
         refused(some, "{\"colour\": 1}"));

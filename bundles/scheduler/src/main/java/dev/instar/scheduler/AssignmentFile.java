@@ -44,6 +44,9 @@ final class AssignmentFile {
     if (!Files.exists(file)) {
       return Assignments.NONE;
     }
+    if (!Files.isRegularFile(file)) {
+      return aside("is no file", null);
+    }
     try {
       String json = new String(ChecksummedDocument.read(file), StandardCharsets.UTF_8);
       List<BackendAssignment> all = new ArrayList<>();
@@ -56,11 +59,15 @@ final class AssignmentFile {
       }
       return new Assignments(all);
     } catch (ChecksummedDocument.DamagedException e) {
-      Path aside = file.resolveSibling(NAME + ".damaged");
-      DurableFiles.move(file, aside);
-      LOG.error("{} is damaged and was set aside as {}: calls go to their own backends until they are moved again", file, aside, e);
-      return Assignments.NONE;
+      return aside("is damaged", e);
     }
+  }
+
+  private Assignments aside(String how, Exception cause) throws IOException {
+    Path aside = file.resolveSibling(NAME + ".damaged");
+    DurableFiles.move(file, aside);
+    LOG.error("{} {} and was set aside as {}: calls go to their own backends until they are moved again", file, how, aside, cause);
+    return Assignments.NONE;
   }
 
   void write(Assignments assignments) throws IOException {

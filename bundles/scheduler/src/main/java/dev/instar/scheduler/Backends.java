@@ -381,7 +381,7 @@ final class Backends {
         return "This node needs " + wanted + "; " + generation.name() + " is here but can't run: " + missing.what() + ". " + missing.remedy();
       }
     }
-    return away ? "This node waits for " + wanted + ", which is being replaced. Try again in a moment."
+    return away ? "This node had " + wanted + ", which has gone. Where it is being replaced it comes back in a moment: try again. Else install it, or deploy the function in another form."
         : "This node has not got " + wanted + ". Install it, or deploy the function in another form.";
   }
 

@@ -100,6 +100,17 @@ class AssignmentsTest {
     assertTrue(Files.exists(root.resolve("backends/assignments.json.damaged")) && !Files.exists(written));
   }
 
+  @Test
+  void whatIsNoFileIsSetAsideOnce(@TempDir Path root) throws IOException {
+    Path written = Files.createDirectories(root.resolve("backends/assignments.json"));
+    AssignmentFile file = new AssignmentFile(new Directory(root));
+    assertEquals(Assignments.NONE, file.read());
+    assertTrue(!Files.exists(written) && Files.isDirectory(root.resolve("backends/assignments.json.damaged")));
+    Assignments all = move(Assignments.NONE, ALL, "a", "b");
+    file.write(all);
+    assertEquals(all, file.read());
+  }
+
   /** A data directory of which only areas are used. */
   record Directory(Path root) implements DataDirectory {
     @Override

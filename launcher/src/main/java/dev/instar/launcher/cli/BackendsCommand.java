@@ -51,7 +51,10 @@ public final class BackendsCommand implements Callable<Integer> {
         if (!watch) {
           return ExitCode.OK;
         }
-        System.out.flush();
+        // Whoever read it may have had enough, as head has.
+        if (System.out.checkError()) {
+          return ExitCode.OK;
+        }
         Thread.sleep(WATCH_MS);
       }
     }
@@ -149,8 +152,10 @@ public final class BackendsCommand implements Callable<Integer> {
         if (output.json()) {
           Output.print(answer);
         } else {
-          System.out.println((scope == null ? "All functions" : scope.function != null ? scope.function : "The functions of " + scope.user) + " moved from " + from + " to " + to
-              + (ramp == null || ramp == 0 ? "." : " within " + ramp + " s; 'instar backends --watch' shows it."));
+          boolean one = scope != null && scope.function != null;
+          String of = scope == null ? "All functions" : one ? scope.function : "The functions of " + scope.user;
+          System.out.println(of + (ramp == null || ramp == 0 ? " moved from " + from + " to " + to + "."
+              : (one ? " moves" : " move") + " from " + from + " to " + to + " within " + ramp + " s; 'instar backends --watch' shows how far."));
           assignments(answer.path("assignments"));
         }
         return ExitCode.OK;

@@ -14,9 +14,10 @@ import java.util.regex.Pattern;
  * The token that a command sends, always from a file: what stands on a command line is seen by every user of the machine.
  *
  * @param token empty: none is sent
+ * @param file that it was read from
  */
-record Credential(String token) {
-  static final Credential NONE = new Credential("");
+record Credential(String token, Optional<Path> file) {
+  static final Credential NONE = new Credential("", Optional.empty());
 
   private static final String FILE = "admin.token";
   private static final int LONGEST = 4096;
@@ -66,7 +67,7 @@ record Credential(String token) {
     if (!FORM.matcher(text).matches()) {
       throw new Failure(ExitCode.FAILED, file + " holds no token; it must be one line of A-Z a-z 0-9 . _ ~ + / - =.");
     }
-    return new Credential(text);
+    return new Credential(text, Optional.of(file));
   }
 
   static boolean loopback(URI node) {

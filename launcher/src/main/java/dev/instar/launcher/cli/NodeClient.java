@@ -11,6 +11,7 @@ import dev.instar.launcher.Failure;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.ConnectException;
+import java.net.ProtocolException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpConnectTimeoutException;
@@ -172,7 +173,8 @@ final class NodeClient implements AutoCloseable {
       return new Failure(ExitCode.FAILED, "What answers at " + node + " ended the request with HTTP status " + response.statusCode() + " and no further word; is it an Instar node?");
     }
     String title = problem.path("title").asText();
-    String detail = problem.path("detail").asText();
+    // Of several nodes on a machine the usual place has the token of one.
+    String detail = problem.path("detail").asText() + (response.statusCode() == 401 ? credential.file().map(f -> " The token that was sent is that of " + f + ".").orElse("") : "");
     String code = problem.path("code").asText();
     String id = response.headers().firstValue("Instar-Request-Id").map(i -> ", request " + i).orElse("");
     return new Refused(code, Output.printable((title.isEmpty() ? "" : title + ": ") + detail + " (" + code + id + ")"));
@@ -182,6 +184,10 @@ final class NodeClient implements AutoCloseable {
     for (Throwable t = e; t != null; t = t.getCause()) {
       if (t instanceof SSLException) {
         return new Failure(ExitCode.FAILED, "No secure connection to " + node + ": " + t.getMessage() + ". Name the certificate that vouches for the node with --ca, and the node as that certificate does.", e);
+      }
+      // The JDK says so by one or the other, as much of the status line as came.
+      if (t instanceof ProtocolException || String.valueOf(t.getMessage()).contains("parsing HTTP/1.1 status line")) {
+        return new Failure(ExitCode.FAILED, "What answers at " + node + " does not speak HTTP." + (node.toString().startsWith("https:") ? "" : " A node with TLS is named by an https:// URL, with --ca for its certificate."), e);
       }
       if (t instanceof ConnectException || t instanceof HttpConnectTimeoutException || t instanceof UnresolvedAddressException) {
         return new Failure(ExitCode.UNREACHABLE, "No node answers at " + node + ". Start one with 'instar run', or name another with --url or INSTAR_URL.", e);

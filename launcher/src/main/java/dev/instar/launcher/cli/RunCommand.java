@@ -66,7 +66,7 @@ public final class RunCommand implements Callable<Integer> {
     List<String> known = distribution.features();
     for (String feature : features) {
       if (!known.contains(feature)) {
-        throw new ParameterException(spec.commandLine(), "There is no feature '" + feature + "'; this distribution has: " + String.join(", ", known));
+        throw new ParameterException(spec.commandLine(), "There is no feature '" + feature + "'; beside what every node has, this distribution has: " + String.join(", ", known));
       }
     }
     Path dataPlace = data.orElse(distribution.defaultData()).toAbsolutePath().normalize();
@@ -97,7 +97,9 @@ public final class RunCommand implements Callable<Integer> {
     ServiceManager.ready("Ready on " + url);
     boolean echo = !noExamples && examples.join().examples().stream().anyMatch(e -> e.function().equals("echo"));
     System.out.println();
-    System.out.println(echo ? "  Call a function   curl -X POST " + url + "/f/" + Examples.USER + "/echo -d 'hello instar'"
+    // Over TLS curl would have to be told of the certificate and the token in ways of its own.
+    System.out.println(node.certificate().isPresent() ? "  List functions    instar list --url " + url + " --ca " + node.certificate().get() + " --token-file " + dataPlace.resolve("admin.token")
+        : echo ? "  Call a function   curl -X POST " + url + "/f/" + Examples.USER + "/echo -d 'hello instar'"
         : "  Upload and call   curl -T shout.wasm " + url + "/f/me/shout && curl -X POST " + url + "/f/me/shout -d hello");
     System.out.println("  Data              " + dataPlace);
     System.out.println("  Configuration     " + configPlace);

@@ -281,7 +281,7 @@ class CommandsTest {
     json("POST /v1/backends/swap", "{\"assignments\":[{\"user\":\"ann\",\"own\":\"wasm\",\"to\":\"vm\",\"before\":\"wasm\",\"rampSeconds\":60,\"share\":0}]}");
     assertEquals(0, instar("backends", "swap", "wasm", "vm", "--user", "ann", "--ramp", "60", "--drain", "5"), err);
     assertEquals("POST /v1/backends/swap {\"from\":\"wasm\",\"to\":\"vm\",\"user\":\"ann\",\"rampSeconds\":60,\"drainSeconds\":5}", requests.getLast());
-    assertTrue(out.startsWith("The functions of ann moved from wasm to vm within 60 s;") && out.lines().anyMatch(l -> l.matches("user ann +wasm +vm +0 % +wasm")), out);
+    assertTrue(out.startsWith("The functions of ann move from wasm to vm within 60 s;") && out.lines().anyMatch(l -> l.matches("user ann +wasm +vm +0 % +wasm")), out);
     assertEquals(2, instar("backends", "swap", "wasm", "vm", "--user", "ann", "--function", "ann/f"));
     assertEquals(2, instar("backends", "swap", "wasm", "vm", "--ramp", "-1"));
     assertEquals(2, instar("backends", "swap", "wasm"));
@@ -448,6 +448,32 @@ class CommandsTest {
     assertEquals(1, instar("describe", "demo/none"));
     assertEquals("instar: The function does not exist: There is no function demo/none. (function-not-found, request r1)\n", err);
     assertEquals("", out);
+  }
+
+  @Test
+  void aTokenThatDoesNotHoldIsNamedByItsFile() throws IOException {
+    Path token = Files.writeString(directory.resolve("other.token"), "abc");
+    answers.put("GET /v1/bundles", new Answer(401, "application/problem+json", "{\"title\":\"A credential is needed\",\"detail\":\"The token that came does not hold.\",\"code\":\"unauthenticated\"}"));
+    assertEquals(1, instar("bundles", "list", "--token-file", token.toString()));
+    assertTrue(err.contains("does not hold. The token that was sent is that of " + token + ". (unauthenticated"), err);
+  }
+
+  @Test
+  void whatDoesNotSpeakHttpMaySpeakTls() throws Exception {
+    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      Thread tls = Thread.ofVirtual().start(() -> {
+        try (var caller = socket.accept()) {
+          caller.getInputStream().read(new byte[4096]);
+          caller.getOutputStream().write(new byte[] {21, 3, 3, 0, 2, 2, 80});
+        } catch (IOException e) {
+          // The command has gone.
+        }
+      });
+      String there = "http://127.0.0.1:" + socket.getLocalPort();
+      assertEquals(1, plain("list", "--url", there));
+      assertEquals("instar: What answers at " + there + " does not speak HTTP. A node with TLS is named by an https:// URL, with --ca for its certificate.\n", err);
+      tls.join();
+    }
   }
 
   @Test

@@ -1,6 +1,7 @@
 package dev.instar.api.sandbox;
 
 import java.util.Set;
+import java.util.regex.Pattern;
 
 /**
  * What a backend is, as data: nothing outside a backend asks for its name to decide anything.
@@ -14,7 +15,13 @@ import java.util.Set;
  * @param version the version of the engine; part of the key of everything cached
  */
 public record BackendDescription(String name, String summary, Set<String> kinds, Shape shape, Isolation isolation, boolean resets, String version) {
+  private static final Pattern NAME = Pattern.compile("[a-z0-9][a-z0-9-]{0,62}");
+
+  /** @throws IllegalArgumentException when the name is not one of 63 characters at most of a-z, 0-9 and - */
   public BackendDescription {
+    if (!NAME.matcher(name).matches()) {
+      throw new IllegalArgumentException("'" + name + "' cannot name a backend: give at most 63 characters of a-z, 0-9 and -.");
+    }
     kinds = Set.copyOf(kinds);
   }
 

@@ -88,14 +88,19 @@ public final class NodeChecks {
     needed("snapshot store", this::snapshotStore);
     needed("scheduler", this::scheduler);
     needed("bundles", this::bundles);
-    needed("stop", this::stop);
+    register("stop", List.of(Health.READY), this::stop);
     register("listener", List.of(), NodeChecks::listener);
     register("data directory", List.of(), this::dataDirectory);
     register("disk space", List.of(), this::diskSpace);
   }
 
+  /** What is missing while the node stops is no fault, and nobody is to mend it. */
   private void needed(String name, HealthCheck check) {
-    register(name, List.of(Health.READY), check);
+    register(name, List.of(Health.READY), () -> stopping() ? ok("the node is stopping") : check.execute());
+  }
+
+  private boolean stopping() {
+    return context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION).getState() == Bundle.STOPPING;
   }
 
   private void register(String name, List<String> tags, HealthCheck check) {
@@ -137,7 +142,7 @@ public final class NodeChecks {
     if (blocked.isPresent()) {
       return result(List.of(blocked.get()), "");
     }
-    return there ? ok("it is there") : result(Status.CRITICAL, "the " + name + " is not there", RESTART);
+    return there ? ok("it is there") : result(Status.CRITICAL, "the " + name + " is not there", remedy());
   }
 
   /** A node can do without: it initialises functions at each start then. Not with one that could not start. */
@@ -170,7 +175,7 @@ public final class NodeChecks {
   private Result scheduler() {
     List<Finding> findings = new ArrayList<>();
     if (invoker == null) {
-      findings.add(new Finding(Status.CRITICAL, "the scheduler is not there", RESTART));
+      findings.add(new Finding(Status.CRITICAL, "the scheduler is not there", remedy()));
     }
     BackendDirectory directory = backends;
     List<BackendStatus> all = directory == null ? List.of() : directory.backends();
@@ -212,12 +217,19 @@ public final class NodeChecks {
     for (ComponentDescriptionDTO component : runtime.getComponentDescriptionDTOs(bundle)) {
       for (ComponentConfigurationDTO one : runtime.getComponentConfigurationDTOs(component)) {
         if (one.state == ComponentConfigurationDTO.UNSATISFIED_REFERENCE) {
-          findings.add(new Finding(Status.CRITICAL, component.name + " waits for " + String.join(", ", Arrays.stream(one.unsatisfiedReferences).map(r -> r.name).toList()), RESTART));
+          findings.add(new Finding(Status.CRITICAL, component.name + " waits for " + String.join(", ", Arrays.stream(one.unsatisfiedReferences).map(r -> r.name).toList()), remedy()));
         } else if (one.state == ComponentConfigurationDTO.FAILED_ACTIVATION) {
           findings.add(new Finding(Status.CRITICAL, component.name + " failed to start; the node's log says why", RESTART));
         }
       }
     }
+  }
+
+  /** What is missing may be what an operator has stopped. */
+  private String remedy() {
+    List<String> stopped = Arrays.stream(context.getBundles()).filter(bundle -> bundle.getSymbolicName() != null && bundle.getState() != Bundle.ACTIVE && stopped(bundle))
+        .map(Bundle::getSymbolicName).sorted().toList();
+    return stopped.isEmpty() ? RESTART : "Start again what was stopped: " + String.join(", ", stopped.stream().map(name -> "'instar bundles start " + name + "'").toList()) + ".";
   }
 
   /** Whether it rests because an operator has stopped it. */
@@ -244,8 +256,7 @@ public final class NodeChecks {
 
   /** Whoever sends calls here should cease to before the port is closed. */
   private Result stop() {
-    return context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION).getState() == Bundle.STOPPING
-        ? result(Status.CRITICAL, "the node is stopping", "") : ok("nobody has asked the node to stop");
+    return stopping() ? result(Status.CRITICAL, "the node is stopping", "") : ok("nobody has asked the node to stop");
   }
 
   private static Result listener() {
