@@ -28,7 +28,6 @@ import dev.instar.backend.wasm.compile.Launch;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
-import dev.instar.backend.wasm.writeback.WrittenState;
 import dev.instar.wasi.CallStopped;
 import dev.instar.wasi.Clocks;
 import dev.instar.wasi.FileQuota;
@@ -37,8 +36,10 @@ import dev.instar.wasi.ProcExit;
 import dev.instar.wasi.WasiSettings;
 import dev.instar.wasi.guest.Breaches;
 import dev.instar.wasi.guest.MemoryBudget;
-import dev.instar.wasi.guest.StateKey;
 import dev.instar.wasi.guest.Refusal;
+import dev.instar.wasi.guest.StateKey;
+import dev.instar.wasi.guest.StoredState;
+import dev.instar.wasi.writeback.WrittenState;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
@@ -265,14 +266,14 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
     var settings = new Snapshot.Settings(wasi, allowance, compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     SnapshotKey key = StateKey.of(request.image().digest(), entry.export(), maximum, tableElements, wasi,
         reseed.map(exported -> request.version().name().user()));
-    StoredState stored = new StoredState(() -> offered(request), key, request.version());
+    StoredState stored = new StoredState("wasm", () -> offered(request), key, request.version());
     List<String> ran = new ArrayList<>();
     List<String> drew = new ArrayList<>();
-    Optional<Snapshot> restored = stored.restore((written, memory, bytes) ->
-        Snapshot.restore(compiled, imports, entry, maximum, readWritten(written, tableElements), memory, bytes, pool, settings, request.room()));
+    Optional<Snapshot> restored = stored.restore(layer -> Snapshot.restore(compiled, imports, entry, maximum,
+        readWritten(layer.blob(StateKey.MODULE), tableElements), layer::read, layer.layer().memoryBytes(), pool, settings, request.room()));
     Snapshot snapshot = restored.isPresent() ? restored.get() : initialised(request, compiled, imports, entry,
         () -> zeros(declared.initialPages(), maximum), settings, ran, drew);
-    stored.initialised(snapshot);
+    snapshot.inexpressible().ifPresent(stored::never);
     boolean anew = snapshot.isUninitialised();
     Map<String, String> description = new LinkedHashMap<>();
     description.put("entry", entry.description());

@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm.writeback;
+package dev.instar.wasi.writeback;
 
 import dev.instar.api.Digest;
 import java.io.IOException;

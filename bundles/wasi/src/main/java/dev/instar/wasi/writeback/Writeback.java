@@ -1,18 +1,17 @@
-package dev.instar.backend.wasm.writeback;
+package dev.instar.wasi.writeback;
 
-import static dev.instar.backend.wasm.writeback.ModuleBytes.CUSTOM;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.DATA;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.DATA_COUNT;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.ELEMENT;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.EXPORT;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.FUNCREF;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.GLOBAL;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.MEMORY;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.ORDER;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.START;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.TABLE;
+import static dev.instar.wasi.writeback.ModuleBytes.CUSTOM;
+import static dev.instar.wasi.writeback.ModuleBytes.DATA;
+import static dev.instar.wasi.writeback.ModuleBytes.DATA_COUNT;
+import static dev.instar.wasi.writeback.ModuleBytes.ELEMENT;
+import static dev.instar.wasi.writeback.ModuleBytes.EXPORT;
+import static dev.instar.wasi.writeback.ModuleBytes.FUNCREF;
+import static dev.instar.wasi.writeback.ModuleBytes.GLOBAL;
+import static dev.instar.wasi.writeback.ModuleBytes.MEMORY;
+import static dev.instar.wasi.writeback.ModuleBytes.ORDER;
+import static dev.instar.wasi.writeback.ModuleBytes.START;
+import static dev.instar.wasi.writeback.ModuleBytes.TABLE;
 
-import com.dylibso.chicory.runtime.Memory;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -48,7 +47,7 @@ public final class Writeback {
   /** An active segment has about so many bytes beside its contents: zeros up to here are cheaper than another one. */
   private static final int GAP = 12;
   private static final int NULLS = 4;
-  private static final int CHUNK = Memory.PAGE_SIZE;
+  private static final int CHUNK = ModuleState.PAGE;
   /** What is shorter is copied: its place would take as much of the heap. */
   private static final int SMALL = 256;
   private static final byte[] ZEROS = new byte[CHUNK];
