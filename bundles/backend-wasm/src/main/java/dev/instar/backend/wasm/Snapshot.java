@@ -50,9 +50,6 @@ import java.util.function.Function;
  * the images kept apart so that they are shared.)
  */
 final class Snapshot {
-  private static final Outcome.Inexpressible DRAWN = new Outcome.Inexpressible(Outcome.Reason.DRAWN,
-      "its initialisation draws random numbers or reads a clock, which must not repeat, and the module exports no " + Initialiser.RESEED);
-
   private final WasmModule module;
   private final Function<Instance, Machine> machines;
   private final HostFunctions imports;
@@ -386,8 +383,7 @@ final class Snapshot {
 
   /** Why it must not outlive the node, or cannot. */
   Optional<Outcome.Inexpressible> inexpressible() {
-    return isUninitialised() ? Optional.of(DRAWN)
-        : wasi.map(files -> new Outcome.Inexpressible(Outcome.Reason.FILES, "its initialisation has opened or written files, which no module can hold"));
+    return isUninitialised() ? Optional.of(Outcome.Inexpressible.DRAWN) : wasi.map(files -> Outcome.Inexpressible.FILES);
   }
 
   /** What the image has of the memory: it begins at the address 0, and zeros follow. To be open as long as something is read of {@link #writeBack}. */

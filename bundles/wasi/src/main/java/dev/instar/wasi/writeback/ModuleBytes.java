@@ -210,6 +210,11 @@ final class ModuleBytes {
     return true;
   }
 
+  /** How many types there are. */
+  int types() {
+    return types;
+  }
+
   private int each(Runnable one) {
     int n = number();
     // Each takes a byte at least, so that a count is believed only when so much follows.

@@ -22,7 +22,6 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -168,14 +167,9 @@ public final class Writeback {
     }
   }
 
-  private static void limits(Encoded out, long minimum, OptionalLong maximum) {
-    out.u8(maximum.isPresent() ? 1 : 0).u32(minimum);
-    maximum.ifPresent(out::u32);
-  }
-
   private Encoded memory() {
     Encoded out = new Encoded();
-    module.memory.ifPresent(type -> limits(out.u32(1), state.memory().orElseThrow().pages(), type.maximum()));
+    module.memory.ifPresent(type -> Sections.limits(out.u32(1), state.memory().orElseThrow().pages(), type.maximum()));
     return out;
   }
 
@@ -224,7 +218,7 @@ public final class Writeback {
     out.u32(module.tables.size());
     for (int i = 0; i < module.tables.size(); i++) {
       ModuleBytes.TableType type = module.tables.get(i);
-      limits(out.u8(type.type()), state.tables().get(i).length, type.maximum());
+      Sections.limits(out.u8(type.type()), state.tables().get(i).length, type.maximum());
     }
     return out;
   }

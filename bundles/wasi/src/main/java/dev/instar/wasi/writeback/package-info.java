@@ -4,6 +4,7 @@
  * need not initialise anything.
  *
  * <p>{@link dev.instar.wasi.writeback.ModuleState} is taken of an instance, {@link dev.instar.wasi.writeback.Writeback} writes the
- * module, or says by an {@link dev.instar.wasi.writeback.Outcome.Inexpressible} why there can be none.
+ * module, or says by an {@link dev.instar.wasi.writeback.Outcome.Inexpressible} why there can be none. Where an engine does not let one look into its
+ * instances, {@link dev.instar.wasi.writeback.Exposed} makes of the module one that shows them.
  */
 package dev.instar.wasi.writeback;
