@@ -21,14 +21,18 @@ import java.nio.file.Path;
 /**
  * The functions of wasmtime's C API that are used here, as version {@value #MAJOR} has them. Pointers are longs: a segment for each would cost more than a call.
  *
- * <p>Its structures, in bytes: {@code wasm_byte_vec_t} size 8, data 8 · {@code wasmtime_instance_t} 16 · {@code wasmtime_func_t} 16 · {@code wasmtime_memory_t}
- * 24 · {@code wasmtime_extern_t} kind 1 (8), union 24 · {@code wasmtime_val_raw_t} 16.
+ * <p>Its structures, in bytes: {@code wasm_byte_vec_t} size 8, data 8 · {@code wasmtime_instance_t} 16 · {@code wasmtime_func_t} 16 · {@code wasmtime_memory_t},
+ * {@code wasmtime_global_t} and {@code wasmtime_table_t} 24 · {@code wasmtime_extern_t} and {@code wasmtime_val_t} kind 1 (8), union 24 ·
+ * {@code wasmtime_val_raw_t} 16. A reference to a function is a {@code wasmtime_func_t}: the number of its store, which is 0 in a null reference, and a pointer
+ * to what its instance keeps of the function.
  */
 final class CApi {
   /** The major version whose headers these declarations follow. */
   static final int MAJOR = 50;
 
   static final int EXTERN_FUNC = 0;
+  static final int EXTERN_GLOBAL = 1;
+  static final int EXTERN_TABLE = 2;
   static final int EXTERN_MEMORY = 3;
   static final int VALUE_BYTES = 16;
   static final int EXTERN_BYTES = 32;
@@ -36,6 +40,13 @@ final class CApi {
   static final int EXTERN_OF = 8;
   static final int I32 = 0;
   static final int I64 = 1;
+  static final int F32 = 2;
+  static final int F64 = 3;
+  static final int V128 = 4;
+  /** The first kind of values that is a reference: one to a function. */
+  static final int FUNCREF = 5;
+  /** Where the union of a value begins. */
+  static final int VALUE_OF = 8;
 
   /** All of the address space: every access is one to an address that was checked, or that the library gave. */
   static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
@@ -89,6 +100,9 @@ final class CApi {
     static final MethodHandle MEMORY_DATA = of("wasmtime_memory_data", JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle MEMORY_DATA_SIZE = of("wasmtime_memory_data_size", JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle MEMORY_GROW = of("wasmtime_memory_grow", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
+    static final MethodHandle GLOBAL_GET = ofVoid("wasmtime_global_get", JAVA_LONG, JAVA_LONG, JAVA_LONG);
+    static final MethodHandle TABLE_SIZE = of("wasmtime_table_size", JAVA_LONG, JAVA_LONG, JAVA_LONG);
+    static final MethodHandle TABLE_GET = of("wasmtime_table_get", JAVA_BOOLEAN, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle ERROR_NEW = of("wasmtime_error_new", JAVA_LONG, JAVA_LONG);
     static final MethodHandle ERROR_MESSAGE = ofVoid("wasmtime_error_message", JAVA_LONG, JAVA_LONG);
     static final MethodHandle ERROR_DELETE = ofVoid("wasmtime_error_delete", JAVA_LONG);

@@ -215,6 +215,64 @@ final class Instance implements WasmtimeInstance {
   }
 
   @Override
+  public long function(String export) {
+    Scratch scratch = Scratch.ofThread();
+    demand(export, CApi.EXTERN_FUNC, scratch);
+    return ALL.get(LONG, scratch.extern + EXTERN_OF + 8);
+  }
+
+  @Override
+  public long[] global(String export) {
+    Scratch scratch = Scratch.ofThread();
+    demand(export, CApi.EXTERN_GLOBAL, scratch);
+    try {
+      Functions.GLOBAL_GET.invokeExact(context, scratch.extern + EXTERN_OF, scratch.values);
+    } catch (Throwable e) {
+      throw CApi.unexpected(e);
+    }
+    long of = scratch.values + CApi.VALUE_OF;
+    return switch (ALL.get(ValueLayout.JAVA_BYTE, scratch.values)) {
+      case CApi.I32, CApi.F32 -> new long[] {ALL.get(INT, of), 0};
+      case CApi.I64, CApi.F64 -> new long[] {ALL.get(LONG, of), 0};
+      case CApi.V128 -> new long[] {ALL.get(LONG, of), ALL.get(LONG, of + 8)};
+      default -> new long[] {reference(scratch.values), 0};
+    };
+  }
+
+  @Override
+  public long[] table(String export) {
+    Scratch scratch = Scratch.ofThread();
+    demand(export, CApi.EXTERN_TABLE, scratch);
+    long table = scratch.extern + EXTERN_OF;
+    try {
+      long[] elements = new long[(int) (long) Functions.TABLE_SIZE.invokeExact(context, table)];
+      for (int i = 0; i < elements.length; i++) {
+        if (!(boolean) Functions.TABLE_GET.invokeExact(context, table, (long) i, scratch.values)) {
+          throw new IllegalStateException("a table is shorter than it says");
+        }
+        elements[i] = reference(scratch.values);
+      }
+      return elements;
+    } catch (Throwable e) {
+      throw CApi.unexpected(e);
+    }
+  }
+
+  /** Of a {@code wasmtime_val_t}. Whatever its kind, a null one has 0 for its store. */
+  private static long reference(long value) {
+    if (ALL.get(LONG, value + CApi.VALUE_OF) == 0) {
+      return 0;
+    }
+    return ALL.get(ValueLayout.JAVA_BYTE, value) == CApi.FUNCREF ? ALL.get(LONG, value + CApi.VALUE_OF + 8) : FOREIGN;
+  }
+
+  private void demand(String export, int kind, Scratch scratch) {
+    if (!find(export, kind, scratch)) {
+      throw new IllegalArgumentException("nothing of this kind is exported: " + export);
+    }
+  }
+
+  @Override
   public long memoryBytes() {
     Scratch scratch = Scratch.ofThread();
     try {

@@ -28,6 +28,31 @@ public interface WasmtimeInstance extends AutoCloseable {
   /** Adds pages of 64 KiB to the memory; how many there were before, or nothing when it may not. */
   OptionalInt grow(int pages);
 
+  /** What tells no function, but something of the host. */
+  long FOREIGN = -1;
+
+  /**
+   * What tells an exported function from others of this instance: a number that is the same wherever the function is referred to, and not 0.
+   *
+   * @throws IllegalArgumentException when there is no such function
+   */
+  long function(String export);
+
+  /**
+   * What an exported global holds: two words of a number's bits, the lower first; of a reference, in the first, what tells the function, 0 for null, or
+   * {@link #FOREIGN}.
+   *
+   * @throws IllegalArgumentException when there is no such global
+   */
+  long[] global(String export);
+
+  /**
+   * What an exported table holds: of each element what tells the function, 0 for null, or {@link #FOREIGN}.
+   *
+   * @throws IllegalArgumentException when there is no such table
+   */
+  long[] table(String export);
+
   /** Gives its place back. Idempotent. */
   @Override
   void close();

@@ -6,6 +6,7 @@ import com.dylibso.chicory.wasm.types.ExportSection;
 import com.dylibso.chicory.wasm.types.ExternalType;
 import com.dylibso.chicory.wasm.types.FunctionType;
 import dev.instar.wasi.guest.Refusal;
+import dev.instar.wasi.guest.Uniqueness;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -20,7 +21,7 @@ import java.util.stream.Stream;
  */
 record Initialiser(Export export) {
   /** Makes a new instance differ from others of the same snapshot. */
-  static final String RESEED = "instar_reseed";
+  static final String RESEED = Uniqueness.RESEED;
 
   private static final List<String> CONSTRUCTORS = List.of("_initialize", "__wasm_call_ctors");
   private static final String ZYGOTE = "_faasm_zygote";

@@ -26,14 +26,14 @@ import dev.instar.api.sandbox.StartContext.Room;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
-import dev.instar.backend.wasm.writeback.ModuleState;
-import dev.instar.backend.wasm.writeback.Outcome;
-import dev.instar.backend.wasm.writeback.Writeback;
-import dev.instar.backend.wasm.writeback.WrittenState;
 import dev.instar.wasi.Wasi;
 import dev.instar.wasi.WasiSettings;
 import dev.instar.wasi.WasiState;
 import dev.instar.wasi.guest.FaasmCall;
+import dev.instar.wasi.writeback.ModuleState;
+import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.Writeback;
+import dev.instar.wasi.writeback.WrittenState;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -50,9 +50,6 @@ import java.util.function.Function;
  * the images kept apart so that they are shared.)
  */
 final class Snapshot {
-  private static final Outcome.Inexpressible DRAWN = new Outcome.Inexpressible(Outcome.Reason.DRAWN,
-      "its initialisation draws random numbers or reads a clock, which must not repeat, and the module exports no " + Initialiser.RESEED);
-
   private final WasmModule module;
   private final Function<Instance, Machine> machines;
   private final HostFunctions imports;
@@ -386,8 +383,7 @@ final class Snapshot {
 
   /** Why it must not outlive the node, or cannot. */
   Optional<Outcome.Inexpressible> inexpressible() {
-    return isUninitialised() ? Optional.of(DRAWN)
-        : wasi.map(files -> new Outcome.Inexpressible(Outcome.Reason.FILES, "its initialisation has opened or written files, which no module can hold"));
+    return isUninitialised() ? Optional.of(Outcome.Inexpressible.DRAWN) : wasi.map(files -> Outcome.Inexpressible.FILES);
   }
 
   /** What the image has of the memory: it begins at the address 0, and zeros follow. To be open as long as something is read of {@link #writeBack}. */

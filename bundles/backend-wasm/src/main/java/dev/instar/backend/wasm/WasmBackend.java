@@ -28,7 +28,6 @@ import dev.instar.backend.wasm.compile.Launch;
 import dev.instar.backend.wasm.memory.CowMemory;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
-import dev.instar.backend.wasm.writeback.WrittenState;
 import dev.instar.wasi.CallStopped;
 import dev.instar.wasi.Clocks;
 import dev.instar.wasi.FileQuota;
@@ -37,8 +36,11 @@ import dev.instar.wasi.ProcExit;
 import dev.instar.wasi.WasiSettings;
 import dev.instar.wasi.guest.Breaches;
 import dev.instar.wasi.guest.MemoryBudget;
-import dev.instar.wasi.guest.StateKey;
 import dev.instar.wasi.guest.Refusal;
+import dev.instar.wasi.guest.StateKey;
+import dev.instar.wasi.guest.StoredState;
+import dev.instar.wasi.guest.Uniqueness;
+import dev.instar.wasi.writeback.WrittenState;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
@@ -265,14 +267,14 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
     var settings = new Snapshot.Settings(wasi, allowance, compiled.interpreted() > 0, new Guest.Budgets(heap, memory));
     SnapshotKey key = StateKey.of(request.image().digest(), entry.export(), maximum, tableElements, wasi,
         reseed.map(exported -> request.version().name().user()));
-    StoredState stored = new StoredState(() -> offered(request), key, request.version());
+    StoredState stored = new StoredState("wasm", () -> offered(request), key, request.version());
     List<String> ran = new ArrayList<>();
     List<String> drew = new ArrayList<>();
-    Optional<Snapshot> restored = stored.restore((written, memory, bytes) ->
-        Snapshot.restore(compiled, imports, entry, maximum, readWritten(written, tableElements), memory, bytes, pool, settings, request.room()));
+    Optional<Snapshot> restored = stored.restore(layer -> Snapshot.restore(compiled, imports, entry, maximum,
+        readWritten(layer.blob(StateKey.MODULE), tableElements), layer::read, layer.layer().memoryBytes(), pool, settings, request.room()));
     Snapshot snapshot = restored.isPresent() ? restored.get() : initialised(request, compiled, imports, entry,
         () -> zeros(declared.initialPages(), maximum), settings, ran, drew);
-    stored.initialised(snapshot);
+    snapshot.inexpressible().ifPresent(stored::never);
     boolean anew = snapshot.isUninitialised();
     Map<String, String> description = new LinkedHashMap<>();
     description.put("entry", entry.description());
@@ -280,7 +282,7 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
         + " initialisation: memory, globals, tables, descriptors, files");
     description.put("initialised", restored.isPresent() ? "from the snapshot"
         : ran.isEmpty() ? "nothing to run" : (anew ? "anew for each call, by " : "once, by ") + String.join(", ", ran));
-    uniqueness(drew, reseed.isPresent()).ifPresent(how -> description.put("uniqueness", how));
+    Uniqueness.describe(drew, reseed.isPresent()).ifPresent(how -> description.put("uniqueness", how));
     description.put("memory", snapshot.end() + " bytes to begin with, up to " + maximum * (long) Memory.PAGE_SIZE);
     description.put("memoryBytes", Long.toString(limit));
     description.put("tableElements", Integer.toString(tableElements));
@@ -312,12 +314,7 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
     Guest guest = initialisations.run(() -> initialise(compiled, imports, entry, zeros.get(), settings, ran, request.room()),
         initialisation(request), ". Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).");
     try {
-      if (guest.wasi().drewRandom()) {
-        drew.add("drew random numbers");
-      }
-      if (guest.wasi().readClock()) {
-        drew.add("read a clock");
-      }
+      drew.addAll(Uniqueness.drawn(guest.wasi()));
       if (drew.isEmpty() || Initialiser.reseed(compiled.module()).isPresent()) {
         return Snapshot.of(guest, compiled, imports, entry, pool, settings);
       }
@@ -325,15 +322,6 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
       guest.release();
     }
     return Snapshot.uninitialised(compiled, imports, entry, zeros.get(), pool, settings, request.room());
-  }
-
-  private static Optional<String> uniqueness(List<String> drew, boolean reseeds) {
-    String what = "its initialisation " + String.join(" and ", drew);
-    if (reseeds) {
-      return Optional.of(Initialiser.RESEED + " runs before each call" + (drew.isEmpty() ? "" : "; " + what));
-    }
-    return drew.isEmpty() ? Optional.empty()
-        : Optional.of(what + "; to be initialised once, do that in the call or export " + Initialiser.RESEED);
   }
 
   private Optional<SnapshotStore> offered(PrepareRequest request) {

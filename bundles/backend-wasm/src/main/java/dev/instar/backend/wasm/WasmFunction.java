@@ -7,7 +7,11 @@ import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
+import dev.instar.backend.wasm.memory.MemoryImage;
+import dev.instar.wasi.guest.StoredState;
+import dev.instar.wasi.writeback.Outcome;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -64,7 +68,26 @@ final class WasmFunction implements PreparedFunction, Checkpointable {
 
   @Override
   public void checkpoint() throws InterruptedException {
-    stored.store(snapshot, content -> snapshot.writeBack(origin.read(), content, origin.ran(), origin.bounds()));
+    stored.store(() -> {
+      MemoryImage.Content image = snapshot.content();
+      return new StoredState.Content() {
+        @Override
+        public ByteBuffer memory() {
+          ByteBuffer bytes = image.bytes();
+          return bytes.limit(Math.min(bytes.limit(), snapshot.end()));
+        }
+
+        @Override
+        public Outcome module() throws IOException {
+          return snapshot.writeBack(origin.read(), image, origin.ran(), origin.bounds());
+        }
+
+        @Override
+        public void close() {
+          image.close();
+        }
+      };
+    });
   }
 
   @Override

@@ -7,9 +7,8 @@ import com.dylibso.chicory.runtime.Instance;
 import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.FunctionImport;
-import dev.instar.backend.wasm.writeback.ModuleState;
-import dev.instar.backend.wasm.writeback.Outcome;
-import dev.instar.backend.wasm.writeback.Writeback;
+import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.Writeback;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -43,7 +42,7 @@ record Started(byte[] bytes, Instance instance) {
   }
 
   Outcome writeBack(Writeback.Bounds bounds, String... initialisers) {
-    return Writeback.write(bytes, ModuleState.of(instance), Set.of(initialisers), bounds);
+    return Writeback.write(bytes, ChicoryState.of(instance), Set.of(initialisers), bounds);
   }
 
   byte[] written(String... initialisers) {

@@ -12,10 +12,10 @@ import com.dylibso.chicory.wasm.types.ExternalType;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import com.dylibso.chicory.wasm.types.ValType;
 import dev.instar.api.InstarException;
-import dev.instar.backend.wasm.writeback.ModuleState;
-import dev.instar.backend.wasm.writeback.Outcome;
-import dev.instar.backend.wasm.writeback.Writeback;
-import dev.instar.backend.wasm.writeback.WrittenState;
+import dev.instar.wasi.writeback.ModuleState;
+import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.Writeback;
+import dev.instar.wasi.writeback.WrittenState;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -132,7 +132,7 @@ class WritebackFuzzTest {
       for (int i = random.nextInt(50); i > 0 && limits.initialPages() > 0; i--) {
         written.writeByte(random.nextInt(random.nextBoolean() ? 200 : limits.initialPages() << 16), (byte) random.nextInt());
       }
-      memory = Optional.of(ModuleState.Linear.of(written));
+      memory = Optional.of(ChicoryState.memory(written));
     }
     return Optional.of(new ModuleState(memory, globals, tables, left(module.dataSection().dataSegmentCount(), random),
         left(module.elementSection().elementCount(), random)));

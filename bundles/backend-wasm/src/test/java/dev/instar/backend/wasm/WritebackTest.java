@@ -16,15 +16,15 @@ import dev.instar.api.Digest;
 import dev.instar.api.sandbox.StartContext;
 import dev.instar.backend.wasm.memory.MemoryImage;
 import dev.instar.backend.wasm.memory.MemoryPool;
-import dev.instar.backend.wasm.writeback.ModuleState;
-import dev.instar.backend.wasm.writeback.Outcome;
-import dev.instar.backend.wasm.writeback.Writeback;
 import dev.instar.tck.capability.RequiresCapability;
 import dev.instar.wasi.Clocks;
 import dev.instar.wasi.FileQuota;
 import dev.instar.wasi.LowerTree;
 import dev.instar.wasi.WasiSettings;
 import dev.instar.wasi.guest.MemoryBudget;
+import dev.instar.wasi.writeback.ModuleState;
+import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.Writeback;
 import java.io.ByteArrayOutputStream;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -316,12 +316,12 @@ class WritebackTest {
     assertEquals(2, first.again().call("exec", 0)[0], "nobody's business where nothing was run but what each instance runs");
     byte[] damaged = new Binary().name("name").section(1, new Binary().bytes(9, 1, 77).done()).done();
     byte[] unnamed = new Binary().bytes(module).section(0, damaged).done();
-    assertTrue(Writeback.write(unnamed, ModuleState.of(first.instance()), Set.of("_faasm_zygote"), Started.BOUNDS) instanceof Outcome.Written);
+    assertTrue(Writeback.write(unnamed, ChicoryState.of(first.instance()), Set.of("_faasm_zygote"), Started.BOUNDS) instanceof Outcome.Written);
   }
 
   @Test
   void aStateOfAnotherModuleIsAFaultOfTheCaller() {
-    ModuleState state = ModuleState.of(Started.wat("(module (memory 1) (global i32 (i32.const 0)))").instance());
+    ModuleState state = ChicoryState.of(Started.wat("(module (memory 1) (global i32 (i32.const 0)))").instance());
     byte[] other = Wat.compile("(module (memory 1))");
     assertThrows(IllegalArgumentException.class, () -> Writeback.write(other, state, Set.of(), Started.BOUNDS));
   }

@@ -1,6 +1,7 @@
 package dev.instar.backend.wasmtime;
 
 import dev.instar.wasi.guest.Refusal;
+import dev.instar.wasi.guest.Uniqueness;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -13,8 +14,11 @@ enum Convention {
   FAASM("exec", "i>i", "Faasm reactor: exec(struct FaasmMemory *)");
 
   /** Makes a new instance differ from others of the same snapshot. */
-  static final String RESEED = "instar_reseed";
+  static final String RESEED = Uniqueness.RESEED;
   static final String ZYGOTE = "_faasm_zygote";
+  /** What runs when an instance is made, for people. */
+  static final String START = "the start function";
+  static final String INSTANTIATION = "the instantiation";
   private static final List<String> CONSTRUCTORS = List.of("_initialize", "__wasm_call_ctors");
 
   private final String export;

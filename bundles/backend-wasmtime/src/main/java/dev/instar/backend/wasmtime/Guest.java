@@ -37,6 +37,7 @@ final class Guest implements WasmtimeModule.Host, FaasmCall.Callee {
   private WasmtimeInstance instance;
   private NativeMemory memory;
   private long charged;
+  private long begun;
   private int end;
   private int inputAddress;
   private int inputSize;
@@ -53,9 +54,15 @@ final class Guest implements WasmtimeModule.Host, FaasmCall.Callee {
     return wasi;
   }
 
-  /** Takes over the instance that was made with this. */
-  void begin(WasmtimeInstance made) {
+  /**
+   * Takes over the instance that was made with this.
+   *
+   * @param bytes at the end of its memory that are for calls
+   */
+  void begin(WasmtimeInstance made, int bytes) {
     seen(made);
+    begun = memory.size();
+    end = (int) (begun - bytes);
   }
 
   /** Sets where its standard streams go for what runs before the call. */
@@ -63,10 +70,10 @@ final class Guest implements WasmtimeModule.Host, FaasmCall.Callee {
     wasi.connect(InputStream.nullInputStream(), new Printed(log), log);
   }
 
-  /** Ends what runs before the call: the room for calls begins behind all that was made. */
+  /** After what runs before the call: where that has made more, the room for calls begins behind it. */
   void initialised() {
-    if (memory != null) {
-      memory.look();
+    memory.look();
+    if (memory.size() > begun) {
       end = (int) memory.size();
     }
   }

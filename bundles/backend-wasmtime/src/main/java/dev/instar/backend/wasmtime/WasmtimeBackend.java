@@ -20,6 +20,7 @@ import dev.instar.api.snapshot.SnapshotStore;
 import dev.instar.api.wasmtime.HostFunction;
 import dev.instar.api.wasmtime.Wasmtime;
 import dev.instar.api.wasmtime.WasmtimeException;
+import dev.instar.api.wasmtime.WasmtimeInstance;
 import dev.instar.api.wasmtime.WasmtimeModule;
 import dev.instar.wasi.Clocks;
 import dev.instar.wasi.FileQuota;
@@ -27,11 +28,18 @@ import dev.instar.wasi.LowerTree;
 import dev.instar.wasi.ProcExit;
 import dev.instar.wasi.Wasi;
 import dev.instar.wasi.WasiSettings;
+import dev.instar.wasi.WasiState;
 import dev.instar.wasi.guest.Breaches;
+import dev.instar.wasi.guest.FaasmCall;
 import dev.instar.wasi.guest.GuestFailures;
 import dev.instar.wasi.guest.MemoryBudget;
 import dev.instar.wasi.guest.Refusal;
 import dev.instar.wasi.guest.StateKey;
+import dev.instar.wasi.guest.StoredState;
+import dev.instar.wasi.guest.Uniqueness;
+import dev.instar.wasi.writeback.Exposed;
+import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.Sections;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
@@ -51,6 +59,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BiFunction;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
@@ -221,17 +231,22 @@ public final class WasmtimeBackend implements SandboxBackend {
     int maximum = (int) (Math.min(allowance.memoryBytes(), allowance.declaredBytes()) / PAGE);
     SnapshotKey key = StateKey.of(image.digest(), convention.export(), maximum, elements, wasi,
         reseeds ? Optional.of(request.version().name().user()) : Optional.empty());
-    Optional<StoredModule> stored = StoredModule.find(offered(request), key, request.version());
+    StoredState stored = new StoredState("wasmtime", () -> offered(request), key, request.version());
+    var source = new Source(request, bytes, outline, convention, imports, wasi, allowance, maximum);
+    Optional<Program> restored = stored.restore(layer -> restored(source, Files.readAllBytes(layer.blob(StateKey.MODULE))));
     try {
-      byte[] module = stored.map(StoredModule::module).orElse(bytes);
-      Outline begun = stored.isPresent() ? Outline.of(module) : outline;
-      List<String> initialisers = convention.initialisers(begun);
-      var form = new WasmtimeFunction.Form(convention, initialisers, begun.starts(), wasi, allowance);
+      Begun begun = restored.isPresent() ? new Begun(restored.get(), List.of(), List.of(), Optional.empty()) : initialised(source, stored);
       Map<String, String> description = new LinkedHashMap<>();
+      boolean anew = begun.program().form().anew();
       description.put("entry", convention.description());
-      description.put("reset", "each call has an instance of its own: memory, globals, tables, descriptors, files");
-      description.put("initialised", initialised(form, stored));
-      description.put("snapshot", stored.map(s -> "restored from " + s.layer()).orElse("none of this function is stored; this backend makes none"));
+      description.put("reset", "each call has an instance of its own, made from the state " + (anew ? "before" : "after")
+          + " initialisation: memory, globals, tables, descriptors, files");
+      description.put("initialised", restored.isPresent() ? "from the snapshot" : begun.ran().isEmpty() ? "nothing to run"
+          : (anew ? "anew for each call, by " : "once, by ") + String.join(", ", begun.ran()));
+      Uniqueness.describe(begun.drew(), reseeds).ifPresent(how -> description.put("uniqueness", how));
+      if (restored.isEmpty() && begun.ran().isEmpty()) {
+        description.put("snapshot", "not needed: nothing is run before the first call");
+      }
       description.put("memory", outline.memory().map(m -> m.minimum() * PAGE).orElse(0L) + " bytes to begin with, up to " + maximum * PAGE);
       description.put("memoryBytes", Long.toString(allowance.memoryBytes()));
       description.put("tableElements", Integer.toString(elements));
@@ -240,24 +255,150 @@ public final class WasmtimeBackend implements SandboxBackend {
       description.put("imports", Imports.names(imports));
       description.put("files", files.isPresent()
           ? "rootfs at /, a private view, writable up to " + fileBytes + " bytes, of which up to " + wasi.quota().heapBytes() + " in memory" : "none");
-      return load(request, module, imports, form, description, stored);
+      WasmtimeFunction function = new WasmtimeFunction(begun.program(), description, stored, begun.state(), open::remove);
+      open.add(function);
+      if (isStopped()) {
+        function.close();
+        throw stopping();
+      }
+      return function;
     } catch (Throwable e) {
-      stored.ifPresent(StoredModule::close);
+      stored.close();
+      throw e;
+    }
+  }
+
+  private synchronized boolean isStopped() {
+    return stopped;
+  }
+
+  /**
+   * What a function is made from.
+   *
+   * @param module its bytes
+   * @param maximum pages of its memory
+   */
+  private record Source(PrepareRequest request, byte[] module, Outline outline, Convention convention, List<HostFunction> imports, WasiSettings wasi,
+      Guest.Allowance allowance, int maximum) {
+    /** Of a module that runs all that initialises it. */
+    Program.Form anew() {
+      return new Program.Form(convention, convention.initialisers(outline), outline.starts(), wasi, Optional.empty(), 0, allowance);
+    }
+  }
+
+  /**
+   * What has come of it.
+   *
+   * @param ran what was run to initialise it
+   * @param drew what that has taken that is another each time
+   * @param state what may be stored
+   */
+  private record Begun(Program program, List<String> ran, List<String> drew, Optional<StoredState.Source> state) {}
+
+  /** The program of a stored module. @throws IllegalArgumentException when it is of no use */
+  private Program restored(Source source, byte[] module) throws InterruptedException {
+    try {
+      Outline begun = Outline.of(module);
+      boolean initialised = !begun.starts() && source.convention().initialisers(begun).stream().allMatch(Convention.RESEED::equals);
+      if (!initialised || begun.memory().isPresent() != source.outline().memory().isPresent() || !source.imports().containsAll(Imports.of(begun))) {
+        throw new IllegalArgumentException("it is no state of the function's module");
+      }
+      return begin(source, module, Optional.empty());
+    } catch (InstarException e) {
+      throw e.code() == ErrorCode.MODULE_REFUSED ? new IllegalArgumentException(e.problem().detail()) : e;
+    }
+  }
+
+  /** The program of a module that is initialised, or need not be. */
+  private Program begin(Source source, byte[] module, Optional<WasiState> files) throws InterruptedException {
+    Outline begun = Outline.of(module);
+    List<String> initialisers = source.convention().initialisers(begun);
+    int pages = (int) (long) begun.memory().map(Outline.Memory::minimum).orElse(0L);
+    // With its room for calls there, no call has to grow the memory, which takes longer than the rest of a short call.
+    int room = source.convention() == Convention.FAASM && begun.memory().isPresent() ? Math.max(0, FaasmCall.roomPages(pages, source.maximum())) : 0;
+    Optional<byte[]> grown = room > 0 ? Sections.grown(module, room) : Optional.empty();
+    var form = new Program.Form(source.convention(), initialisers, begun.starts(), source.wasi(), files, grown.isPresent() ? room * (int) PAGE : 0,
+        source.allowance());
+    Program program = load(source, grown.orElse(module), form);
+    try {
+      timed(source.request(), program, () -> inInstance(program, initialisers, source.request(), (instance, guest) -> true));
+      return program;
+    } catch (Throwable e) {
+      program.close();
+      throw e;
+    }
+  }
+
+  /** Initialises it once, if that can be kept; else its instances are initialised each for itself. */
+  private Begun initialised(Source source, StoredState stored) throws InterruptedException {
+    List<String> exported = new ArrayList<>(source.convention().initialisers(source.outline()));
+    exported.remove(Convention.RESEED);
+    List<String> ran = new ArrayList<>(exported);
+    if (source.outline().starts()) {
+      ran.addFirst(Convention.START);
+    }
+    if (ran.isEmpty()) {
+      return new Begun(begin(source, source.module(), Optional.empty()), ran, List.of(), Optional.empty());
+    }
+    Optional<Exposed> exposed = Exposed.of(source.module());
+    Program first;
+    try {
+      first = load(source, exposed.map(Exposed::module).orElse(source.module()), source.anew());
+    } catch (InstarException e) {
+      if (e.code() != ErrorCode.MODULE_REFUSED || exposed.isEmpty()) {
+        throw e;
+      }
+      // Most likely it is the module's fault. Then this tells it with its own addresses.
+      exposed = Optional.empty();
+      first = load(source, source.module(), source.anew());
+    }
+    Program program = first;
+    Optional<Exposed> shown = exposed;
+    try {
+      Initialised initialised = timed(source.request(), program, () -> inInstance(program, exported, source.request(),
+          (instance, guest) -> Initialised.of(instance, guest.wasi(), source.module(), shown, exported, config.module$_$bytes())));
+      List<String> drew = initialised.drew();
+      initialised.never().ifPresent(stored::never);
+      if (initialised.state().isEmpty()) {
+        return new Begun(program, ran, drew, Optional.empty());
+      }
+      Initialised.State state = initialised.state().get();
+      Program begun;
+      try {
+        begun = keeping(source, state);
+      } catch (InstarException e) {
+        if (e.code() != ErrorCode.MODULE_REFUSED && e.code() != ErrorCode.COMPILE_LIMIT) {
+          throw e;
+        }
+        LOG.warn("{} is initialised anew for each call; the module with its state is refused: {}", source.request().version().label(), e.getMessage());
+        stored.never(new Outcome.Inexpressible(Outcome.Reason.TOO_LARGE, "the module with its state cannot be compiled"));
+        return new Begun(program, ran, drew, Optional.empty());
+      }
+      program.close();
+      Initialised.Kept kept = state.kept();
+      return new Begun(begun, ran, drew, Optional.of(() -> kept.open(begun, source.request().image(), exported, config.module$_$bytes())));
+    } catch (Throwable e) {
+      program.close();
+      throw e;
+    }
+  }
+
+  /** Charges the files that it keeps for as long as it keeps them. */
+  private Program keeping(Source source, Initialised.State state) throws InterruptedException {
+    long bytes = state.files().map(WasiState::heapBytes).orElse(0L);
+    heap.demand(bytes, 0, source.request().room());
+    try {
+      Program program = begin(source, state.module(), state.files());
+      program.whenFree(() -> heap.give(bytes));
+      return program;
+    } catch (Throwable e) {
+      heap.give(bytes);
       throw e;
     }
   }
 
   private Optional<SnapshotStore> offered(PrepareRequest request) {
     return request.version().spec().snapshot() instanceof SnapshotPolicy.Never ? Optional.empty() : Optional.ofNullable(snapshots);
-  }
-
-  private static String initialised(WasmtimeFunction.Form form, Optional<StoredModule> stored) {
-    List<String> ran = new ArrayList<>(form.initialisers());
-    ran.remove(Convention.RESEED);
-    if (form.starts()) {
-      ran.addFirst("the start function");
-    }
-    return stored.isPresent() && ran.isEmpty() ? "from the snapshot" : ran.isEmpty() ? "nothing to run" : "anew for each call, by " + String.join(", ", ran);
   }
 
   private Guest.Allowance allowance(Outline outline, Limits limits, int elements) {
@@ -280,37 +421,17 @@ public final class WasmtimeBackend implements SandboxBackend {
     return new Guest.Allowance(limit, declared.maximum() * PAGE, each, memory);
   }
 
-  private WasmtimeFunction load(PrepareRequest request, byte[] module, List<HostFunction> imports, WasmtimeFunction.Form form,
-      Map<String, String> description, Optional<StoredModule> stored) throws InterruptedException {
+  private Program load(Source source, byte[] module, Program.Form form) throws InterruptedException {
     SharedEngine shared = engine();
     if (!shared.acquire()) {
       throw stopping();
     }
-    WasmtimeModule loaded;
     try {
-      loaded = load(shared, module, imports, request.deadline());
+      Program program = new Program(load(shared, module, source.imports(), source.request().deadline()), form, shared::tick);
+      program.whenFree(shared::release);
+      return program;
     } catch (Throwable e) {
       shared.release();
-      throw e;
-    }
-    WasmtimeFunction[] made = new WasmtimeFunction[1];
-    WasmtimeFunction function = new WasmtimeFunction(loaded, form, Map.copyOf(description), shared::tick, () -> {
-      open.remove(made[0]);
-      stored.ifPresent(StoredModule::close);
-      shared.release();
-    });
-    made[0] = function;
-    open.add(function);
-    try {
-      tryOut(function, request);
-      synchronized (this) {
-        if (stopped) {
-          throw stopping();
-        }
-      }
-      return function;
-    } catch (Throwable e) {
-      function.close();
       throw e;
     }
   }
@@ -339,22 +460,21 @@ public final class WasmtimeBackend implements SandboxBackend {
     }
   }
 
-  /** Makes one instance, so that what is wrong with the module's own initialisation is told now. */
-  private void tryOut(WasmtimeFunction function, PrepareRequest request) throws InterruptedException {
+  /** What is run before there is a call, on a thread of its own, and for no longer than it may take. */
+  private <T> T timed(PrepareRequest request, Program program, Supplier<T> work) throws InterruptedException {
     Duration limit = Stream.of(Duration.ofSeconds(config.initialise$_$seconds()), request.version().spec().limits().timeout(),
         Duration.between(Instant.now(), request.deadline())).min(Duration::compareTo).orElseThrow();
-    CompletableFuture<Void> ended = new CompletableFuture<>();
+    CompletableFuture<T> ended = new CompletableFuture<>();
     Thread thread = Thread.ofPlatform().daemon().name("wasmtime-initialise").unstarted(() -> {
       try {
-        initialise(function, request);
-        ended.complete(null);
+        ended.complete(work.get());
       } catch (Throwable e) {
         ended.completeExceptionally(e);
       }
     });
     thread.start();
     try {
-      ended.get(Math.max(0, limit.toMillis()), TimeUnit.MILLISECONDS);
+      return ended.get(Math.max(0, limit.toMillis()), TimeUnit.MILLISECONDS);
     } catch (ExecutionException e) {
       switch (e.getCause()) {
         case RuntimeException r -> throw r;
@@ -366,22 +486,23 @@ public final class WasmtimeBackend implements SandboxBackend {
           + " ms. Do less before the first call (initialise-seconds is this node's bound, and the function's time-out).", Map.of("limitMillis", limit.toMillis()));
     } finally {
       thread.interrupt();
-      function.tick();
+      program.tick();
       thread.join(TO_END_MILLIS);
     }
   }
 
-  private void initialise(WasmtimeFunction function, PrepareRequest request) {
-    String[] running = {"the instantiation"};
-    function.enter();
-    try (Wasi wasi = function.wasi()) {
-      Guest guest = function.guest(wasi, request.room());
-      try {
-        function.begin(guest, GuestLog.NONE, what -> running[0] = what).close();
+  /** Makes an instance and runs what initialises it, so that what is wrong with that is told; then does something with it. */
+  private static <T> T inInstance(Program program, List<String> initialisers, PrepareRequest request, BiFunction<WasmtimeInstance, Guest, T> work) {
+    String[] running = {Convention.INSTANTIATION};
+    program.enter();
+    try (Wasi wasi = program.wasi()) {
+      Guest guest = program.guest(wasi, request.room());
+      try (WasmtimeInstance instance = program.begin(guest, GuestLog.NONE, what -> running[0] = what, initialisers)) {
+        return work.apply(instance, guest);
       } catch (ProcExit e) {
         throw ended(GuestFailures.failed("The initialisation (" + running[0] + ")", e.code()), guest);
       } catch (Trapped e) {
-        if (running[0].equals("the instantiation")) {
+        if (running[0].equals(Convention.INSTANTIATION)) {
           boolean table = e.getMessage().contains("table");
           throw Refusal.of(table ? "element" : "data", "a segment does not fit into " + (table ? "its table." : "the memory that the module begins with."));
         }
@@ -395,7 +516,7 @@ public final class WasmtimeBackend implements SandboxBackend {
         guest.discharge();
       }
     } finally {
-      function.leave();
+      program.leave();
     }
   }
 

@@ -21,7 +21,7 @@ import java.util.function.Consumer;
 
 /** A place for one call after the other, each in an instance of its own. Between calls it holds no instance. */
 final class WasmtimeSandbox implements Sandbox, Resettable {
-  private final WasmtimeFunction function;
+  private final Program program;
   private final Room room;
   private final Consumer<WasmtimeSandbox> closed;
   private final CallGuard guard = new CallGuard();
@@ -32,11 +32,11 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
   /** What runs, as an error names it. For the thread that makes the call. */
   private String running = GuestFailures.FUNCTION;
 
-  WasmtimeSandbox(WasmtimeFunction function, Room room, Consumer<WasmtimeSandbox> closed) {
-    this.function = function;
+  WasmtimeSandbox(Program program, Room room, Consumer<WasmtimeSandbox> closed) {
+    this.program = program;
     this.room = room;
     this.closed = closed;
-    this.wasi = function.wasi();
+    this.wasi = program.wasi();
   }
 
   @Override
@@ -45,7 +45,7 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
       throw new InterruptedException();
     }
     guard.enter();
-    Guest guest = function.guest(wasi, room);
+    Guest guest = program.guest(wasi, room);
     Throwable thrown = null;
     try {
       demandOpen();
@@ -82,22 +82,22 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
       reset();
     }
     used = true;
-    function.enter();
+    program.enter();
     try {
       wasi.waits(call.waits());
-      try (WasmtimeInstance instance = function.begin(guest, call.log(), what -> running = "Before the call, " + what)) {
+      try (WasmtimeInstance instance = program.begin(guest, call.log(), what -> running = "Before the call, " + what)) {
         running = GuestFailures.FUNCTION;
         guest.answer(call.output());
         serve(instance, guest, call);
       }
     } finally {
       guest.discharge();
-      function.leave();
+      program.leave();
     }
   }
 
   private void serve(WasmtimeInstance instance, Guest guest, Call call) {
-    switch (function.form().convention()) {
+    switch (program.form().convention()) {
       case COMMAND -> {
         guest.reconnect(call);
         try {
@@ -149,13 +149,13 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
   @Override
   public void kill() {
     guard.kill();
-    function.tick();
+    program.tick();
   }
 
   @Override
   public void close() {
     guard.kill();
-    function.tick();
+    program.tick();
     synchronized (this) {
       done = true;
     }

@@ -49,7 +49,7 @@ final class InstanceBenchmark {
     System.out.printf("%-40s p50 %8.1f us   p99 %8.1f us%n", what, nanos[MEASURED / 2] / 1e3, nanos[MEASURED / 100 * 99] / 1e3);
   }
 
-  /** No arguments. */
+  /** @param arguments names of examples, each measured with its sample input */
   public static void main(String[] arguments) throws Exception {
     Path directory = Files.createTempDirectory("wasmtime-benchmark");
     WasmtimeModule.Host nobody = new WasmtimeModule.Host() {};
@@ -69,19 +69,29 @@ final class InstanceBenchmark {
       engine.close();
       WasmBackend chicory = TestBackend.component(WasmBackend.class, TestBackend.data(directory.resolve("chicory")), Map.of());
       for (String form : List.of("command/echo", "reactor/echo")) {
-        try (PreparedFunction on = node.prepare(TestBackend.file(form), Limits.DEFAULT)) {
-          calls("wasmtime, " + form, on);
-        }
-        try (PreparedFunction on = chicory.prepare(node.request(TestBackend.file(form), Limits.DEFAULT))) {
-          calls("Chicory,  " + form, on);
-        }
+        both(node, chicory, form, TestBackend.file(form), new byte[64]);
+      }
+      Path examples = Path.of("../../examples");
+      for (String example : arguments) {
+        byte[] input = Files.readAllBytes(Files.list(examples.resolve(example)).filter(f -> f.getFileName().toString().startsWith("sample-input")).findFirst()
+            .orElseThrow());
+        both(node, chicory, example, Files.readAllBytes(examples.resolve(example).resolve("function.wasm")), input);
       }
     }
     System.exit(0);
   }
 
-  private static void calls(String what, PreparedFunction prepared) throws Exception {
-    byte[] body = new byte[64];
+  /** The two in turn, so that what else the machine does is the same for both. */
+  private static void both(TestBackend node, WasmBackend chicory, String what, byte[] module, byte[] body) throws Exception {
+    try (PreparedFunction on = node.prepare(module, Limits.DEFAULT); PreparedFunction beside = chicory.prepare(node.request(module, Limits.DEFAULT))) {
+      for (int round = 0; round < 2; round++) {
+        calls("wasmtime, " + what, on, body);
+        calls("Chicory,  " + what, beside, body);
+      }
+    }
+  }
+
+  private static void calls(String what, PreparedFunction prepared, byte[] body) throws Exception {
     try (Sandbox sandbox = prepared.start(new StartContext("sandbox", Instant.MAX, GuestLog.NONE))) {
       measure(what, () -> {
         sandbox.call(new Call("call", CallInput.of(body), OutputStream.nullOutputStream(), GuestLog.NONE, Instant.MAX));

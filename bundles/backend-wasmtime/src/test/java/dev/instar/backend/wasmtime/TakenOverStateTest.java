@@ -55,7 +55,7 @@ class TakenOverStateTest {
     try (TestBackend node = new TestBackend(directory)) {
       byte[] module = TestBackend.wasm(REACTOR);
       try (PreparedFunction anew = node.prepare(module, Limits.DEFAULT)) {
-        assertEquals("anew for each call, by _initialize", anew.describe().get("initialised"));
+        assertEquals("once, by _initialize", anew.describe().get("initialised"));
         assertArrayEquals(new byte[] {42}, answer(anew));
         assertArrayEquals(new byte[] {42}, answer(anew));
       }

@@ -1,18 +1,17 @@
-package dev.instar.backend.wasm.writeback;
+package dev.instar.wasi.writeback;
 
-import static dev.instar.backend.wasm.writeback.ModuleBytes.CUSTOM;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.DATA;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.DATA_COUNT;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.ELEMENT;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.EXPORT;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.FUNCREF;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.GLOBAL;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.MEMORY;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.ORDER;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.START;
-import static dev.instar.backend.wasm.writeback.ModuleBytes.TABLE;
+import static dev.instar.wasi.writeback.ModuleBytes.CUSTOM;
+import static dev.instar.wasi.writeback.ModuleBytes.DATA;
+import static dev.instar.wasi.writeback.ModuleBytes.DATA_COUNT;
+import static dev.instar.wasi.writeback.ModuleBytes.ELEMENT;
+import static dev.instar.wasi.writeback.ModuleBytes.EXPORT;
+import static dev.instar.wasi.writeback.ModuleBytes.FUNCREF;
+import static dev.instar.wasi.writeback.ModuleBytes.GLOBAL;
+import static dev.instar.wasi.writeback.ModuleBytes.MEMORY;
+import static dev.instar.wasi.writeback.ModuleBytes.ORDER;
+import static dev.instar.wasi.writeback.ModuleBytes.START;
+import static dev.instar.wasi.writeback.ModuleBytes.TABLE;
 
-import com.dylibso.chicory.runtime.Memory;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -23,7 +22,6 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -48,7 +46,7 @@ public final class Writeback {
   /** An active segment has about so many bytes beside its contents: zeros up to here are cheaper than another one. */
   private static final int GAP = 12;
   private static final int NULLS = 4;
-  private static final int CHUNK = Memory.PAGE_SIZE;
+  private static final int CHUNK = ModuleState.PAGE;
   /** What is shorter is copied: its place would take as much of the heap. */
   private static final int SMALL = 256;
   private static final byte[] ZEROS = new byte[CHUNK];
@@ -169,14 +167,9 @@ public final class Writeback {
     }
   }
 
-  private static void limits(Encoded out, long minimum, OptionalLong maximum) {
-    out.u8(maximum.isPresent() ? 1 : 0).u32(minimum);
-    maximum.ifPresent(out::u32);
-  }
-
   private Encoded memory() {
     Encoded out = new Encoded();
-    module.memory.ifPresent(type -> limits(out.u32(1), state.memory().orElseThrow().pages(), type.maximum()));
+    module.memory.ifPresent(type -> Sections.limits(out.u32(1), state.memory().orElseThrow().pages(), type.maximum()));
     return out;
   }
 
@@ -225,7 +218,7 @@ public final class Writeback {
     out.u32(module.tables.size());
     for (int i = 0; i < module.tables.size(); i++) {
       ModuleBytes.TableType type = module.tables.get(i);
-      limits(out.u8(type.type()), state.tables().get(i).length, type.maximum());
+      Sections.limits(out.u8(type.type()), state.tables().get(i).length, type.maximum());
     }
     return out;
   }

@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm.writeback;
+package dev.instar.wasi.writeback;
 
 import java.io.Serial;
 import java.nio.ByteBuffer;
@@ -208,6 +208,11 @@ final class ModuleBytes {
       }
     }
     return true;
+  }
+
+  /** How many types there are. */
+  int types() {
+    return types;
   }
 
   private int each(Runnable one) {

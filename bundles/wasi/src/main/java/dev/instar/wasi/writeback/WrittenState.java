@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm.writeback;
+package dev.instar.wasi.writeback;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayList;

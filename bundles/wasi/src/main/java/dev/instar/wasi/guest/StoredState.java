@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm;
+package dev.instar.wasi.guest;
 
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
@@ -12,9 +12,7 @@ import dev.instar.api.snapshot.SnapshotKey;
 import dev.instar.api.snapshot.SnapshotLayer;
 import dev.instar.api.snapshot.SnapshotLease;
 import dev.instar.api.snapshot.SnapshotStore;
-import dev.instar.backend.wasm.memory.MemoryImage;
-import dev.instar.backend.wasm.writeback.Outcome;
-import dev.instar.wasi.guest.StateKey;
+import dev.instar.wasi.writeback.Outcome;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -29,16 +27,17 @@ import org.slf4j.LoggerFactory;
 
 /**
  * What the snapshot store has of a prepared function: one base layer. Its memory is the linear memory from the address 0 on, without the zeros at the
- * end; its blob {@code module} is the module that {@link Snapshot#writeBack} writes. Any engine can start from the module; this one takes the memory
- * as it is, and the rest out of the module without parsing it.
+ * end; its blob {@code module} is a module that begins in the state ({@link dev.instar.wasi.writeback}). Any engine can start from the module; one that maps
+ * memories by itself takes the memory as it is, and the rest out of the module without parsing it.
  *
  * <p>Nothing that goes wrong with the store fails a function: it is initialised as if there were none.
  */
-final class StoredState implements AutoCloseable {
+public final class StoredState implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(StoredState.class);
   /** What the store gets in one go. In between an interrupt is seen. */
   private static final int STEP = 1 << 20;
 
+  private final String engine;
   private final Supplier<Optional<SnapshotStore>> stores;
   private final SnapshotKey key;
   private final FunctionVersion version;
@@ -60,29 +59,43 @@ final class StoredState implements AutoCloseable {
   private record Never(Outcome.Inexpressible why) implements Stage {}
 
   /** Makes a state of what a layer has. */
-  interface Restorer {
+  public interface Restorer<T> {
     /** @throws IllegalArgumentException when it cannot be one of this function */
-    Snapshot restore(Path module, MemoryImage.Source memory, long bytes) throws IOException;
+    T restore(OpenLayer base) throws IOException, InterruptedException;
   }
 
-  /** Writes a state into the function's module. */
-  interface Write {
-    /** @param content what the snapshot's image holds, for as long as what was written is read */
-    Outcome write(MemoryImage.Content content) throws IOException;
+  /** A state that was opened to be stored. */
+  public interface Content extends AutoCloseable {
+    /** The memory from the address 0 on; what is missing at the end is zeros. */
+    ByteBuffer memory();
+
+    /** The module that begins in the state. */
+    Outcome module() throws IOException;
+
+    @Override
+    void close();
+  }
+
+  /** Where a state is. */
+  public interface Source {
+    /** @throws IllegalStateException when it is being closed */
+    Content open() throws IOException;
   }
 
   /**
+   * @param engine that makes the state, in a word
    * @param stores the store that there is now
    * @param version who needs the layer
    */
-  StoredState(Supplier<Optional<SnapshotStore>> stores, SnapshotKey key, FunctionVersion version) {
+  public StoredState(String engine, Supplier<Optional<SnapshotStore>> stores, SnapshotKey key, FunctionVersion version) {
+    this.engine = engine;
     this.stores = stores;
     this.key = key;
     this.version = version;
   }
 
   /** The function in the state that is stored; nothing when none is, or none that is of use. */
-  Optional<Snapshot> restore(Restorer restorer) {
+  public <T> Optional<T> restore(Restorer<T> restorer) throws InterruptedException {
     Optional<SnapshotStore> store = stores.get();
     if (store.isEmpty()) {
       return Optional.empty();
@@ -95,10 +108,13 @@ final class StoredState implements AutoCloseable {
         return Optional.empty();
       }
       lease = Optional.of(store.get().open(found.get(), key));
-      Snapshot snapshot = restore(lease.get().layers(), restorer);
+      T restored = restorer.restore(base(lease.get().layers()));
       stage = new Restored(found.get(), lease.get());
       hold(store.get(), found.get());
-      return Optional.of(snapshot);
+      return Optional.of(restored);
+    } catch (InterruptedException e) {
+      lease.ifPresent(StoredState::close);
+      throw e;
     } catch (RuntimeException | IOException | OutOfMemoryError | InternalError e) {
       // An InternalError is what the JVM makes of a mapped file that got shorter.
       lease.ifPresent(StoredState::close);
@@ -120,13 +136,13 @@ final class StoredState implements AutoCloseable {
     }
   }
 
-  private static Snapshot restore(List<OpenLayer> layers, Restorer restorer) throws IOException {
+  private static OpenLayer base(List<OpenLayer> layers) {
     OpenLayer base = layers.getLast();
     SnapshotLayer layer = base.layer();
     if (!layer.isBase() || !layer.extents().equals(extents(layer.memoryBytes()))) {
       throw new IllegalArgumentException("it is no base whose memory begins at the address 0");
     }
-    return restorer.restore(base.blob(StateKey.MODULE), base::read, layer.memoryBytes());
+    return base;
   }
 
   private static List<Extent> extents(long bytes) {
@@ -142,9 +158,9 @@ final class StoredState implements AutoCloseable {
     }
   }
 
-  /** To be told when a function was initialised. */
-  void initialised(Snapshot snapshot) {
-    snapshot.inexpressible().ifPresent(why -> stage = new Never(why));
+  /** To be told when a function was initialised to what can't be stored. */
+  public void never(Outcome.Inexpressible why) {
+    stage = new Never(why);
   }
 
   /**
@@ -153,12 +169,12 @@ final class StoredState implements AutoCloseable {
    * @throws InstarException when the store fails
    * @throws InterruptedException when it was interrupted before the state was stored; afterwards it is only not held
    */
-  synchronized void store(Snapshot snapshot, Write write) throws InterruptedException {
+  public synchronized void store(Source source) throws InterruptedException {
     Optional<SnapshotStore> store = stores.get();
     if (!(stage instanceof Blank) || closed || store.isEmpty()) {
       return;
     }
-    try (MemoryImage.Content content = snapshot.content()) {
+    try (Content content = source.open()) {
       Optional<Digest> there = store.get().find(key).map(SnapshotLayer::id).filter(id -> !useless.equals(Optional.of(id)));
       if (there.isPresent()) {
         // Of another version that initialises to the same.
@@ -166,12 +182,9 @@ final class StoredState implements AutoCloseable {
         return;
       }
       demandWanted();
-      switch (write.write(content)) {
+      switch (content.module()) {
         case Outcome.Inexpressible never -> stage = new Never(never);
-        case Outcome.Written written -> {
-          int bytes = Math.min(content.bytes().limit(), snapshot.end());
-          stored(store.get(), publish(store.get(), written, content.bytes().limit(bytes)));
-        }
+        case Outcome.Written written -> stored(store.get(), publish(store.get(), written, content.memory()));
       }
     } catch (Abandoned | IllegalStateException e) {
       if (Thread.interrupted()) {
@@ -185,7 +198,7 @@ final class StoredState implements AutoCloseable {
       throw new InterruptedException();
     } catch (IOException e) {
       LOG.error("The state of {} cannot be stored", version.label(), e);
-      throw new InstarException(ErrorCode.INTERNAL, "The initialised state of " + version.label() + " cannot be stored: its image cannot be read.");
+      throw new InstarException(ErrorCode.INTERNAL, "The initialised state of " + version.label() + " cannot be stored: it cannot be read.");
     }
   }
 
@@ -211,7 +224,7 @@ final class StoredState implements AutoCloseable {
 
   /** Printable ASCII, as the store demands it. */
   private String creator() {
-    String creator = "wasm, for " + version.label().replaceAll("[^ -~]", "?");
+    String creator = engine + ", for " + version.label().replaceAll("[^ -~]", "?");
     return creator.substring(0, Math.min(200, creator.length()));
   }
 
@@ -253,7 +266,7 @@ final class StoredState implements AutoCloseable {
   }
 
   /** For people. */
-  String describe() {
+  public String describe() {
     return switch (stage) {
       case Blank _ -> version.spec().snapshot() instanceof SnapshotPolicy.Never ? "not stored, as its policy is never" : "not stored yet";
       case Stored s when stores.get().filter(store -> store.inspect(s.layer).isEmpty()).isPresent() ->

@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm.writeback;
+package dev.instar.wasi.writeback;
 
 import dev.instar.api.Digest;
 import java.io.IOException;
@@ -46,7 +46,13 @@ public sealed interface Outcome {
    * @param reason for programs
    * @param detail for people: a sentence without its end, in printable ASCII
    */
-  record Inexpressible(Reason reason, String detail) implements Outcome {}
+  record Inexpressible(Reason reason, String detail) implements Outcome {
+    /** Of an initialisation that must not be shared. */
+    public static final Inexpressible DRAWN = new Inexpressible(Reason.DRAWN,
+        "its initialisation draws random numbers or reads a clock, which must not repeat, and the module exports no instar_reseed");
+    /** Of one that has left more than what a module can have. */
+    public static final Inexpressible FILES = new Inexpressible(Reason.FILES, "its initialisation has opened or written files, which no module can hold");
+  }
 
   /** Why a state has no module. */
   enum Reason {

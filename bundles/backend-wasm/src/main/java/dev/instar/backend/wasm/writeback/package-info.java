@@ -1,9 +1,0 @@
-/**
- * A module after its initialisation, as a WebAssembly module: what the instance has in memory, globals, tables and segments becomes what the
- * module begins with, and nothing of the initialisation is left in it. (The idea of Wizer.) Any engine starts it, and a node that starts again
- * need not initialise anything.
- *
- * <p>{@link dev.instar.backend.wasm.writeback.ModuleState} is taken of an instance, {@link dev.instar.backend.wasm.writeback.Writeback} writes the
- * module, or says by an {@link dev.instar.backend.wasm.writeback.Outcome.Inexpressible} why there can be none.
- */
-package dev.instar.backend.wasm.writeback;
