@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import org.eclipse.jetty.io.AbstractConnection;
 import org.eclipse.jetty.io.Connection;
 import org.eclipse.jetty.io.EndPoint;
 import org.eclipse.jetty.io.EofException;
@@ -30,8 +31,13 @@ import org.eclipse.jetty.util.thread.Scheduler;
  * <p>It also looks for a caller who has gone while its request is being handled, which HTTP/1 leaves unseen: nobody reads the connection then. What
  * comes instead of its end (the next request, sent ahead, or the farewell of TLS) is kept for whoever reads next. Under TLS the handshake counts as part
  * of the first request's headers, and a caller who says farewell before he goes is seen only when the answer is written.
+ *
+ * <p>An HTTP/1 connection in clear text is read {@value #SMALL_READ} bytes at a time, which most requests fit in, and {@value #LARGE_READ} while there is
+ * more: each read has a buffer of its own ({@link RequestBuffers}), there are two reads a request, and a call that waits keeps its buffer.
  */
 final class GuardedEndPoint extends SocketChannelEndPoint {
+  static final int SMALL_READ = 2 << 10;
+  static final int LARGE_READ = 8 << 10;
   private static final int LOOK_BYTES = 1024;
   // A chunk of one byte has 5 bytes around it ("1", two line ends); generous senders add an extension.
   private static final int WRAPPING_PER_BYTE = 16;
@@ -77,6 +83,13 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   /** TLS is agreed: bytes are HTTP/1 from now on, and the time of its first header has not begun. */
   void beginsHttp1() {
     headerSince = 0;
+  }
+
+  /** As much as the next read is to take. Under TLS reads follow its records. */
+  private void size(boolean more) {
+    if (!secure && http1 && getConnection() instanceof AbstractConnection reader) {
+      reader.setInputBufferSize(more ? LARGE_READ : SMALL_READ);
+    }
   }
 
   /** Bytes are frames of HTTP/2 from now on. */
@@ -156,9 +169,13 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
 
   @Override
   public int fill(ByteBuffer buffer) throws IOException {
+    int room = BufferUtil.space(buffer);
     int filled;
     synchronized (filling) {
       filled = early.hasRemaining() ? BufferUtil.append(buffer, early) : super.fill(buffer);
+    }
+    if (filled > 0) {
+      size(filled == room);
     }
     if (filled > 0 && http1 && handling.get() == 0) {
       long now = now();

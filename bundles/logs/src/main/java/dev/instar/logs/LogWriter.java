@@ -15,7 +15,9 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -23,10 +25,17 @@ import org.slf4j.LoggerFactory;
 /**
  * Brings entries to disk on one thread. The queue is bounded by the bytes of entries in it; an entry that finds it full is not
  * written, and a line in the file says how many were not. Orders, of which there are few, always find room.
+ *
+ * <p>It rests {@value #REST} times as long as it has worked, but for orders: so a flood, of which most lines are seen by nobody, takes a fifth of a
+ * processor at most, and never much at once.
  */
 final class LogWriter {
   private static final Logger LOG = LoggerFactory.getLogger(LogWriter.class);
-  private static final int BATCH = 4096;
+  /** A millisecond of work. */
+  private static final int BATCH = 1024;
+  static final int REST = 4;
+  /** So a slow disk does not get slower. */
+  private static final long LONGEST_REST_NANOS = 20_000_000;
   private static final Duration COMPLAIN_EVERY = Duration.ofMinutes(1);
 
   private final LogFiles files;
@@ -36,6 +45,8 @@ final class LogWriter {
   private final AtomicLong queued = new AtomicLong();
   private final Map<FunctionName, Lost> lost = new ConcurrentHashMap<>();
   private final Thread thread;
+  /** Orders that have not been carried out: nobody is to wait for a rest. */
+  private final AtomicInteger orders = new AtomicInteger();
   private volatile boolean stopped;
   private long complained = System.nanoTime() - COMPLAIN_EVERY.toNanos();
 
@@ -83,7 +94,13 @@ final class LogWriter {
   }
 
   void delete(FunctionName name) {
-    queue.add(new Delete(name));
+    order(new Delete(name));
+  }
+
+  private void order(Task task) {
+    orders.incrementAndGet();
+    queue.add(task);
+    LockSupport.unpark(thread);
   }
 
   /** Waits, for a while, until what came before is written. */
@@ -92,7 +109,7 @@ final class LogWriter {
       return;
     }
     CountDownLatch done = new CountDownLatch(1);
-    queue.add(new Flush(done));
+    order(new Flush(done));
     try {
       done.await(atMost.toMillis(), TimeUnit.MILLISECONDS);
     } catch (InterruptedException e) {
@@ -103,7 +120,7 @@ final class LogWriter {
   /** Writes what is queued and ends, or gives up after a while. */
   void stop(Duration atMost) {
     stopped = true;
-    queue.add(new Stop());
+    order(new Stop());
     try {
       if (!thread.join(atMost)) {
         LOG.warn("The disk is slow; the last lines of function logs may be lost");
@@ -120,8 +137,12 @@ final class LogWriter {
     while (running) {
       try {
         batch.add(queue.take());
+        long began = System.nanoTime();
         queue.drainTo(batch, BATCH);
         for (Task task : batch) {
+          if (!(task instanceof Write)) {
+            orders.decrementAndGet();
+          }
           switch (task) {
             case Write write -> {
               queued.addAndGet(-write.stamped.cost());
@@ -140,6 +161,9 @@ final class LogWriter {
           }
         }
         append(pages);
+        if (orders.get() == 0) {
+          LockSupport.parkNanos(this, Math.min(LONGEST_REST_NANOS, REST * (System.nanoTime() - began)));
+        }
       } catch (InterruptedException e) {
         running = false;
       } catch (RuntimeException e) {

@@ -14,6 +14,8 @@ import dev.instar.api.log.FunctionLogs.Entry;
 import dev.instar.api.log.FunctionLogs.Sink;
 import dev.instar.data.LockedDataDirectory;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,6 +31,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -298,6 +301,36 @@ class BoundedLogsTest {
     List<String> all = texts(Integer.MAX_VALUE);
     assertTrue(all.size() < 40_000, all.size() + " entries are left");
     assertTrue(Files.size(file("hello.log")) <= 1 << 20);
+  }
+
+  @Test
+  void aFloodTakesNoMoreThanItsPartOfAProcessor() throws Exception {
+    ThreadMXBean times = ManagementFactory.getThreadMXBean();
+    long writer = Thread.getAllStackTraces().keySet().stream().filter(t -> t.getName().equals("instar-logs-write")).findFirst().orElseThrow().threadId();
+    AtomicBoolean over = new AtomicBoolean();
+    Thread flood = Thread.ofPlatform().start(() -> {
+      try (Sink sink = logs.open(version(NAME, 1), "call", Long.MAX_VALUE)) {
+        while (!over.get()) {
+          write(sink, "flood\n".repeat(100));
+        }
+      }
+    });
+    // The first batches take long, as their code has not been compiled.
+    while (times.getThreadCpuTime(writer) < 300_000_000 && flood.isAlive()) {
+      Thread.sleep(50);
+    }
+    long cpu = times.getThreadCpuTime(writer);
+    long began = System.nanoTime();
+    long had;
+    do {
+      Thread.sleep(50);
+      had = times.getThreadCpuTime(writer) - cpu;
+    } while (had < 100_000_000 && flood.isAlive());
+    long part = had * 100 / (System.nanoTime() - began);
+    over.set(true);
+    flood.join();
+    // A fifth where a batch takes no longer than a quarter of the longest rest.
+    assertTrue(part < 50, () -> part + " %");
   }
 
   @Test
