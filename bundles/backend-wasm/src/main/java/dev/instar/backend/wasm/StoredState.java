@@ -23,6 +23,7 @@ import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -54,8 +55,12 @@ final class StoredState implements AutoCloseable {
 
   private record Stored(Digest layer) implements Stage {}
 
-  /** @param lease keeps the layer from being collected while it is of use: it would be made again */
-  private record Restored(Digest layer, SnapshotLease lease) implements Stage {}
+  /** @param lease keeps the layer from being collected while it is of use: it would be made again. None while there is no store, or one that has it not */
+  private record Restored(Digest layer, AtomicReference<Optional<SnapshotLease>> lease) implements Stage {
+    void hold(Optional<SnapshotLease> other) {
+      lease.getAndSet(other).ifPresent(StoredState::close);
+    }
+  }
 
   private record Never(Outcome.Inexpressible why) implements Stage {}
 
@@ -96,7 +101,7 @@ final class StoredState implements AutoCloseable {
       }
       lease = Optional.of(store.get().open(found.get(), key));
       Snapshot snapshot = restore(lease.get().layers(), restorer);
-      stage = new Restored(found.get(), lease.get());
+      stage = new Restored(found.get(), new AtomicReference<>(lease));
       hold(store.get(), found.get());
       return Optional.of(snapshot);
     } catch (RuntimeException | IOException | OutOfMemoryError | InternalError e) {
@@ -269,7 +274,27 @@ final class StoredState implements AutoCloseable {
   public void close() {
     closed = true;
     if (stage instanceof Restored r) {
-      close(r.lease);
+      r.hold(Optional.empty());
+    }
+  }
+
+  /** Another store is there than before, or none: what is open of the one before would keep its bundle, for as long as the function is there. */
+  public void storeChanged() {
+    if (stage instanceof Restored r) {
+      r.hold(Optional.empty());
+      stores.get().flatMap(store -> open(store, r.layer)).ifPresent(lease -> r.hold(Optional.of(lease)));
+      if (closed) {
+        r.hold(Optional.empty());
+      }
+    }
+  }
+
+  private Optional<SnapshotLease> open(SnapshotStore store, Digest layer) {
+    try {
+      return Optional.of(store.open(layer, key));
+    } catch (RuntimeException e) {
+      LOG.debug("The snapshot layer {} is not in the store that has come", layer, e);
+      return Optional.empty();
     }
   }
 

@@ -67,6 +67,10 @@ final class WasmFunction implements PreparedFunction, Checkpointable {
     stored.store(snapshot, content -> snapshot.writeBack(origin.read(), content, origin.ran(), origin.bounds()));
   }
 
+  void storeChanged() {
+    stored.storeChanged();
+  }
+
   @Override
   public Sandbox start(StartContext context) {
     if (closed) {

@@ -4,6 +4,7 @@ import com.sun.management.OperatingSystemMXBean;
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
@@ -344,7 +345,7 @@ public final class WasmtimeBackend implements SandboxBackend {
     Duration limit = Stream.of(Duration.ofSeconds(config.initialise$_$seconds()), request.version().spec().limits().timeout(),
         Duration.between(Instant.now(), request.deadline())).min(Duration::compareTo).orElseThrow();
     CompletableFuture<Void> ended = new CompletableFuture<>();
-    Thread thread = Thread.ofPlatform().daemon().name("wasmtime-initialise").unstarted(() -> {
+    Thread thread = Threads.platform("wasmtime-initialise", () -> {
       try {
         initialise(function, request);
         ended.complete(null);
