@@ -3,6 +3,7 @@ package dev.instar.data;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.data.DurableFiles;
 import java.io.IOException;
@@ -63,7 +64,7 @@ public final class LockedDataDirectory implements DataDirectory, AutoCloseable {
     if (Files.exists(scratch, LinkOption.NOFOLLOW_LINKS)) {
       DurableFiles.moveUnsynced(scratch, root.resolve(OLD_SCRATCH + UUID.randomUUID()));
     }
-    sweeper = Thread.ofVirtual().name("instar-data-sweep").start(this::sweep);
+    sweeper = Threads.startVirtual("instar-data-sweep", this::sweep);
   }
 
   /**

@@ -26,6 +26,7 @@ final class SwapBench {
   private final int connections;
   private final int callMillis;
   private final long pauseMillis;
+  private final int lookEvery;
   private final boolean inPlace;
   private final PrintStream progress;
   private int echoVersion = 1;
@@ -65,10 +66,11 @@ final class SwapBench {
   /** @param p99 in milliseconds, of the calls in the first second of it, and in the worst second until it had ended */
   record Swap(String part, double seconds, double p99, double worst) {}
 
-  /** @param resources of the node, before and after */
+  /** @param resources of the node: before, in between where that was wanted, and after */
   record Result(double rate, Tally tally, Tally inFlight, List<Swap> swaps, double steadyP50, double steadyP99, List<String> resources) {}
 
-  SwapBench(Path home, SwappedNode node, List<Part> parts, long requests, int swaps, int connections, int callMillis, long pauseMillis, boolean inPlace, PrintStream progress) {
+  SwapBench(Path home, SwappedNode node, List<Part> parts, long requests, int swaps, int connections, int callMillis, long pauseMillis, int lookEvery,
+      boolean inPlace, PrintStream progress) {
     this.home = home;
     this.node = node;
     this.parts = parts;
@@ -77,6 +79,7 @@ final class SwapBench {
     this.connections = connections;
     this.callMillis = callMillis;
     this.pauseMillis = pauseMillis;
+    this.lookEvery = lookEvery;
     this.inPlace = inPlace;
     this.progress = progress;
   }
@@ -94,7 +97,7 @@ final class SwapBench {
     double capacity = SwapLoad.capacity(node.url(), connections, warmUpMillis);
     double rate = capacity / 2;
     progress.printf(Locale.ROOT, "The node answers %.0f calls per second; from now on it gets %.0f.%n", capacity, rate);
-    List<String> resources = new ArrayList<>(List.of("before: " + node.tell("loaders") + ", " + node.resources()));
+    List<String> resources = new ArrayList<>(List.of("before: " + look()));
     Tally inFlight = new Tally();
     long[] begins = new long[swaps];
     long[] ends = new long[swaps];
@@ -116,6 +119,9 @@ final class SwapBench {
         ends[i] = System.nanoTime();
         progress.printf(Locale.ROOT, "%d %s: %.2f s, %d calls, %d + %d faults%n", i + 1, part.title(), (ends[i] - begins[i]) / 1e9, load.tally().all(),
             load.tally().faults(), inFlight.faults());
+        if ((i + 1) % lookEvery == 0) {
+          resources.add("at " + (i + 1) + ": " + look());
+        }
         Thread.sleep(pauseMillis);
       }
       for (InFlight some : begun) {
@@ -126,9 +132,13 @@ final class SwapBench {
       }
       load.end();
     }
-    // Collected first, so that what is free is not counted.
-    resources.add("after:  " + node.tell("loaders") + ", " + node.resources());
+    resources.add("after:  " + look());
     return result(rate, load, inFlight, begins, ends, resources);
+  }
+
+  /** What the node holds. It collects first, so that what is free is not counted. */
+  private String look() throws IOException, Failure {
+    return node.tell("loaders") + ", " + node.resources();
   }
 
   private Result result(double rate, SwapLoad load, Tally inFlight, long[] begins, long[] ends, List<String> resources) {

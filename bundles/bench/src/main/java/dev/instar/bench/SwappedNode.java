@@ -113,7 +113,7 @@ final class SwappedNode implements AutoCloseable {
     return answer;
   }
 
-  /** Its open files and threads, and the KiB that it has in memory. */
+  /** Its open files, threads and mappings, and what of it is in memory. */
   String resources() throws IOException {
     try (Stream<Path> open = Files.list(Path.of("/proc", Long.toString(process.pid()), "fd"))) {
       long files = open.count();
@@ -123,7 +123,11 @@ final class SwappedNode implements AutoCloseable {
         rss = line.startsWith("VmRSS:") ? line.replaceAll("\\D", "") : rss;
         threads = line.startsWith("Threads:") ? line.replaceAll("\\D", "") : threads;
       }
-      return files + " descriptors, " + threads + " threads, " + Long.parseLong(rss) / 1024 + " MiB";
+      long mappings;
+      try (Stream<String> maps = Files.lines(Path.of("/proc", Long.toString(process.pid()), "maps"))) {
+        mappings = maps.count();
+      }
+      return files + " descriptors, " + threads + " threads, " + mappings + " mappings, " + Long.parseLong(rss) / 1024 + " MiB in memory";
     }
   }
 

@@ -43,6 +43,9 @@ final class SwapsCommand implements Callable<Integer> {
   private int warmUp;
   @Option(names = "--pause", paramLabel = "MS", defaultValue = "1000", description = "Milliseconds from one swap to the next (default: ${DEFAULT-VALUE}).")
   private long pause;
+  @Option(names = "--look-every", paramLabel = "N", defaultValue = "10000", description = "After so many swaps, again and again, look at what the node holds, as is done before the first "
+      + "and after the last. The node collects all its garbage for that, and calls wait.")
+  private int lookEvery;
   @Option(names = "--in-place", description = "Stop the old version before the new one starts: calls have to wait for it.")
   private boolean inPlace;
   @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
@@ -61,6 +64,7 @@ final class SwapsCommand implements Callable<Integer> {
     check("--call-seconds", callSeconds, 20);
     check("--warm-up", warmUp, 600);
     check("--pause", pause, 3_600_000);
+    check("--look-every", lookEvery, 10_000);
     wasmtime.filter(file -> !Files.isRegularFile(file)).ifPresent(file -> {
       throw new ParameterException(spec.commandLine(), "--wasmtime is " + file + ", which is no file; docs/operations.md tells how to get one");
     });
@@ -74,7 +78,7 @@ final class SwapsCommand implements Callable<Integer> {
     Place place = new Place();
     try {
       SwappedNode node = SwappedNode.start(home, place, wasmtime);
-      Result result = new SwapBench(home, node, parts, requests, swaps, connections, callSeconds * 1000, pause, inPlace, System.err).run(warmUp * 1000L);
+      Result result = new SwapBench(home, node, parts, requests, swaps, connections, callSeconds * 1000, pause, lookEvery, inPlace, System.err).run(warmUp * 1000L);
       node.close();
       print(result);
       return result.tally().faults() + result.inFlight().faults() == 0 ? 0 : 1;

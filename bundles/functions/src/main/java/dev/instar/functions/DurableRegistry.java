@@ -3,6 +3,7 @@ package dev.instar.functions;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.data.AreaLock;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.data.DurableFiles;
@@ -87,11 +88,10 @@ public final class DurableRegistry implements FunctionRegistry {
   private final Slot<FunctionLogs> logs = new Slot<>();
   private final List<FunctionListener> listeners = new CopyOnWriteArrayList<>();
   private final SecureRandom random = new SecureRandom();
-  private final ScheduledExecutorService collector = Executors.newSingleThreadScheduledExecutor(Thread.ofPlatform().daemon()
-      .name("instar-functions-collect").factory());
+  private final ScheduledExecutorService collector = Executors.newSingleThreadScheduledExecutor(work -> Threads.platform("instar-functions-collect", work));
   private volatile Map<FunctionName, Entry> functions = Map.of();
   private volatile Optional<AreaLock> owned = Optional.empty();
-  private volatile Thread takeOver = Thread.ofVirtual().unstarted(() -> {});
+  private volatile Thread takeOver = Threads.virtual("instar-functions-take-over", () -> {});
   private volatile boolean stopping;
   private volatile Settings settings;
 
@@ -111,7 +111,7 @@ public final class DurableRegistry implements FunctionRegistry {
       own(free.get());
     } else {
       LOG.info("Another registry is still here; this one takes over when it has gone");
-      takeOver = Thread.ofVirtual().name("instar-functions-take-over").start(() -> takeOver(area));
+      takeOver = Threads.startVirtual("instar-functions-take-over", () -> takeOver(area));
     }
   }
 

@@ -2,6 +2,7 @@ package dev.instar.functions;
 
 import dev.instar.api.Digest;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.data.ChecksummedDocument;
 import dev.instar.api.data.DurableFiles;
 import dev.instar.api.function.FunctionName;
@@ -77,7 +78,7 @@ final class FunctionStore {
     Map<FunctionName, Entry> entries = new ConcurrentHashMap<>();
     // Few threads that go on, and not one for each file: ten thousand virtual ones cost more processor time than the reading.
     AtomicInteger next = new AtomicInteger();
-    try (var readers = Executors.newFixedThreadPool(READERS, Thread.ofPlatform().daemon().name("instar-functions-read-", 0).factory())) {
+    try (var readers = Executors.newFixedThreadPool(READERS, work -> Threads.platform("instar-functions-read", work))) {
       for (int i = 0; i < Math.min(READERS, files.size()); i++) {
         readers.execute(() -> {
           for (int n; (n = next.getAndIncrement()) < files.size();) {

@@ -7,6 +7,7 @@ import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.InvocationExchange;
 import dev.instar.api.http.Route;
@@ -150,7 +151,7 @@ final class SnapshotApi {
     boolean interrupted = false;
     try {
       FutureTask<T> task = new FutureTask<>(work);
-      Thread.ofPlatform().daemon().name("instar-snapshot-api").start(task);
+      Threads.startPlatform("instar-snapshot-api", task);
       while (true) {
         try {
           return task.get();

@@ -1,5 +1,6 @@
 package dev.instar.listener;
 
+import dev.instar.api.Threads;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
@@ -161,7 +162,7 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   @Override
   protected void needsFillInterest() {
     if (early.hasRemaining()) {
-      Thread.ofVirtual().name("http-early").start(() -> getFillInterest().fillable());
+      Threads.startVirtual("http-early", () -> getFillInterest().fillable());
     } else {
       super.needsFillInterest();
     }

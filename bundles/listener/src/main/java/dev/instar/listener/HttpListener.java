@@ -3,6 +3,7 @@ package dev.instar.listener;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.ServiceSlot;
 import java.net.BindException;
@@ -33,7 +34,6 @@ import org.eclipse.jetty.server.SecureRequestCustomizer;
 import org.eclipse.jetty.server.Server;
 import org.eclipse.jetty.server.ServerConnector;
 import org.eclipse.jetty.server.SslConnectionFactory;
-import org.eclipse.jetty.util.VirtualThreads;
 import org.eclipse.jetty.util.ssl.SslContextFactory;
 import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import org.slf4j.Logger;
@@ -87,7 +87,7 @@ public final class HttpListener implements AutoCloseable {
     QueuedThreadPool threads = new QueuedThreadPool(PLATFORM_THREADS, 4);
     threads.setName("http");
     threads.setDaemon(true);
-    threads.setVirtualThreadsExecutor(VirtualThreads.getNamedVirtualThreadsExecutor("http-"));
+    threads.setVirtualThreadsExecutor(task -> Threads.startVirtual("http", task));
     server = new Server(threads, null, new RequestBuffers());
     http = new HttpConfiguration();
     http.setUseInputDirectByteBuffers(false); // see RequestBuffers

@@ -1,6 +1,7 @@
 package dev.instar.listener;
 
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.ServiceSlot;
 import java.util.IdentityHashMap;
@@ -116,7 +117,7 @@ public final class ListenerComponent {
       }
       return;
     }
-    old.ifPresent(o -> Thread.ofVirtual().name("listener-stop-" + o.port()).start(o::close));
+    old.ifPresent(o -> Threads.startVirtual("listener-stop-" + o.port(), o::close));
   }
 
   @Deactivate

@@ -1,5 +1,6 @@
 package dev.instar.logs;
 
+import dev.instar.api.Threads;
 import dev.instar.api.log.FunctionLogs.Entry;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.atomic.AtomicLong;
@@ -20,7 +21,7 @@ final class Follower implements AutoCloseable {
   Follower(Consumer<Entry> consumer, Consumer<Follower> whenClosed) {
     this.consumer = consumer;
     this.whenClosed = () -> whenClosed.accept(this);
-    thread = Thread.ofVirtual().name("instar-logs-follow").unstarted(this::deliver);
+    thread = Threads.virtual("instar-logs-follow", this::deliver);
   }
 
   Follower start() {

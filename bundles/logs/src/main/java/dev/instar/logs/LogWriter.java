@@ -1,5 +1,6 @@
 package dev.instar.logs;
 
+import dev.instar.api.Threads;
 import dev.instar.api.function.FunctionName;
 import dev.instar.api.log.FunctionLogs;
 import java.io.ByteArrayOutputStream;
@@ -77,7 +78,7 @@ final class LogWriter {
     this.files = files;
     this.queueBytes = queueBytes;
     this.fileBytes = fileBytes;
-    thread = Thread.ofPlatform().daemon().name("instar-logs-write").start(this::run);
+    thread = Threads.startPlatform("instar-logs-write", this::run);
   }
 
   /** Never waits. */

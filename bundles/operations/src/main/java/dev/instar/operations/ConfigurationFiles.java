@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.data.DurableFiles;
 import dev.instar.api.operations.ConfigurationComparison;
 import dev.instar.api.operations.ConfigurationComparison.Change;
@@ -126,7 +127,7 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
     String poll = context.getProperty("instar.config.poll.ms");
     Duration pause = Duration.ofMillis(poll == null ? 500 : Long.parseLong(poll));
     if (folder.isPresent()) {
-      Thread.ofPlatform().daemon().name("instar-configuration").start(() -> watch(pause));
+      Threads.startPlatform("instar-configuration", () -> watch(pause));
     }
   }
 

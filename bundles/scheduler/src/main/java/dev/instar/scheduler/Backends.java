@@ -2,6 +2,7 @@ package dev.instar.scheduler;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Variant;
 import dev.instar.api.invocation.BackendStatus;
@@ -102,7 +103,7 @@ final class Backends {
       generations.add(generation);
     }
     CompletableFuture<Void> probed = new CompletableFuture<>();
-    Thread.ofPlatform().daemon().name("instar-probe-" + description.name()).start(() -> {
+    Threads.startPlatform("instar-probe-" + description.name(), () -> {
       Probe usable = probe(backend);
       if (usable instanceof Probe.Usable) {
         warm.accept(generation);

@@ -1,6 +1,7 @@
 package dev.instar.scheduler;
 
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.sandbox.Checkpointable;
 import java.util.Optional;
@@ -48,7 +49,7 @@ final class Checkpoints implements AutoCloseable {
     }
     boolean started = false;
     try {
-      Thread.ofVirtual().name("instar-checkpoints").start(() -> {
+      Threads.startVirtual("instar-checkpoints", () -> {
         try {
           desk.pools().forEach(this::storeIfDue);
         } finally {
@@ -83,7 +84,8 @@ final class Checkpoints implements AutoCloseable {
   }
 
   private void store(Pool pool) throws InterruptedException {
-    Thread thread = Thread.ofPlatform().daemon().priority(Thread.MIN_PRIORITY).name("instar-checkpoint").unstarted(() -> checkpoint(pool));
+    Thread thread = Threads.platform("instar-checkpoint", () -> checkpoint(pool));
+    thread.setPriority(Thread.MIN_PRIORITY);
     if (pool.beginCheckpoint(thread)) {
       try {
         thread.start();

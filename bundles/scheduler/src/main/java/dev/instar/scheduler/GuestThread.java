@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.Threads;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
@@ -12,11 +13,16 @@ import java.util.concurrent.locks.LockSupport;
  * <p>A low thread must not make threads, as they would be low, too; and whoever wakes a virtual thread may have to make the carrier thread for it,
  * which is then low for whatever runs on it later. So what may be running on one wakes and starts others by {@link #wake} and {@link #startVirtual} only.
  * And it must not hold a lock that others want, since it may be kept from running for long: it has that done ({@link #ordinarily}).
+ *
+ * <p>It has a {@link Thread} and is none, for the reason that {@link Threads} tells.
  */
-final class GuestThread extends Thread {
+final class GuestThread {
   /** Stands for a call that was lowered. */
   private static final Permits.Permit LOWERED = new Permits.Permit("");
+  /** Set on their own threads only, where it ends with the thread. */
+  private static final ThreadLocal<GuestThread> CURRENT = new ThreadLocal<>();
 
+  private final Thread thread;
   private final boolean bornLow;
   private final Optional<Overseer> overseer;
   private final AtomicReference<Permits.Permit> serves = new AtomicReference<>();
@@ -31,26 +37,34 @@ final class GuestThread extends Thread {
   long callCpu;
 
   GuestThread(Runnable work, String name, long stackBytes, boolean low, Optional<Overseer> overseer) {
-    super(null, work, name, stackBytes);
-    setDaemon(true);
+    thread = Threads.platform(name, stackBytes, () -> run(work));
     this.bornLow = low;
     this.overseer = overseer;
   }
 
-  @Override
-  public void run() {
+  private void run(Runnable work) {
+    CURRENT.set(this);
     overseer.ifPresent(o -> number = o.entered(this, bornLow));
     try {
-      super.run();
+      work.run();
     } finally {
       overseer.ifPresent(o -> o.left(this));
     }
   }
 
+  Thread thread() {
+    return thread;
+  }
+
+  /** The one of this thread, which must have one. */
+  static GuestThread current() {
+    return Optional.ofNullable(CURRENT.get()).orElseThrow();
+  }
+
   /** {@link LockSupport#unpark}, in a way that low threads may. */
   static void wake(Thread thread) {
     if (isCurrentLow()) {
-      ((GuestThread) Thread.currentThread()).overseer.orElseThrow().errand(() -> LockSupport.unpark(thread));
+      current().overseer.orElseThrow().errand(() -> LockSupport.unpark(thread));
     } else {
       LockSupport.unpark(thread);
     }
@@ -59,9 +73,9 @@ final class GuestThread extends Thread {
   /** Starts a virtual thread, in a way that low threads may. */
   static void startVirtual(String name, Runnable work) {
     if (isCurrentLow()) {
-      ((GuestThread) Thread.currentThread()).overseer.orElseThrow().errand(() -> Thread.ofVirtual().name(name).start(work));
+      current().overseer.orElseThrow().errand(() -> Threads.startVirtual(name, work));
     } else {
-      Thread.ofVirtual().name(name).start(work);
+      Threads.startVirtual(name, work);
     }
   }
 
@@ -93,7 +107,12 @@ final class GuestThread extends Thread {
 
   /** Whether this thread is one, and low. */
   static boolean isCurrentLow() {
-    return Thread.currentThread() instanceof GuestThread guest && guest.overseer.isPresent() && (guest.retired || guest.low());
+    if (Thread.currentThread().isVirtual()) {
+      // Spares it a map of its own, for nothing.
+      return false;
+    }
+    GuestThread guest = CURRENT.get();
+    return guest != null && guest.overseer.isPresent() && (guest.retired || guest.low());
   }
 
   /** Its own: runs a call. False when it is low, and of no use for what the node itself has to do. */

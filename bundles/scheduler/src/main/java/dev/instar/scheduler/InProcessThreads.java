@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.Threads;
 import java.util.ArrayDeque;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -148,7 +149,7 @@ final class InProcessThreads implements AutoCloseable {
 
   private ThreadPoolExecutor background(int stackMib) {
     ThreadPoolExecutor some = background.computeIfAbsent(stackMib, size -> new ThreadPoolExecutor(0, Integer.MAX_VALUE, KEEP_SECONDS, TimeUnit.SECONDS,
-        new SynchronousQueue<>(), work -> thread(work, size, true)));
+        new SynchronousQueue<>(), work -> thread(work, size, true).thread()));
     // Then close() may not have seen it.
     if (closed) {
       some.shutdown();
@@ -189,7 +190,7 @@ final class InProcessThreads implements AutoCloseable {
     try {
       if (work.background()) {
         background(work.stackMib).execute(() -> {
-          ((GuestThread) Thread.currentThread()).runs(work);
+          GuestThread.current().runs(work);
           GuestThread.startVirtual("instar-in-process-after", () -> finish(work));
         });
       } else {
@@ -198,7 +199,7 @@ final class InProcessThreads implements AutoCloseable {
     } catch (OutOfMemoryError | RejectedExecutionException e) {
       LOG.error("No thread can be started for an in-process call", e);
       // Aside, since the caller may hold locks, and what is given back may be granted to work that cannot run either.
-      Thread.ofVirtual().name("instar-no-thread").start(() -> {
+      Threads.startVirtual("instar-no-thread", () -> {
         work.cannotRun();
         leave(work);
       });
@@ -211,7 +212,7 @@ final class InProcessThreads implements AutoCloseable {
       worker = idle(work.stackMib).poll();
       if (worker != null) {
         worker.next = work;
-        LockSupport.unpark(worker.thread);
+        LockSupport.unpark(worker.thread.thread());
         return;
       }
       worker = new Worker(work);
@@ -219,7 +220,7 @@ final class InProcessThreads implements AutoCloseable {
     }
     boolean started = false;
     try {
-      worker.thread.start();
+      worker.thread.thread().start();
       started = true;
     } finally {
       if (!started) {
@@ -301,7 +302,7 @@ final class InProcessThreads implements AutoCloseable {
     long until = Clock.now() + TimeUnit.SECONDS.toNanos(2);
     try {
       synchronized (workers) {
-        idle.values().forEach(some -> some.forEach(worker -> LockSupport.unpark(worker.thread)));
+        idle.values().forEach(some -> some.forEach(worker -> LockSupport.unpark(worker.thread.thread())));
         for (long left = until - Clock.now(); !workers.isEmpty() && left > 0; left = until - Clock.now()) {
           TimeUnit.NANOSECONDS.timedWait(workers, left);
         }

@@ -3,6 +3,7 @@ package dev.instar.scheduler;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
+import dev.instar.api.Threads;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -50,7 +51,7 @@ final class LinuxThreads {
       LinuxThreads found = new LinuxThreads(gettid, setScheduler, setPriority);
       // Some sandboxes for processes forbid it. Tried on a thread that has no other use.
       boolean[] allowed = new boolean[1];
-      Thread trial = Thread.ofPlatform().daemon().name("instar-priority-trial").start(() -> allowed[0] = found.lower(found.current()));
+      Thread trial = Threads.startPlatform("instar-priority-trial", () -> allowed[0] = found.lower(found.current()));
       trial.join();
       return allowed[0] ? Optional.of(found) : Optional.empty();
     } catch (InterruptedException e) {

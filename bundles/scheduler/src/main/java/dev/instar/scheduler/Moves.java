@@ -3,6 +3,7 @@ package dev.instar.scheduler;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionName;
@@ -102,7 +103,7 @@ final class Moves {
       prepare(move, to);
       List<BackendAssignment> changed = assign(move);
       LOG.info("Calls of {} move from {} to {} within {} s", shown(move.scope()), move.from(), move.to(), move.ramp().toSeconds());
-      watchdog.arm(Clock.in(move.ramp().plus(SETTLED)), () -> Thread.ofVirtual().name("instar-move").start(() -> leave(move)));
+      watchdog.arm(Clock.in(move.ramp().plus(SETTLED)), () -> Threads.startVirtual("instar-move", () -> leave(move)));
       return changed;
     } finally {
       one.unlock();
@@ -245,7 +246,7 @@ final class Moves {
   private void leave(BackendMove move) {
     List<Pool> left = used(move).stream().filter(pool -> !runsThere(pool)).toList();
     left.forEach(Pool::retire);
-    move.drain().ifPresent(limit -> watchdog.arm(Clock.in(limit), () -> Thread.ofVirtual().name("instar-move").start(() -> left.forEach(pool -> pool.kill(Slot.Cause.DRAINED)))));
+    move.drain().ifPresent(limit -> watchdog.arm(Clock.in(limit), () -> Threads.startVirtual("instar-move", () -> left.forEach(pool -> pool.kill(Slot.Cause.DRAINED)))));
   }
 
   /** It may be its own backend's, or have moved back meanwhile. */

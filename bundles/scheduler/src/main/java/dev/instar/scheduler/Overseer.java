@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.Threads;
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
 import java.util.HashMap;
@@ -52,7 +53,7 @@ final class Overseer implements AutoCloseable {
   private final LinuxThreads host;
   private final ThreadMXBean times = ManagementFactory.getThreadMXBean();
   private final Set<GuestThread> threads = ConcurrentHashMap.newKeySet();
-  private final Thread thread = Thread.ofPlatform().daemon().name("instar-in-process-overseer").unstarted(this::run);
+  private final Thread thread = Threads.platform("instar-in-process-overseer", this::run);
   private final ConcurrentLinkedQueue<Runnable> errands = new ConcurrentLinkedQueue<>();
   private volatile boolean closed;
 
@@ -143,7 +144,7 @@ final class Overseer implements AutoCloseable {
         continue;
       }
       busy = true;
-      long cpu = times.getThreadCpuTime(guest.threadId());
+      long cpu = times.getThreadCpuTime(guest.thread().threadId());
       if (cpu < 0) {
         continue;
       }

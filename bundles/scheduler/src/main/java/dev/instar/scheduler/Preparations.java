@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.Threads;
 import dev.instar.api.image.ImageStore;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -84,7 +85,7 @@ final class Preparations implements AutoCloseable {
     for (Preparation next = next(); next != null; next = next()) {
       Preparation mine = next;
       try {
-        Thread.ofPlatform().daemon().name("instar-prepare-" + names.incrementAndGet()).start(() -> {
+        Threads.startPlatform("instar-prepare-" + names.incrementAndGet(), () -> {
           try {
             mine.run(images, watchdog, settings.prepareTime().toNanos());
           } finally {

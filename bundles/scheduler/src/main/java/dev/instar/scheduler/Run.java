@@ -3,6 +3,7 @@ package dev.instar.scheduler;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Limits;
 import dev.instar.api.invocation.CallInput;
@@ -106,7 +107,7 @@ final class Run {
     } else {
       // Resets and closes may take long; the caller has nothing to do with them.
       try {
-        Thread.ofVirtual().name("instar-settle-" + slot.id()).start(this::settle);
+        Threads.startVirtual("instar-settle-" + slot.id(), this::settle);
       } catch (Throwable e) {
         settle();
       }

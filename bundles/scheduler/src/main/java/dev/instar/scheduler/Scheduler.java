@@ -2,6 +2,7 @@ package dev.instar.scheduler;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionListener;
@@ -512,7 +513,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
 
   /** On a thread of its own, because closing takes time that the watchdog has not got. */
   private void sweep() {
-    Thread.ofVirtual().name("instar-sweep").start(() -> {
+    Threads.startVirtual("instar-sweep", () -> {
       try {
         long now = Clock.now();
         desk.pools().forEach(pool -> pool.expire(now));

@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.Threads;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -20,7 +21,7 @@ final class Watchdog implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Watchdog.class);
   private static final long RETRY_NANOS = 10_000_000;
   private final Set<Watch> armed = ConcurrentHashMap.newKeySet();
-  private final Thread thread = Thread.ofPlatform().daemon().name("instar-watchdog").unstarted(this::watch);
+  private final Thread thread = Threads.platform("instar-watchdog", this::watch);
   private volatile long wake = Clock.NEVER;
   private volatile boolean closed;
 

@@ -19,7 +19,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HashSet;
+import java.util.Hashtable;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -33,6 +35,7 @@ import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
 import org.osgi.framework.Version;
+import org.osgi.framework.hooks.weaving.WeavingHook;
 import org.osgi.framework.wiring.BundleWiring;
 import org.osgi.framework.wiring.FrameworkWiring;
 
@@ -45,10 +48,15 @@ import org.osgi.framework.wiring.FrameworkWiring;
  *   update NAME    the bundle itself is updated: stopped, given another version, started
  *   bounce NAME MS the bundle is stopped, and started so many milliseconds later
  *   stop NAME      …  start NAME
- *   loaders        after collections, how many class loaders of the bundles that were replaced are still reachable, and what classes take
+ *   loaders        after collections, how many class loaders of the bundles that were replaced are still reachable, and what classes, code and objects take
  * </pre>
+ *
+ * <p>With the system property {@value #CLASS_MILLIS} each class of a bundle takes so much longer to load. Threads that use a new bundle then meet while they
+ * load the same classes, as they else do now and then.
  */
 public final class HeldNode {
+  private static final String CLASS_MILLIS = "instar.held.class-millis";
+
   private final BundleContext context;
   private final List<Replaced> replaced = new ArrayList<>();
   private int serial;
@@ -66,6 +74,9 @@ public final class HeldNode {
     Node node = Node.start(distribution, new NodeOptions(data, distribution.config(), OptionalInt.of(0), Optional.of("127.0.0.1"),
         new HashSet<>(Arrays.asList(arguments).subList(1, arguments.length)), Map.of()));
     URI url = node.awaitListening(Duration.ofMinutes(1));
+    if (Integer.getInteger(CLASS_MILLIS) instanceof Integer millis) {
+      node.context().registerService(WeavingHook.class, woven -> pause(millis), new Hashtable<>());
+    }
     HeldNode held = new HeldNode(node.context());
     System.out.println("ready " + url);
     try (BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
@@ -74,6 +85,14 @@ public final class HeldNode {
       }
     }
     node.stop(Duration.ofSeconds(60));
+  }
+
+  private static void pause(int millis) {
+    try {
+      Thread.sleep(millis);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   private String told(String line) {
@@ -96,9 +115,9 @@ public final class HeldNode {
         case "start" -> bundle(words[1]).start(Bundle.START_ACTIVATION_POLICY);
         case "loaders" -> {
           List<String> left = reachable();
-          long metaspace = ManagementFactory.getMemoryPoolMXBeans().stream().filter(p -> p.getName().equals("Metaspace")).mapToLong(p -> p.getUsage().getUsed()).sum();
           return "loaders " + left.size() + " of " + replaced.size() + (left.isEmpty() ? "" : " " + left) + ", " + ManagementFactory.getClassLoadingMXBean().getLoadedClassCount() + " classes, "
-              + (metaspace >> 20) + " MiB of metaspace";
+              + mib(used("Metaspace")) + " of metaspace, " + mib(used("CodeHeap") + used("CodeCache")) + " of code, " + mib(ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed())
+              + " of heap";
         }
         default -> {
           return "failed: what is '" + words[0] + "'?";
@@ -108,6 +127,15 @@ public final class HeldNode {
     } catch (Exception e) {
       return "failed: " + String.valueOf(e).replace('\n', ' ');
     }
+  }
+
+  /** What the JVM's memory pools of that kind hold, in bytes. */
+  private static long used(String pool) {
+    return ManagementFactory.getMemoryPoolMXBeans().stream().filter(p -> p.getName().startsWith(pool)).mapToLong(p -> p.getUsage().getUsed()).sum();
+  }
+
+  private static String mib(long bytes) {
+    return String.format(Locale.ROOT, "%.1f MiB", bytes / 1048576.0);
   }
 
   private void update(Bundle bundle) throws Exception {

@@ -3,6 +3,7 @@ package dev.instar.api.guest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.invocation.CallInput;
 import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
@@ -79,8 +80,8 @@ public final class GuestConnection implements AutoCloseable {
   public GuestConnection(String name, InputStream in, OutputStream out) {
     this.in = in;
     this.out = out;
-    reader = Thread.ofPlatform().daemon().name("guest-in-" + name).start(this::read);
-    writer = Thread.ofPlatform().daemon().name("guest-out-" + name).start(this::write);
+    reader = Threads.startPlatform("guest-in-" + name, this::read);
+    writer = Threads.startPlatform("guest-out-" + name, this::write);
   }
 
   /**
@@ -355,7 +356,7 @@ public final class GuestConnection implements AutoCloseable {
       if (input.length().orElse(1) == 0) {
         send(new Frame.InputEnd(id));
       } else {
-        thread = Optional.of(Thread.ofVirtual().name("guest-input").start(this));
+        thread = Optional.of(Threads.startVirtual("guest-input", this));
       }
     }
 

@@ -1,5 +1,6 @@
 package dev.instar.backend.process;
 
+import dev.instar.api.Threads;
 import dev.instar.api.sandbox.GuestLog;
 import java.io.IOException;
 import java.io.InputStream;
@@ -22,7 +23,7 @@ final class ErrorStream {
   ErrorStream(String name, InputStream in, GuestLog log) {
     this.in = in;
     this.log = log;
-    thread = Thread.ofPlatform().daemon().name("guest-err-" + name).start(this::read);
+    thread = Threads.startPlatform("guest-err-" + name, this::read);
   }
 
   void to(GuestLog log) {

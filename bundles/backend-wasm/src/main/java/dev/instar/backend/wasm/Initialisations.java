@@ -2,6 +2,7 @@ package dev.instar.backend.wasm;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Map;
@@ -34,7 +35,7 @@ final class Initialisations implements AutoCloseable {
    */
   Guest run(Callable<Guest> work, Duration limit, String advice) throws InterruptedException {
     CompletableFuture<Guest> result = new CompletableFuture<>();
-    Thread thread = new Thread(null, () -> {
+    Thread thread = Threads.platform("wasm-initialise", STACK, () -> {
       try {
         Guest guest = work.call();
         if (!result.complete(guest)) {
@@ -45,8 +46,7 @@ final class Initialisations implements AutoCloseable {
       } finally {
         ended(Thread.currentThread());
       }
-    }, "wasm-initialise", STACK);
-    thread.setDaemon(true);
+    });
     start(thread);
     try {
       return result.get(Math.max(0, limit.toMillis()), TimeUnit.MILLISECONDS);

@@ -58,6 +58,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.apache.felix.hc.api.HealthCheck;
@@ -107,8 +108,8 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
   private volatile WasmConfig config;
 
   /** Where initialised functions outlive the node; it works without. */
-  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
   volatile SnapshotStore snapshots;
+  private final AtomicLong storeChanges = new AtomicLong();
 
   /** For Declarative Services. */
   @Activate
@@ -161,6 +162,25 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
     stopped = true;
     compilers.close();
     close();
+  }
+
+  @Reference(name = "snapshots", cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  void bindSnapshots(SnapshotStore store) {
+    snapshots = store;
+    storeChanged();
+  }
+
+  void unbindSnapshots(SnapshotStore store) {
+    // Not when another has come in its place, which is bound first.
+    if (snapshots == store) {
+      snapshots = null;
+      storeChanged();
+    }
+  }
+
+  private void storeChanged() {
+    storeChanges.incrementAndGet();
+    open.forEach(WasmFunction::storeChanged);
   }
 
   /** Ends what runs, and closes what is open. */
@@ -270,6 +290,7 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
     StoredState stored = new StoredState("wasm", () -> offered(request), key, request.version());
     List<String> ran = new ArrayList<>();
     List<String> drew = new ArrayList<>();
+    long seen = storeChanges.get();
     Optional<Snapshot> restored = stored.restore(layer -> Snapshot.restore(compiled, imports, entry, maximum,
         readWritten(layer.blob(StateKey.MODULE), tableElements), layer::read, layer.layer().memoryBytes(), pool, settings, request.room()));
     Snapshot snapshot = restored.isPresent() ? restored.get() : initialised(request, compiled, imports, entry,
@@ -300,6 +321,10 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
       heap.give(compiled.heapBytes());
     });
     open.add(function);
+    // Then storeChanged() may not have seen it.
+    if (storeChanges.get() != seen) {
+      function.storeChanged();
+    }
     return function;
   }
 

@@ -90,6 +90,10 @@ final class WasmFunction implements PreparedFunction, Checkpointable {
     });
   }
 
+  void storeChanged() {
+    stored.storeChanged();
+  }
+
   @Override
   public Sandbox start(StartContext context) {
     if (closed) {

@@ -218,6 +218,47 @@ class StoredStateTest {
     assertEquals(Set.of("uid"), only().users());
   }
 
+  /** Else a store that is replaced would stay for as long as the functions that were restored from it. */
+  @Test
+  void anotherStoreIsHeldInPlaceOfTheOneBefore() {
+    store();
+    restart();
+    node.backend.bindSnapshots(store.store());
+    try (PreparedFunction prepared = node.prepare(MODULE); TestStore next = new TestStore(directory)) {
+      node.backend.bindSnapshots(next.store());
+      node.backend.unbindSnapshots(store.store());
+      assertEquals(0, only().leases());
+      assertEquals(1, next.store().list().getFirst().leases());
+      works(prepared);
+      node.backend.unbindSnapshots(next.store());
+      assertEquals(0, next.store().list().getFirst().leases());
+      works(prepared);
+      node.backend.bindSnapshots(next.store());
+      assertEquals(1, next.store().list().getFirst().leases());
+      prepared.close();
+      assertEquals(0, next.store().list().getFirst().leases());
+    }
+  }
+
+  @Test
+  void aStoreThatGoesWhileAFunctionIsRestoredIsNotHeld() {
+    store();
+    try (TestStore next = new TestStore(directory)) {
+      node.backend.bindSnapshots(store.twisted((real, method, arguments) -> {
+        if (method.equals("hold")) {
+          node.backend.bindSnapshots(next.store());
+        }
+        return Optional.empty();
+      }));
+      try (PreparedFunction prepared = node.prepare(MODULE)) {
+        assertEquals(NOT_RUN, prepared.describe().get("initialised"));
+        assertEquals(0, only().leases());
+        assertEquals(1, next.store().list().getFirst().leases());
+      }
+      assertEquals(0, next.store().list().getFirst().leases());
+    }
+  }
+
   /** If it did, it would compute this away. */
   @Test
   void nothingOfTheModuleIsRunWhereAStateIsFound() throws Exception {

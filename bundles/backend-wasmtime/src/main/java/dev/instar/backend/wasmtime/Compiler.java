@@ -2,6 +2,7 @@ package dev.instar.backend.wasmtime;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.wasmtime.Wasmtime;
 import dev.instar.wasi.guest.Refusal;
 import java.io.IOException;
@@ -93,7 +94,7 @@ final class Compiler implements AutoCloseable {
 
   private byte[] answer(Process process, byte[] module, Settings bounds, Instant deadline) throws InterruptedException {
     long most = Math.min(MOST_CODE, (1 << 20) + CODE_PER_BYTE * module.length);
-    Thread.ofPlatform().daemon().name("wasmtime-compile-in-" + process.pid()).start(() -> {
+    Threads.startPlatform("wasmtime-compile-in-" + process.pid(), () -> {
       try (OutputStream to = process.getOutputStream()) {
         to.write(module);
       } catch (IOException e) {
@@ -101,7 +102,7 @@ final class Compiler implements AutoCloseable {
       }
     });
     CompletableFuture<byte[]> answer = new CompletableFuture<>();
-    Thread.ofPlatform().daemon().name("wasmtime-compile-out-" + process.pid()).start(() -> {
+    Threads.startPlatform("wasmtime-compile-out-" + process.pid(), () -> {
       try (InputStream from = process.getInputStream()) {
         answer.complete(from.readNBytes((int) most + 2));
       } catch (IOException | OutOfMemoryError e) {

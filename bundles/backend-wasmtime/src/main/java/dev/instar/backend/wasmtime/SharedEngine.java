@@ -1,5 +1,6 @@
 package dev.instar.backend.wasmtime;
 
+import dev.instar.api.Threads;
 import dev.instar.api.wasmtime.WasmtimeEngine;
 import dev.instar.wasi.guest.UseCount;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -20,7 +21,7 @@ final class SharedEngine implements AutoCloseable {
 
   SharedEngine(WasmtimeEngine engine) {
     this.engine = engine;
-    Thread.ofPlatform().daemon().name("wasmtime-ticker").start(this::ticks);
+    Threads.startPlatform("wasmtime-ticker", this::ticks);
   }
 
   private void ticks() {

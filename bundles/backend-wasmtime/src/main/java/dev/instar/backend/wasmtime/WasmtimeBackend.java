@@ -4,6 +4,7 @@ import com.sun.management.OperatingSystemMXBean;
 import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
@@ -59,6 +60,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BiFunction;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -104,8 +106,8 @@ public final class WasmtimeBackend implements SandboxBackend {
   private boolean stopped;
 
   /** Where initialised functions outlive a node, and an engine; it works without. */
-  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
   volatile SnapshotStore snapshots;
+  private final AtomicLong storeChanges = new AtomicLong();
 
   /** For Declarative Services. */
   @Activate
@@ -137,6 +139,25 @@ public final class WasmtimeBackend implements SandboxBackend {
 
   private String version() {
     return library.library() instanceof Wasmtime.Library.Loaded loaded ? loaded.version() : "none";
+  }
+
+  @Reference(name = "snapshots", cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  void bindSnapshots(SnapshotStore store) {
+    snapshots = store;
+    storeChanged();
+  }
+
+  void unbindSnapshots(SnapshotStore store) {
+    // Not when another has come in its place, which is bound first.
+    if (snapshots == store) {
+      snapshots = null;
+      storeChanged();
+    }
+  }
+
+  private void storeChanged() {
+    storeChanges.incrementAndGet();
+    open.forEach(WasmtimeFunction::storeChanged);
   }
 
   /** Ends what runs, and closes what is open. */
@@ -233,6 +254,7 @@ public final class WasmtimeBackend implements SandboxBackend {
         reseeds ? Optional.of(request.version().name().user()) : Optional.empty());
     StoredState stored = new StoredState("wasmtime", () -> offered(request), key, request.version());
     var source = new Source(request, bytes, outline, convention, imports, wasi, allowance, maximum);
+    long seen = storeChanges.get();
     Optional<Program> restored = stored.restore(layer -> restored(source, Files.readAllBytes(layer.blob(StateKey.MODULE))));
     try {
       Begun begun = restored.isPresent() ? new Begun(restored.get(), List.of(), List.of(), Optional.empty()) : initialised(source, stored);
@@ -257,6 +279,10 @@ public final class WasmtimeBackend implements SandboxBackend {
           ? "rootfs at /, a private view, writable up to " + fileBytes + " bytes, of which up to " + wasi.quota().heapBytes() + " in memory" : "none");
       WasmtimeFunction function = new WasmtimeFunction(begun.program(), description, stored, begun.state(), open::remove);
       open.add(function);
+      // Then storeChanged() may not have seen it.
+      if (storeChanges.get() != seen) {
+        function.storeChanged();
+      }
       if (isStopped()) {
         function.close();
         throw stopping();
@@ -465,7 +491,7 @@ public final class WasmtimeBackend implements SandboxBackend {
     Duration limit = Stream.of(Duration.ofSeconds(config.initialise$_$seconds()), request.version().spec().limits().timeout(),
         Duration.between(Instant.now(), request.deadline())).min(Duration::compareTo).orElseThrow();
     CompletableFuture<T> ended = new CompletableFuture<>();
-    Thread thread = Thread.ofPlatform().daemon().name("wasmtime-initialise").unstarted(() -> {
+    Thread thread = Threads.platform("wasmtime-initialise", () -> {
       try {
         ended.complete(work.get());
       } catch (Throwable e) {

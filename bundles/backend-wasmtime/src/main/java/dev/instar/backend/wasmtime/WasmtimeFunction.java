@@ -50,6 +50,10 @@ final class WasmtimeFunction implements PreparedFunction, Checkpointable {
     }
   }
 
+  void storeChanged() {
+    stored.storeChanged();
+  }
+
   @Override
   public Sandbox start(StartContext context) {
     program.enter();

@@ -3,6 +3,7 @@ package dev.instar.operations.deploy;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.operations.BundleStatus;
 import dev.instar.api.operations.Change;
@@ -182,7 +183,7 @@ public final class Deployments implements Deployer {
       }
       Work durable = new Work(work.what(), kept, work.starts(), work.stops(), work.kept(), work.edit());
       Deployment begun = remember(new Deployment(nextId(), work.what(), plan, State.RUNNING, Optional.empty(), List.of(), Duration.ZERO), System.nanoTime());
-      Thread thread = Thread.ofPlatform().daemon().name("instar-deploy").unstarted(() -> make(begun, durable));
+      Thread thread = Threads.platform("instar-deploy", () -> make(begun, durable));
       worker = thread;
       thread.start();
       running = true;

@@ -4,6 +4,7 @@ import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.data.DurableFiles;
 import dev.instar.api.operations.Deployment;
 import dev.instar.operations.DirectoryTrust;
@@ -74,7 +75,7 @@ public final class WatchedDirectory {
     directory = config.directory().isBlank() ? Optional.empty() : Optional.of(data.resolve(config.directory().strip()).normalize());
     poll = config.poll$_$ms();
     settle = Duration.ofMillis(config.settle$_$ms()).toNanos();
-    thread = directory.map(d -> Thread.ofPlatform().daemon().name("instar-watch").start(() -> watch(d)));
+    thread = directory.map(d -> Threads.startPlatform("instar-watch", () -> watch(d)));
   }
 
   @Deactivate

@@ -1,5 +1,6 @@
 package dev.instar.operations.health;
 
+import dev.instar.api.Threads;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -63,7 +64,7 @@ public final class Health implements AutoCloseable {
 
   private CompletableFuture<Result> start(HealthCheck check) {
     CompletableFuture<Result> result = new CompletableFuture<>();
-    Thread.ofVirtual().name("instar-health").start(() -> {
+    Threads.startVirtual("instar-health", () -> {
       Result found;
       try {
         found = check.execute();

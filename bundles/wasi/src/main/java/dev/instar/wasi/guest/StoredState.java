@@ -21,6 +21,7 @@ import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -53,8 +54,12 @@ public final class StoredState implements AutoCloseable {
 
   private record Stored(Digest layer) implements Stage {}
 
-  /** @param lease keeps the layer from being collected while it is of use: it would be made again */
-  private record Restored(Digest layer, SnapshotLease lease) implements Stage {}
+  /** @param lease keeps the layer from being collected while it is of use: it would be made again. None while there is no store, or one that has it not */
+  private record Restored(Digest layer, AtomicReference<Optional<SnapshotLease>> lease) implements Stage {
+    void hold(Optional<SnapshotLease> other) {
+      lease.getAndSet(other).ifPresent(StoredState::close);
+    }
+  }
 
   private record Never(Outcome.Inexpressible why) implements Stage {}
 
@@ -109,7 +114,7 @@ public final class StoredState implements AutoCloseable {
       }
       lease = Optional.of(store.get().open(found.get(), key));
       T restored = restorer.restore(base(lease.get().layers()));
-      stage = new Restored(found.get(), lease.get());
+      stage = new Restored(found.get(), new AtomicReference<>(lease));
       hold(store.get(), found.get());
       return Optional.of(restored);
     } catch (InterruptedException e) {
@@ -282,7 +287,27 @@ public final class StoredState implements AutoCloseable {
   public void close() {
     closed = true;
     if (stage instanceof Restored r) {
-      close(r.lease);
+      r.hold(Optional.empty());
+    }
+  }
+
+  /** Another store is there than before, or none: what is open of the one before would keep its bundle, for as long as the function is there. */
+  public void storeChanged() {
+    if (stage instanceof Restored r) {
+      r.hold(Optional.empty());
+      stores.get().flatMap(store -> open(store, r.layer)).ifPresent(lease -> r.hold(Optional.of(lease)));
+      if (closed) {
+        r.hold(Optional.empty());
+      }
+    }
+  }
+
+  private Optional<SnapshotLease> open(SnapshotStore store, Digest layer) {
+    try {
+      return Optional.of(store.open(layer, key));
+    } catch (RuntimeException e) {
+      LOG.debug("The snapshot layer {} is not in the store that has come", layer, e);
+      return Optional.empty();
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.instar.backend.wasm.compile;
 
+import dev.instar.api.Threads;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -70,7 +71,7 @@ final class Child {
     CompletableFuture<Frames.Answer> answer = new CompletableFuture<>();
     long request = ++number;
     boolean done = false;
-    Thread.ofPlatform().daemon().name("wasm-compile-" + process.pid()).start(() -> {
+    Threads.startPlatform("wasm-compile-" + process.pid(), () -> {
       try {
         if (!ready) {
           Frames.answer(process.getInputStream(), 0, 0);

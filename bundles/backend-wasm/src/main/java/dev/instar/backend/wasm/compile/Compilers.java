@@ -1,5 +1,6 @@
 package dev.instar.backend.wasm.compile;
 
+import dev.instar.api.Threads;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -38,7 +39,7 @@ public final class Compilers implements AutoCloseable {
 
   private final Launch launch;
   private final Turns turns;
-  private final ScheduledThreadPoolExecutor keeper = new ScheduledThreadPoolExecutor(1, Thread.ofPlatform().daemon().name("wasm-compile-keeper").factory());
+  private final ScheduledThreadPoolExecutor keeper = new ScheduledThreadPoolExecutor(1, work -> Threads.platform("wasm-compile-keeper", work));
   private volatile Settings settings;
 
   // All below: under the monitor.

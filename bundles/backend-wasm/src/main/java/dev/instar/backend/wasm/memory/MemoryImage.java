@@ -26,7 +26,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * Thread-safe.
  */
 public final class MemoryImage implements AutoCloseable {
-  private static final MemorySegment ZEROS = Arena.global().allocate(Memory.PAGE_SIZE, 8);
+  /** Goes with this class: the bundle may be replaced often. */
+  private static final MemorySegment ZEROS = Arena.ofAuto().allocate(Memory.PAGE_SIZE, 8);
   /** What is read of a source in one go. */
   private static final int STEP = 1 << 20;
 

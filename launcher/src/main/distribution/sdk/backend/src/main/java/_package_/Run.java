@@ -3,6 +3,7 @@ package _package_;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.sandbox.Call;
 import java.io.IOException;
 import java.io.InputStream;
@@ -102,7 +103,7 @@ final class Run {
   }
 
   private static Thread thread(String name, Runnable work) {
-    return Thread.ofPlatform().daemon().name("_name_-" + name).unstarted(work);
+    return Threads.platform("_name_-" + name, work);
   }
 
   /** Returns when the process has answered with success. */
