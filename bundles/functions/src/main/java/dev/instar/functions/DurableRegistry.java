@@ -95,23 +95,30 @@ public final class DurableRegistry implements FunctionRegistry {
   private volatile boolean stopping;
   private volatile Settings settings;
 
+  /** Returns before the table has been read, which a thousand functions take a tenth of a node's start for; until then it is as in a swap. */
   @Activate
   public DurableRegistry(@Reference DataDirectory data, FunctionsConfig config) {
-    this(data, Settings.of(config));
+    this(data, Settings.of(config), true);
   }
 
-  /** For use without OSGi. */
+  /** For use without OSGi: returns when the table has been read. */
   public DurableRegistry(DataDirectory data, Settings settings) {
+    this(data, settings, false);
+  }
+
+  DurableRegistry(DataDirectory data, Settings settings, boolean later) {
     this.settings = settings;
     Path area = data.area("functions");
     store = new FunctionStore(area);
     imageUse = new ImageUse(() -> functions.values(), store, System::nanoTime);
     Optional<AreaLock> free = AreaLock.tryTake(area);
-    if (free.isPresent()) {
+    if (free.isPresent() && later) {
+      takeOver = Thread.ofVirtual().name("instar-functions-read").start(() -> takeOver(free::get));
+    } else if (free.isPresent()) {
       own(free.get());
     } else {
       LOG.info("Another registry is still here; this one takes over when it has gone");
-      takeOver = Threads.startVirtual("instar-functions-take-over", () -> takeOver(area));
+      takeOver = Threads.startVirtual("instar-functions-take-over", () -> takeOver(() -> AreaLock.take(area)));
     }
   }
 
@@ -128,13 +135,20 @@ public final class DurableRegistry implements FunctionRegistry {
     LOG.info("{} functions, read in {} ms", functions.size(), TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - begin));
     // After a swap, calls may still run that read images of versions which our predecessor removed; after a start of the node there are none.
     boolean nodeStarts = ProcessHandle.current().info().startInstant().map(t -> t.isAfter(Instant.now().minus(AFTER_START))).orElse(false);
+    if (stopping) {
+      return;
+    }
     collector.scheduleWithFixedDelay(this::collect, (nodeStarts ? WHILE_STARTING : settings.imageGrace()).toMillis(),
         COLLECT_EVERY.toMillis(), TimeUnit.MILLISECONDS);
   }
 
-  private void takeOver(Path area) {
+  private interface Taking {
+    AreaLock take() throws InterruptedException;
+  }
+
+  private void takeOver(Taking area) {
     try {
-      own(AreaLock.take(area));
+      own(area.take());
     } catch (InterruptedException e) {
       // Stopped while it waited.
     } catch (RuntimeException e) {

@@ -109,6 +109,33 @@ class DurableRegistryTest {
   }
 
   @Test
+  void oneThatIsStillReadingAnswersAndLetsChangesWait() throws Exception {
+    FunctionVersion first = publish("a");
+    for (int i = 0; i < 50; i++) {
+      registry.publish(new FunctionName("bob", "f" + i), spec(images.image("b")), true);
+    }
+    registry.stop();
+    // Slow machines read for longer than the others wait for a service.
+    registry = new DurableRegistry(data, new Settings(4, Duration.ofHours(1), Duration.ofSeconds(30)), true);
+    registry.setImages(images);
+    registry.setPreparer(preparer);
+    assertEquals(Optional.of(first), registry.find(NAME).flatMap(f -> f.version(1)));
+    assertEquals(51, registry.list().size());
+    assertEquals(2, publish("c").number());
+    assertEquals(51, registry.list().size());
+  }
+
+  @Test
+  void oneThatIsStoppedWhileItReadsLetsTheAreaGo() throws Exception {
+    FunctionVersion first = publish("a");
+    registry.stop();
+    new DurableRegistry(data, QUICK, true).stop();
+    registry = registry(QUICK);
+    assertEquals(Optional.of(first), registry.find(NAME).flatMap(f -> f.version(1)));
+    assertEquals(2, publish("b").number());
+  }
+
+  @Test
   void activatingRollingBackAndRemovingVersionsIsDurableAndTold() throws Exception {
     publish("a");
     publish("b");

@@ -82,6 +82,11 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   @AttributeDefinition(name = "Preparing time in seconds", min = "1", max = "3600", description = "How long preparing one version may take.")
   int prepare$_$seconds() default 60;
 
+  @AttributeDefinition(name = "Prepare ahead",
+      description = "After a start of the node, functions whose initialised state is stored are prepared before they are called, the most recently used states first, as far"
+          + " as prepared-mib goes: their first calls are quicker.")
+  boolean prepare$_$ahead() default true;
+
   @AttributeDefinition(name = "Wait for a backend in milliseconds", min = "0", max = "600000",
       description = "How long a call waits while its function's only backend is being replaced, before it gets backend-unavailable (503).")
   int backend$_$wait$_$ms() default 10_000;

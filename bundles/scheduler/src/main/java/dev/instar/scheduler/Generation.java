@@ -126,6 +126,10 @@ final class Generation {
     served.increment();
   }
 
+  long servedCalls() {
+    return served.sum();
+  }
+
   /** The pool of a version's variant, made if there is none; null when this generation drains. */
   Pool pool(FunctionVersion version, int variant) {
     Key key = new Key(version.uid(), variant);

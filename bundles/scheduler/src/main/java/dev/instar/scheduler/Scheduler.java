@@ -21,6 +21,7 @@ import dev.instar.api.invocation.Preparer;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.placement.PlacementPolicy;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.api.snapshot.SnapshotStore;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.IdentityHashMap;
@@ -32,6 +33,7 @@ import java.util.stream.IntStream;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
+import org.osgi.framework.FrameworkEvent;
 import org.osgi.framework.InvalidSyntaxException;
 import org.osgi.framework.ServiceReference;
 import org.osgi.service.component.annotations.Activate;
@@ -78,6 +80,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   private final InProcessThreads threads;
   private final Preparations preparations;
   private final Checkpoints checkpoints;
+  private final Ahead ahead;
   private final Moves moves;
   private final Map<SandboxBackend, Generation> arrivals = new IdentityHashMap<>();
   /** One, but while one takes the place of another. */
@@ -93,6 +96,10 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
   volatile FunctionLogs logs;
 
+  /** What is worth preparing before it is called. */
+  @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
+  volatile SnapshotStore snapshots;
+
   /** For Declarative Services. */
   @Activate
   public Scheduler(Config config) {
@@ -106,6 +113,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     threads = new InProcessThreads(settings);
     preparations = new Preparations(settings, () -> images, watchdog);
     checkpoints = new Checkpoints(desk, version -> registry != null && published(version));
+    ahead = new Ahead(desk, backends, preparations, () -> backends.all().stream().mapToLong(Generation::servedCalls).sum(), this::published);
     moves = new Moves(backends, preparations, watchdog, () -> registry);
     watchdog.arm(Clock.in(settings.sweep()), this::sweep);
   }
@@ -163,6 +171,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   /** Refuses new calls, lets those that run end within the drain time, kills the others, closes everything. */
   private void stop(long drainNanos) {
     stopping = true;
+    ahead.close();
     backends.close(drainNanos);
     threads.close();
     preparations.close();
@@ -176,6 +185,12 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
    */
   @Activate
   void succeed(BundleContext context) {
+    // Not before: a function might be prepared by a backend that is not the one which it has when all have come.
+    context.addFrameworkListener(event -> {
+      if (event.getType() == FrameworkEvent.STARTLEVEL_CHANGED) {
+        started();
+      }
+    });
     List<FunctionVersion> used = new ArrayList<>();
     try {
       for (ServiceReference<BackendDirectory> reference : context.getServiceReferences(BackendDirectory.class, null)) {
@@ -529,6 +544,15 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     });
   }
 
+  /** All parts of the node have come. One that is not needed to call functions may be missing. */
+  void started() {
+    FunctionRegistry functions = registry;
+    SnapshotStore states = snapshots;
+    if (functions != null && states != null) {
+      ahead.begin(functions, states);
+    }
+  }
+
   /** For tests: what must be back at nothing when no call is there. */
   Desk desk() {
     return desk;
@@ -548,5 +572,9 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
 
   Preparations preparations() {
     return preparations;
+  }
+
+  Ahead ahead() {
+    return ahead;
   }
 }

@@ -1,9 +1,11 @@
 package dev.instar.scheduler;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.PriorityQueue;
 import java.util.Set;
 
 /**
@@ -44,17 +46,17 @@ final class Shelf {
       return List.of();
     }
     record Unused(Pool pool, long since) {}
-    List<Unused> unused = new ArrayList<>();
+    // Mostly one goes, for one that has come: not worth sorting all.
+    PriorityQueue<Unused> unused = new PriorityQueue<>(Comparator.comparingLong(Unused::since));
     for (Pool pool : charges.keySet()) {
       long since = pool.unusedSince();
       if (since != Clock.NEVER) {
         unused.add(new Unused(pool, since));
       }
     }
-    unused.sort((a, b) -> Long.compare(a.since(), b.since()));
     List<Pool> surplus = new ArrayList<>();
-    for (int i = 0; i < unused.size() - 1 && total > limit; i++) {
-      Pool oldest = unused.get(i).pool();
+    while (unused.size() > 1 && total > limit) {
+      Pool oldest = unused.remove().pool();
       surplus.add(oldest);
       remove(oldest);
     }

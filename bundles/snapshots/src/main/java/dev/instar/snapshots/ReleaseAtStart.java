@@ -1,6 +1,5 @@
 package dev.instar.snapshots;
 
-import dev.instar.api.InstarException;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.snapshot.SnapshotStore;
@@ -10,6 +9,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Deactivate;
 import org.osgi.service.component.annotations.Reference;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -27,8 +27,27 @@ public final class ReleaseAtStart {
   /** The form of {@link FunctionVersion#uid}; whoever else holds layers has other names. */
   private static final Pattern UID = Pattern.compile("[0-9a-f]{32}");
 
+  private final Thread thread;
+
+  /** On a thread of its own: the rest of the node's start does not wait until all layers and functions have been read. */
   @Activate
   public ReleaseAtStart(@Reference SnapshotStore snapshots, @Reference FunctionRegistry functions) {
+    thread = Thread.ofPlatform().daemon().name("instar-snapshots-release").start(() -> {
+      try {
+        release(snapshots, functions);
+      } catch (RuntimeException e) {
+        LOG.warn("Versions that are no longer there may still hold snapshots; the next start of the node tries again", e);
+      }
+    });
+  }
+
+  /** Returns when nothing is released any more. */
+  @Deactivate
+  void stop() throws InterruptedException {
+    thread.join();
+  }
+
+  private static void release(SnapshotStore snapshots, FunctionRegistry functions) {
     // The holders first: a version that comes in between is no reason to release.
     Set<String> gone = snapshots.list().stream().flatMap(info -> info.users().stream()).filter(user -> UID.matcher(user).matches())
         .collect(Collectors.toCollection(TreeSet::new));
@@ -36,12 +55,7 @@ public final class ReleaseAtStart {
       return;
     }
     functions.list().forEach(function -> function.versions().forEach(version -> gone.remove(version.uid())));
-    try {
-      gone.forEach(snapshots::release);
-    } catch (InstarException e) {
-      LOG.warn("Versions that are no longer there still hold snapshots; the next start of the node tries again", e);
-      return;
-    }
+    gone.forEach(snapshots::release);
     if (!gone.isEmpty()) {
       LOG.info("Released the snapshots of {} versions that are no longer there", gone.size());
     }

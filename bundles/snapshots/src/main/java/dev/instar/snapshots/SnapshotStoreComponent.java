@@ -17,6 +17,7 @@ import dev.instar.api.snapshot.SnapshotStore;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -33,6 +34,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Predicate;
@@ -78,6 +80,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   private final Map<Digest, Entry> entries = new HashMap<>();
   /** The same entries by their keys: a node that starts looks for each of its functions. */
   private final Map<Digest, List<Entry>> byKey = new HashMap<>();
+  private final CountDownLatch loaded = new CountDownLatch(1);
   private volatile Limits limits;
   private Optional<AreaLock> owned;
   private boolean stopped;
@@ -116,19 +119,27 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     }
   }
 
+  /** Returns before all layers have been read; what comes too early waits. */
   @Activate
   public SnapshotStoreComponent(@Reference DataDirectory data, SnapshotsConfig config) {
-    this(data, limits(config));
+    this(limits(config), data);
   }
 
-  /** For use without OSGi. */
+  /** For use without OSGi: returns when all is known that is there. */
   public SnapshotStoreComponent(DataDirectory data, Limits limits) {
+    this(limits, data);
+    lock();
+    lock.unlock();
+  }
+
+  SnapshotStoreComponent(Limits limits, DataDirectory data) {
     this.limits = limits;
     area = data.area("snapshots");
     layersDirectory = area.resolve("layers");
     building = area.resolve("building");
     damagedDirectory = area.resolve("damaged");
     users = new Users(area.resolve("users"));
+    List<Path> there = new ArrayList<>();
     owned = AreaLock.tryTake(area);
     try {
       for (Path directory : List.of(layersDirectory, building, damagedDirectory, area.resolve("users"))) {
@@ -137,23 +148,55 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       if (owned.isPresent()) {
         sweep();
       }
-      try (DirectoryStream<Path> found = Files.newDirectoryStream(layersDirectory)) {
-        for (Path directory : found) {
-          try {
-            load(directory).ifPresent(this::enter);
-          } catch (IOException | InstarException e) {
-            // One layer is no reason to be without a store.
-            LOG.warn("The snapshot layer {} is left alone, it cannot be read: {}", directory.getFileName(), e.getMessage());
-          }
-        }
-      }
-      if (owned.isPresent()) {
-        users.keep(name -> Files.exists(layersDirectory.resolve(name)));
+      try (DirectoryStream<Path> listed = Files.newDirectoryStream(layersDirectory)) {
+        listed.forEach(there::add);
       }
     } catch (IOException e) {
       owned.ifPresent(AreaLock::close);
       throw Failures.failed("The snapshot store cannot be opened", e);
     }
+    // Beside the rest of the node's start, which has one thread: of a thousand layers it was a quarter.
+    Thread.ofPlatform().daemon().name("instar-snapshots-read").start(() -> {
+      try {
+        load(there);
+      } finally {
+        loaded.countDown();
+      }
+    });
+  }
+
+  private void load(List<Path> directories) {
+    for (Path directory : directories) {
+      try {
+        load(directory).ifPresent(this::enter);
+      } catch (IOException | RuntimeException | Error e) {
+        // One layer is no reason to be without a store.
+        LOG.warn("The snapshot layer {} is left alone, it cannot be read: {}", directory.getFileName(), String.valueOf(e.getMessage()));
+      }
+    }
+    try {
+      if (owned.isPresent()) {
+        users.keep(name -> Files.exists(layersDirectory.resolve(name)));
+      }
+    } catch (IOException | DirectoryIteratorException e) {
+      LOG.warn("What is said of snapshot layers that have gone cannot be deleted: {}", e.toString());
+    }
+  }
+
+  /** Takes the lock, once all is known that was there at the start. */
+  private void lock() {
+    boolean interrupted = false;
+    while (loaded.getCount() > 0) {
+      try {
+        loaded.await();
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    lock.lock();
   }
 
   private static Limits limits(SnapshotsConfig config) {
@@ -173,7 +216,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   /** Gives the area back to whoever wants to sweep and collect. */
   @Deactivate
   public void stop() {
-    lock.lock();
+    lock();
     try {
       stopped = true;
       owned.ifPresent(AreaLock::close);
@@ -219,7 +262,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   }
 
   private void damaged(StoredLayer stored) {
-    lock.lock();
+    lock();
     try {
       Entry entry = entries.get(stored.layer().id());
       if (entry != null && entry.stored == stored) {
@@ -295,7 +338,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
 
   /** Puts a layer among the others, and opens it. */
   private Lease place(Path directory, SnapshotLayer layer) {
-    lock.lock();
+    lock();
     try {
       if (known(layer.id()).isPresent()) {
         return lease(layer.id());
@@ -335,7 +378,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   @Override
   public Optional<SnapshotLayer> find(SnapshotKey key) {
     Digest wanted = key.digest();
-    lock.lock();
+    lock();
     try {
       return byKey.getOrDefault(wanted, List.of()).stream().filter(this::isWhole).map(Entry::layer)
           .max(Comparator.comparing(SnapshotLayer::created).thenComparing(layer -> layer.id().value()));
@@ -363,7 +406,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   }
 
   private Lease lease(Digest id) {
-    lock.lock();
+    lock();
     try {
       List<Entry> chain = new ArrayList<>();
       for (Optional<Digest> next = Optional.of(id); next.isPresent(); next = chain.getFirst().layer().parent()) {
@@ -412,7 +455,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     @Override
     public void close() {
       if (open.getAndSet(false)) {
-        lock.lock();
+        lock();
         try {
           chain.forEach(e -> e.leases--);
         } finally {
@@ -424,7 +467,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
 
   @Override
   public List<SnapshotInfo> list() {
-    lock.lock();
+    lock();
     try {
       return entries.values().stream().map(SnapshotStoreComponent::info)
           .sorted(Comparator.comparing((SnapshotInfo i) -> i.layer().created()).reversed().thenComparing(i -> i.layer().id().value())).toList();
@@ -435,7 +478,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
 
   @Override
   public Optional<SnapshotInfo> inspect(Digest id) {
-    lock.lock();
+    lock();
     try {
       return Optional.ofNullable(entries.get(id)).map(SnapshotStoreComponent::info);
     } finally {
@@ -459,7 +502,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     if (!Users.isUser(user)) {
       throw Failures.badRequest("The user of a snapshot is named by 1 to 200 printable ASCII characters.");
     }
-    lock.lock();
+    lock();
     try {
       Entry entry = known(id).orElseThrow(() -> Failures.notFound(id));
       Set<String> more = new HashSet<>(entry.users);
@@ -474,7 +517,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
 
   @Override
   public void release(String user) {
-    lock.lock();
+    lock();
     try {
       for (Entry entry : entries.values()) {
         Set<String> fewer = new HashSet<>(entry.users);
@@ -491,7 +534,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   @Override
   public boolean remove(Digest id) {
     Path gone;
-    lock.lock();
+    lock();
     try {
       Optional<Entry> entry = known(id);
       if (entry.isEmpty()) {
@@ -547,7 +590,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
     List<Path> gone = new ArrayList<>();
     long freed = 0;
     long kept;
-    lock.lock();
+    lock();
     try {
       // One that has stopped may still publish what was being written; it would keep the lock for ever.
       if (owned.isEmpty() && !stopped) {

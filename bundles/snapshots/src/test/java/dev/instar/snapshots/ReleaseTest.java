@@ -84,7 +84,7 @@ class ReleaseTest {
   void atTheStartThoseAreReleasedThatAreNoLongerThereAndNoOthers() throws Exception {
     store.stop();
     store = new SnapshotStoreComponent(data, SnapshotStoreConformanceTest.LIMITS);
-    new ReleaseAtStart(store, registry(version(2, SECOND)));
+    new ReleaseAtStart(store, registry(version(2, SECOND))).stop();
     assertEquals(Set.of(SECOND, "an operator"), users());
   }
 }

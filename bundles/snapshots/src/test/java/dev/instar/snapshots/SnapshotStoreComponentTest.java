@@ -96,6 +96,37 @@ class SnapshotStoreComponentTest {
   }
 
   @Test
+  void whoComesBeforeAllIsReadWaits() {
+    SnapshotLayer first = publish(store, 0, 5000);
+    for (int i = 1; i < 100; i++) {
+      publish(store, i, 100);
+    }
+    store.hold(first.id(), "somebody");
+    SnapshotStoreComponent.Limits limits = new SnapshotStoreComponent.Limits(store.policy(), 1 << 20);
+    store.stop();
+    store = new SnapshotStoreComponent(limits, data);
+    assertEquals(100, store.list().size());
+    store.stop();
+    store = new SnapshotStoreComponent(limits, data);
+    assertEquals(Set.of("somebody"), store.inspect(first.id()).orElseThrow().users());
+    store.stop();
+    store = new SnapshotStoreComponent(limits, data);
+    store.configure(new SnapshotStoreComponent.Limits(NOTHING_STAYS, 1 << 20));
+    assertEquals(List.of(), store.list());
+  }
+
+  @Test
+  void oneThatIsStoppedAtOnceLetsTheAreaGo() throws Exception {
+    publish(store, 1, 5000);
+    store.stop();
+    new SnapshotStoreComponent(new SnapshotStoreComponent.Limits(store.policy(), 1 << 20), data).stop();
+    Files.createDirectory(area.resolve("building").resolve("left"));
+    store = store(1 << 20);
+    assertEquals(List.of(), list(area.resolve("building")));
+    assertEquals(1, store.list().size());
+  }
+
+  @Test
   void theOlderOneIsFoundWhenTheNewerHasGone() {
     SnapshotLayer first = publish(store, 1, 5000);
     SnapshotLayer second = publish(store, 2, 5000);

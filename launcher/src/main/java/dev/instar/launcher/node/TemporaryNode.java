@@ -29,6 +29,11 @@ public final class TemporaryNode implements AutoCloseable {
 
   /** Returns when it listens. */
   public static TemporaryNode start(Distribution distribution) throws Failure, InterruptedException {
+    return start(distribution, Map.of());
+  }
+
+  /** @param properties of the framework, beside those that every node has */
+  public static TemporaryNode start(Distribution distribution, Map<String, String> properties) throws Failure, InterruptedException {
     Path data;
     try {
       data = Files.createTempDirectory("instar-");
@@ -39,7 +44,7 @@ public final class TemporaryNode implements AutoCloseable {
     System.setProperty("instar.console.level", "OFF");
     Node node = null;
     try {
-      node = Node.start(distribution, new NodeOptions(data, distribution.config(), OptionalInt.of(0), Optional.of("127.0.0.1"), new HashSet<>(distribution.features()), Map.of()));
+      node = Node.start(distribution, new NodeOptions(data, distribution.config(), OptionalInt.of(0), Optional.of("127.0.0.1"), new HashSet<>(distribution.features()), properties));
       return new TemporaryNode(data, node, node.awaitListening(START));
     } catch (Failure | InterruptedException | RuntimeException e) {
       if (node != null) {

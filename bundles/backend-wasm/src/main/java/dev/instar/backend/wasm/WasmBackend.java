@@ -44,6 +44,7 @@ import dev.instar.wasi.writeback.WrittenState;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -57,6 +58,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
@@ -90,6 +92,9 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
   /** What a sandbox writes beyond this goes to disk. */
   private static final long FILE_BYTES_ON_HEAP = 2L << 20;
 
+  /** A written state of so many bytes is read; a larger one is mapped, and most of it is never looked at. */
+  private static final long SMALL_STATE = 1L << 20;
+
   /** What they keep is not charged to anybody: up to 512 KiB each. */
   private static final int IDLE_MEMORIES = 64;
   private static final int IDLE_MEMORIES_OF_A_FUNCTION = 2;
@@ -104,6 +109,8 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
   private final Compilers compilers;
   private final Initialisations initialisations = new Initialisations();
   private final Set<WasmFunction> open = ConcurrentHashMap.newKeySet();
+  /** Done before a guest runs. */
+  private final CompletableFuture<Void> touched;
   private volatile boolean stopped;
   private volatile WasmConfig config;
 
@@ -126,7 +133,8 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
         config.code$_$cache$_$bytes());
     this.compiler = new ModuleCompiler(cache, compilers, heap);
     apply(config);
-    HostFunctions.touch(scratch);
+    // Beside the rest of the node's start, which has one thread: it was an eighth of that.
+    touched = CompletableFuture.runAsync(() -> HostFunctions.touch(scratch), touch -> Thread.ofPlatform().daemon().name("wasm-touch").start(touch));
   }
 
   @Modified
@@ -216,6 +224,7 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
   @Override
   public PreparedFunction prepare(PrepareRequest request) throws InterruptedException {
     try {
+      touched.join();
       WasmFunction made = make(request);
       if (stopped) {
         made.close();
@@ -355,6 +364,9 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
 
   /** Mapped, because what it has of the memory is not read. */
   private static WrittenState readWritten(Path module, int tableElements) throws IOException {
+    if (Files.size(module) <= SMALL_STATE) {
+      return WrittenState.read(ByteBuffer.wrap(Files.readAllBytes(module)), tableElements);
+    }
     try (FileChannel file = FileChannel.open(module); Arena arena = Arena.ofConfined()) {
       return WrittenState.read(file.map(FileChannel.MapMode.READ_ONLY, 0, file.size(), arena).asByteBuffer(), tableElements);
     }
