@@ -16,4 +16,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
   @AttributeDefinition(name = "Import size", description = "MiB that an imported archive may hold when it is unpacked.", min = "1", max = "1048576")
   int max$_$import$_$mib() default 4096;
+
+  @AttributeDefinition(name = "Storing speed", description = "MiB per second in which a layer is written and summed, with a rest after each 64 KiB, so that calls "
+      + "find a processor. A disk may be slower. Imports take what they get.", min = "1", max = "65536")
+  int store$_$mib$_$per$_$second() default 64;
 }
