@@ -6,8 +6,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 @ObjectClassDefinition(id = SnapshotStoreComponent.PID, name = "Instar snapshots",
     description = "How much is kept of initialised functions. What goes is made again when it is needed.")
 @interface SnapshotsConfig {
-  @AttributeDefinition(name = "Budget", description = "MiB that all layers may take on the disk, a function about twice its memory; past it go those that "
-      + "nothing holds, then the longest unused, but for what is open or has just come.", min = "1", max = "1048576")
+  @AttributeDefinition(name = "Budget", description = "MiB that all layers may take on the disk, a function about its memory, pages of zeros "
+      + "left out; past it go those that nothing holds, then the longest unused, but for what is open or has just come.", min = "1", max = "1048576")
   int budget$_$mib() default 4096;
 
   @AttributeDefinition(name = "Age", description = "Hours after which a layer goes that nothing holds and nothing has opened. Looked at after each publication.",

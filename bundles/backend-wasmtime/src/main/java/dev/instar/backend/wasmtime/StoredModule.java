@@ -6,9 +6,8 @@ import dev.instar.api.snapshot.SnapshotKey;
 import dev.instar.api.snapshot.SnapshotLayer;
 import dev.instar.api.snapshot.SnapshotLease;
 import dev.instar.api.snapshot.SnapshotStore;
-import dev.instar.wasi.guest.StateKey;
+import dev.instar.wasi.guest.StoredState;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -23,8 +22,12 @@ import org.slf4j.LoggerFactory;
 record StoredModule(byte[] module, Digest layer, SnapshotLease lease) implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(StoredModule.class);
 
-  /** The one of a key, if there is one and it can be read. Nothing that goes wrong with the store fails a function. */
-  static Optional<StoredModule> find(Optional<SnapshotStore> store, SnapshotKey key, FunctionVersion version) {
+  /**
+   * The one of a key, if there is one and it can be read. Nothing that goes wrong with the store fails a function.
+   *
+   * @param moduleBytes the most that it may have with its memory
+   */
+  static Optional<StoredModule> find(Optional<SnapshotStore> store, SnapshotKey key, FunctionVersion version, long moduleBytes) {
     if (store.isEmpty()) {
       return Optional.empty();
     }
@@ -35,7 +38,7 @@ record StoredModule(byte[] module, Digest layer, SnapshotLease lease) implements
       }
       SnapshotLease lease = store.get().open(found.get(), key);
       try {
-        byte[] module = Files.readAllBytes(lease.layers().getLast().blob(StateKey.MODULE));
+        byte[] module = StoredState.module(lease.layers().getLast(), moduleBytes);
         store.get().hold(found.get(), version.uid());
         return Optional.of(new StoredModule(module, found.get(), lease));
       } catch (RuntimeException | IOException | OutOfMemoryError e) {

@@ -221,7 +221,7 @@ public final class WasmtimeBackend implements SandboxBackend {
     int maximum = (int) (Math.min(allowance.memoryBytes(), allowance.declaredBytes()) / PAGE);
     SnapshotKey key = StateKey.of(image.digest(), convention.export(), maximum, elements, wasi,
         reseeds ? Optional.of(request.version().name().user()) : Optional.empty());
-    Optional<StoredModule> stored = StoredModule.find(offered(request), key, request.version());
+    Optional<StoredModule> stored = StoredModule.find(offered(request), key, request.version(), now.module$_$bytes());
     try {
       byte[] module = stored.map(StoredModule::module).orElse(bytes);
       Outline begun = stored.isPresent() ? Outline.of(module) : outline;
