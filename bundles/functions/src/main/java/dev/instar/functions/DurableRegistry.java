@@ -113,7 +113,7 @@ public final class DurableRegistry implements FunctionRegistry {
     imageUse = new ImageUse(() -> functions.values(), store, System::nanoTime);
     Optional<AreaLock> free = AreaLock.tryTake(area);
     if (free.isPresent() && later) {
-      takeOver = Thread.ofVirtual().name("instar-functions-read").start(() -> takeOver(free::get));
+      takeOver = Threads.startVirtual("instar-functions-read", () -> takeOver(free::get));
     } else if (free.isPresent()) {
       own(free.get());
     } else {

@@ -1,6 +1,7 @@
 package dev.instar.scheduler;
 
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionVersion;
@@ -61,7 +62,7 @@ final class Ahead implements AutoCloseable {
       return;
     }
     begun = true;
-    thread = Thread.ofVirtual().name("instar-ahead").start(() -> {
+    thread = Threads.startVirtual("instar-ahead", () -> {
       try {
         prepare(registry, store);
       } catch (InterruptedException e) {

@@ -10,7 +10,6 @@ import dev.instar.api.snapshot.Extent;
 import dev.instar.api.snapshot.SnapshotBuilder;
 import dev.instar.api.snapshot.SnapshotKey;
 import dev.instar.api.snapshot.SnapshotLayer;
-import java.io.BufferedOutputStream;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -24,15 +23,20 @@ import java.security.MessageDigest;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.UnaryOperator;
 
-/** Writes a layer into a directory that nobody looks at, and gives it away when it is whole and synced. */
+/**
+ * Writes a layer into a directory that nobody looks at, and gives it away when it is whole and synced. Each chunk is summed as it comes, while it is in the
+ * processor's cache, and not read again. Nothing larger than a chunk gets onto the heap.
+ */
 final class LayerWriter implements SnapshotBuilder {
   /** Gives a whole layer its place; the directory is the store's from then on. */
   interface Place {
@@ -44,21 +48,34 @@ final class LayerWriter implements SnapshotBuilder {
   private final SnapshotKey key;
   private final String creator;
   private final Place place;
+  private final Pace pace;
   private final Runnable closed;
   private final PositionedFile memory;
+  /** The chunk that the memory ends in, as far as it has come; zeros from there on. */
+  private final byte[] chunk = new byte[Chunks.SIZE];
+  /** The index of that chunk while it has no sum. */
+  private OptionalInt unsummed = OptionalInt.empty();
+  /** Of the chunks that have come; a chunk of zeros has {@link Chunks#HOLE}, and so has one of which nothing came. */
+  private byte[] sums = {};
   private final List<Extent> extents = new ArrayList<>();
   private final SortedMap<String, Blob> blobs = new TreeMap<>();
   private boolean open = true;
 
   /** @param closed runs once, at the end */
-  LayerWriter(Path directory, Optional<Digest> parent, SnapshotKey key, String creator, Place place, Runnable closed) throws IOException {
+  LayerWriter(Path directory, Optional<Digest> parent, SnapshotKey key, String creator, Place place, Pace pace, Runnable closed) throws IOException {
     this.directory = directory;
     this.parent = parent;
     this.key = key;
     this.creator = creator;
     this.place = place;
+    this.pace = pace;
     this.closed = closed;
-    DurableFiles.createDirectories(directory);
+    if (!Files.isDirectory(directory.getParent())) {
+      // Somebody has deleted the whole area under a running node.
+      DurableFiles.createDirectories(directory.getParent());
+    }
+    // Not synced there: what is not published need not outlast the node.
+    Files.createDirectory(directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     memory = PositionedFile.create(directory.resolve(StoredLayer.MEMORY));
   }
 
@@ -67,26 +84,55 @@ final class LayerWriter implements SnapshotBuilder {
     checkOpen();
     int length = bytes.remaining();
     Extent extent = add(guestAddress, length);
-    byte[] chunk = new byte[Chunks.SIZE];
     try {
-      for (long at = extent.offset(); bytes.hasRemaining(); at += Chunks.SIZE) {
-        int n = Math.min(Chunks.SIZE, bytes.remaining());
-        bytes.get(chunk, 0, n);
-        writePages(at, chunk, n);
+      for (long at = extent.offset(); bytes.hasRemaining();) {
+        int from = begin(at);
+        int to = Math.min(from + bytes.remaining(), Chunks.SIZE);
+        bytes.get(chunk, from, to - from);
+        writePages(at - from, from, to);
+        at += to - from;
+        pace.rest(to - from);
       }
     } catch (IOException e) {
       throw Failures.failed("The snapshot's memory cannot be stored", e);
     }
   }
 
-  /** Leaves out the pages of zeros. */
-  private void writePages(long at, byte[] chunk, int length) throws IOException {
-    int run = 0;
-    for (int page = 0; page < length; page += PAGE_BYTES) {
-      int end = Math.min(page + PAGE_BYTES, length);
+  /** Makes the chunk ready for what lies at that offset of the file, and sums the one before it. @return the place in the chunk */
+  private int begin(long offset) {
+    int index = (int) (offset / Chunks.SIZE);
+    if (unsummed.isEmpty() || unsummed.getAsInt() != index) {
+      sumChunk(Chunks.SIZE);
+      Arrays.fill(chunk, (byte) 0);
+      unsummed = OptionalInt.of(index);
+    }
+    return (int) (offset % Chunks.SIZE);
+  }
+
+  /** @param length of the chunk, which is shorter where the file ends in it */
+  private void sumChunk(int length) {
+    unsummed.ifPresent(index -> sum(index, chunk, length));
+    unsummed = OptionalInt.empty();
+  }
+
+  private void sum(int index, byte[] bytes, int length) {
+    if (!Chunks.isZero(bytes, 0, length)) {
+      int at = index * Chunks.SUM_BYTES;
+      if (sums.length < at + Chunks.SUM_BYTES) {
+        sums = Arrays.copyOf(sums, Math.max(at + Chunks.SUM_BYTES, 2 * sums.length));
+      }
+      System.arraycopy(Chunks.sum(bytes, length), 0, sums, at, Chunks.SUM_BYTES);
+    }
+  }
+
+  /** Writes a part of the chunk, which begins at that offset of the file, without its pages of zeros. */
+  private void writePages(long offset, int from, int to) throws IOException {
+    int run = from;
+    for (int page = from; page < to; page += PAGE_BYTES) {
+      int end = Math.min(page + PAGE_BYTES, to);
       boolean zero = Chunks.isZero(chunk, page, end);
-      if ((zero || end == length) && run < (zero ? page : end)) {
-        memory.write(at + run, chunk, run, (zero ? page : end) - run);
+      if ((zero || end == to) && run < (zero ? page : end)) {
+        memory.write(offset + run, chunk, run, (zero ? page : end) - run);
       }
       if (zero) {
         run = end;
@@ -101,22 +147,23 @@ final class LayerWriter implements SnapshotBuilder {
       throw new EOFException("The source of a snapshot's memory ends before " + length + " bytes from " + position + " on.");
     }
     Extent extent = add(guestAddress, length);
-    ByteBuffer buffer = ByteBuffer.allocate(Chunks.SIZE);
     // A run of chunks that are not zero goes over in one call, which shares the blocks where it can.
     long run = 0;
     for (long done = 0; done < length;) {
-      int n = (int) Math.min(Chunks.SIZE, length - done);
-      buffer.clear().limit(n);
-      while (buffer.hasRemaining()) {
-        if (source.read(buffer, position + done + buffer.position()) < 0) {
+      int from = begin(extent.offset() + done);
+      int n = (int) Math.min(Chunks.SIZE - from, length - done);
+      ByteBuffer part = ByteBuffer.wrap(chunk, from, n);
+      while (part.hasRemaining()) {
+        if (source.read(part, position + done + part.position() - from) < 0) {
           throw new EOFException("The source of a snapshot's memory was cut off while it was read.");
         }
       }
-      if (Chunks.isZero(buffer.array(), 0, n)) {
+      if (Chunks.isZero(chunk, from, from + n)) {
         memory.copyFrom(source, position + run, extent.offset() + run, done - run);
         run = done + n;
       }
       done += n;
+      pace.rest(n);
     }
     memory.copyFrom(source, position + run, extent.offset() + run, length - run);
   }
@@ -167,6 +214,7 @@ final class LayerWriter implements SnapshotBuilder {
           return null;
         });
         bytes += n;
+        pace.rest(n);
       }
     }
     onDisk(() -> {
@@ -203,6 +251,7 @@ final class LayerWriter implements SnapshotBuilder {
   /** Writes a chunk of the memory file. */
   void chunk(int index, byte[] bytes, int length) throws IOException {
     memory.write((long) index * Chunks.SIZE, bytes, 0, length);
+    sum(index, bytes, length);
   }
 
   /** Reads a chunk that was written before. */
@@ -218,20 +267,31 @@ final class LayerWriter implements SnapshotBuilder {
     }
     try {
       memory.setSize(end());
-      Digest sums = parent.isEmpty() ? sums() : pack();
+      if (unsummed.isPresent()) {
+        sumChunk(Chunks.length(end(), unsummed.getAsInt()));
+      }
+      sums = Arrays.copyOf(sums, Chunks.count(end()) * Chunks.SUM_BYTES);
+      Path sumsFile = directory.resolve(StoredLayer.SUMS);
+      try (OutputStream out = DurableFiles.create(sumsFile)) {
+        out.write(sums);
+      }
+      DurableFiles.sync(sumsFile);
       if (parent.isEmpty()) {
         memory.sync();
+      } else {
+        pack();
       }
       memory.close();
       if (parent.isPresent()) {
         Files.delete(directory.resolve(StoredLayer.MEMORY));
       }
-      SnapshotLayer named = new SnapshotLayer(sums, parent, key, created, creator, sums, end(), extents, blobs);
+      Digest all = Digest.of(sums);
+      SnapshotLayer named = new SnapshotLayer(all, parent, key, created, creator, all, end(), extents, blobs);
       byte[] manifest = Manifest.write(named);
       if (manifest.length > Manifest.MAX_BYTES) {
         throw Failures.badRequest("The manifest of the snapshot would be over " + Manifest.MAX_BYTES + " bytes; give larger runs of memory.");
       }
-      SnapshotLayer layer = check.apply(new SnapshotLayer(Digest.of(manifest), parent, key, created, creator, sums, end(), extents, blobs));
+      SnapshotLayer layer = check.apply(new SnapshotLayer(Digest.of(manifest), parent, key, created, creator, all, end(), extents, blobs));
       // The last one, which brings the names of all to the disk.
       DurableFiles.write(directory.resolve(StoredLayer.MANIFEST), manifest);
       try (var files = Files.newDirectoryStream(directory)) {
@@ -247,42 +307,15 @@ final class LayerWriter implements SnapshotBuilder {
     }
   }
 
-  private Digest sums() throws IOException {
-    MessageDigest all = Digest.sha256();
-    Path file = directory.resolve(StoredLayer.SUMS);
-    try (OutputStream out = new BufferedOutputStream(DurableFiles.create(file))) {
-      byte[] chunk = new byte[Chunks.SIZE];
-      for (int i = 0; i < Chunks.count(end()); i++) {
-        byte[] sum = sum(i, chunk);
-        all.update(sum);
-        out.write(sum);
-      }
-    }
-    DurableFiles.sync(file);
-    return Digest.of(all);
-  }
-
-  private byte[] sum(int index, byte[] chunk) throws IOException {
-    int length = Chunks.length(end(), index);
-    read(index, chunk, length);
-    return Chunks.isZero(chunk, 0, length) ? Chunks.HOLE : Chunks.sum(chunk, length);
-  }
-
-  private Digest pack() throws IOException {
-    MessageDigest all = Digest.sha256();
+  private void pack() throws IOException {
     int count = Chunks.count(end());
     ByteBuffer places = ByteBuffer.allocate(count * StoredLayer.PLACE_BYTES);
     Map<ByteBuffer, Integer> first = new HashMap<>();
-    Path sumsFile = directory.resolve(StoredLayer.SUMS);
-    try (PositionedFile pack = PositionedFile.create(directory.resolve(StoredLayer.PACK));
-        OutputStream sums = new BufferedOutputStream(DurableFiles.create(sumsFile))) {
+    try (PositionedFile pack = PositionedFile.create(directory.resolve(StoredLayer.PACK))) {
       long at = places.capacity();
-      byte[] chunk = new byte[Chunks.SIZE];
       for (int i = 0; i < count; i++) {
-        byte[] sum = sum(i, chunk);
-        all.update(sum);
-        sums.write(sum);
-        if (sum == Chunks.HOLE) {
+        byte[] sum = Arrays.copyOfRange(sums, i * Chunks.SUM_BYTES, (i + 1) * Chunks.SUM_BYTES);
+        if (Arrays.equals(sum, Chunks.HOLE)) {
           places.putLong(0).putInt(0);
           continue;
         }
@@ -291,16 +324,17 @@ final class LayerWriter implements SnapshotBuilder {
           places.putLong(places.getLong(same * StoredLayer.PLACE_BYTES)).putInt(places.getInt(same * StoredLayer.PLACE_BYTES + Long.BYTES));
           continue;
         }
-        byte[] packed = Chunks.deflate(chunk, Chunks.length(end(), i));
+        int length = Chunks.length(end(), i);
+        read(i, chunk, length);
+        byte[] packed = Chunks.deflate(chunk, length);
         pack.write(at, packed, 0, packed.length);
         places.putLong(at).putInt(packed.length);
         at += packed.length;
+        pace.rest(length);
       }
       pack.write(0, places.array(), 0, places.capacity());
       pack.sync();
     }
-    DurableFiles.sync(sumsFile);
-    return Digest.of(all);
   }
 
   private void checkOpen() {

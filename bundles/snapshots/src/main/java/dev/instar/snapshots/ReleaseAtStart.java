@@ -1,5 +1,6 @@
 package dev.instar.snapshots;
 
+import dev.instar.api.Threads;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.snapshot.SnapshotStore;
@@ -32,7 +33,7 @@ public final class ReleaseAtStart {
   /** On a thread of its own: the rest of the node's start does not wait until all layers and functions have been read. */
   @Activate
   public ReleaseAtStart(@Reference SnapshotStore snapshots, @Reference FunctionRegistry functions) {
-    thread = Thread.ofPlatform().daemon().name("instar-snapshots-release").start(() -> {
+    thread = Threads.startPlatform("instar-snapshots-release", () -> {
       try {
         release(snapshots, functions);
       } catch (RuntimeException e) {

@@ -2,6 +2,7 @@ package dev.instar.snapshots;
 
 import dev.instar.api.Digest;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.data.AreaLock;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.data.DurableFiles;
@@ -90,8 +91,14 @@ public final class SnapshotStoreComponent implements SnapshotStore {
    *
    * @param policy what is collected after each publication and import
    * @param importBytes what one archive may hold when it is unpacked
+   * @param bytesPerSecond how fast a layer is written
    */
-  public record Limits(GcPolicy policy, long importBytes) {}
+  public record Limits(GcPolicy policy, long importBytes, long bytesPerSecond) {
+    /** As fast as the disk is. */
+    public Limits(GcPolicy policy, long importBytes) {
+      this(policy, importBytes, Long.MAX_VALUE);
+    }
+  }
 
   /** What is known of one layer; guarded by the lock. */
   private static final class Entry {
@@ -156,7 +163,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       throw Failures.failed("The snapshot store cannot be opened", e);
     }
     // Beside the rest of the node's start, which has one thread: of a thousand layers it was a quarter.
-    Thread.ofPlatform().daemon().name("instar-snapshots-read").start(() -> {
+    Threads.startPlatform("instar-snapshots-read", () -> {
       try {
         load(there);
       } finally {
@@ -200,7 +207,8 @@ public final class SnapshotStoreComponent implements SnapshotStore {
   }
 
   private static Limits limits(SnapshotsConfig config) {
-    return new Limits(new GcPolicy(Duration.ofHours(config.max$_$age$_$hours()), (long) config.budget$_$mib() << 20), (long) config.max$_$import$_$mib() << 20);
+    return new Limits(new GcPolicy(Duration.ofHours(config.max$_$age$_$hours()), (long) config.budget$_$mib() << 20), (long) config.max$_$import$_$mib() << 20,
+        (long) config.store$_$mib$_$per$_$second() << 20);
   }
 
   @Modified
@@ -322,7 +330,8 @@ public final class SnapshotStoreComponent implements SnapshotStore {
       throw Failures.badRequest("The creator of a snapshot is named by up to 200 printable ASCII characters.");
     }
     try {
-      return new LayerWriter(building.resolve(UUID.randomUUID().toString()), parent, key, creator, this::publish, closed);
+      return new LayerWriter(building.resolve(UUID.randomUUID().toString()), parent, key, creator, this::publish, new Pace(limits.bytesPerSecond()),
+          closed);
     } catch (IOException e) {
       throw Failures.failed("The snapshot cannot be stored", e);
     }
@@ -347,8 +356,10 @@ public final class SnapshotStoreComponent implements SnapshotStore {
         throw Failures.notFound(layer.parent().get());
       }
       Path target = layersDirectory.resolve(layer.id().hex());
-      // Somebody may have deleted the whole area under a running node.
-      DurableFiles.createDirectories(layersDirectory);
+      if (!Files.isDirectory(layersDirectory)) {
+        // Somebody has deleted the whole area under a running node.
+        DurableFiles.createDirectories(layersDirectory);
+      }
       DurableFiles.move(directory, target);
       load(target).ifPresent(this::enter);
       return lease(layer.id());
@@ -640,7 +651,7 @@ public final class SnapshotStoreComponent implements SnapshotStore {
           layer.parent(), layer.key(), layer.creator(), (directory, whole) -> {
             placed.add(place(directory, whole));
             return whole;
-          }, () -> {}));
+          }, Pace.FREE, () -> {}));
       collect(limits.policy());
       return top;
     } finally {

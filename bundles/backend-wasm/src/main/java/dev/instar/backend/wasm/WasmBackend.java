@@ -10,6 +10,7 @@ import com.dylibso.chicory.wasm.types.MemoryLimits;
 import com.sun.management.OperatingSystemMXBean;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
@@ -134,7 +135,7 @@ public final class WasmBackend implements SandboxBackend, HealthCheck {
     this.compiler = new ModuleCompiler(cache, compilers, heap);
     apply(config);
     // Beside the rest of the node's start, which has one thread: it was an eighth of that.
-    touched = CompletableFuture.runAsync(() -> HostFunctions.touch(scratch), touch -> Thread.ofPlatform().daemon().name("wasm-touch").start(touch));
+    touched = CompletableFuture.runAsync(() -> HostFunctions.touch(scratch), touch -> Threads.startPlatform("wasm-touch", touch));
   }
 
   @Modified

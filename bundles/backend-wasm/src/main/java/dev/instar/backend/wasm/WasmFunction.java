@@ -78,6 +78,11 @@ final class WasmFunction implements PreparedFunction, Checkpointable {
         }
 
         @Override
+        public int data(int address) {
+          return image.data(address);
+        }
+
+        @Override
         public Outcome module() throws IOException {
           return snapshot.writeBack(origin.read(), image, origin.ran(), origin.bounds());
         }

@@ -29,7 +29,9 @@ import dev.instar.wasi.Clocks;
 import dev.instar.wasi.FileQuota;
 import dev.instar.wasi.WasiSettings;
 import dev.instar.wasi.guest.MemoryBudget;
+import dev.instar.wasi.writeback.ModuleState;
 import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.WholeModule;
 import dev.instar.wasi.writeback.WrittenState;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -469,10 +471,27 @@ final class SpecRun implements AutoCloseable {
   private byte[] writeBack(byte[] bytes, Snapshot snapshot) {
     try (MemoryImage.Content content = snapshot.content()) {
       return switch (snapshot.writeBack(bytes, content, Set.of(), bounds)) {
-        case Outcome.Written w -> w.module();
+        case Outcome.Written w -> WholeModule.of(w.module(), Optional.of(linear(content)), Bounds.SEGMENTS, bounds.moduleBytes());
         case Outcome.Inexpressible i -> throw new AssertionError(i.toString());
       };
     }
+  }
+
+  private static ModuleState.Linear linear(MemoryImage.Content content) {
+    ByteBuffer bytes = content.bytes();
+    return new ModuleState.Linear() {
+      @Override
+      public int pages() {
+        return (bytes.limit() + ModuleState.PAGE - 1) / ModuleState.PAGE;
+      }
+
+      @Override
+      public byte[] read(int address, int length) {
+        byte[] copy = new byte[length];
+        bytes.get(address, copy, 0, Math.min(length, bytes.limit() - address));
+        return copy;
+      }
+    };
   }
 
   private static void take(Made target, Guest guest) {

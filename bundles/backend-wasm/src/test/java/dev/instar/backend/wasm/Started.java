@@ -8,6 +8,7 @@ import com.dylibso.chicory.wasm.Parser;
 import com.dylibso.chicory.wasm.WasmModule;
 import com.dylibso.chicory.wasm.types.FunctionImport;
 import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.WholeModule;
 import dev.instar.wasi.writeback.Writeback;
 import java.util.List;
 import java.util.Set;
@@ -46,8 +47,13 @@ record Started(byte[] bytes, Instance instance) {
   }
 
   byte[] written(String... initialisers) {
+    return written(BOUNDS.segments(), initialisers);
+  }
+
+  /** @param segments the most for the memory */
+  byte[] written(int segments, String... initialisers) {
     return switch (writeBack(BOUNDS, initialisers)) {
-      case Outcome.Written w -> w.module();
+      case Outcome.Written w -> WholeModule.of(w.module(), ChicoryState.of(instance).memory(), segments, BOUNDS.bytes());
       case Outcome.Inexpressible i -> throw new AssertionError(i.toString());
     };
   }

@@ -30,9 +30,11 @@ import dev.instar.api.snapshot.SnapshotLayer;
 import dev.instar.api.snapshot.SnapshotLease;
 import dev.instar.api.snapshot.SnapshotStore;
 import dev.instar.tck.capability.RequiresCapability;
+import dev.instar.wasi.guest.StoredState;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -281,13 +283,55 @@ class StoredStateTest {
   @Test
   void theStoredModuleIsTheFunctionForAnyEngine() throws Exception {
     store();
-    Started again = Started.of(Files.readAllBytes(file("blob-module")));
+    byte[] module;
+    try (SnapshotLease lease = store.store().open(only().layer().id(), only().layer().key())) {
+      module = StoredState.module(lease.layers().getLast(), 1 << 20);
+    }
+    Started again = Started.of(module);
     assertFalse(again.exports().contains("_initialize") || again.exports().contains("_faasm_zygote"), again.exports()::toString);
     byte[] memory = Files.readAllBytes(file("memory"));
     byte[] whole = again.memory();
     // Without the room for calls, which is this engine's.
     assertEquals(2 << 16, whole.length);
     assertArrayEquals(memory, Arrays.copyOf(whole, memory.length));
+  }
+
+  /** Reading a page of zeros of an image would make one, in all of a memory of which a function uses a part. */
+  @Test
+  void storingFillsNoHolesOfTheImage() throws Exception {
+    byte[] module = Wat.compile("""
+        (module (memory (export "memory") 512)
+          (func (export "_initialize") (i32.store8 (i32.const 5) (i32.const 1)) (i32.store8 (i32.const 33554431) (i32.const 1)))
+          (func (export "exec") (param $m i32) (result i32) (i32.store offset=24 (local.get $m) (i32.const 0)) (i32.const 0)))""");
+    try (PreparedFunction prepared = node.prepare(module)) {
+      checkpoint(prepared);
+      assertEquals(32 << 20, only().layer().memoryBytes());
+      assertTrue(only().storedBytes() < 1 << 20, only()::toString);
+      assertTrue(imagesKib() < 16 << 10, () -> imagesKib() + " KiB");
+    }
+    restart();
+    try (PreparedFunction prepared = node.prepare(module); Sandbox sandbox = TestNode.start(prepared)) {
+      assertEquals(NOT_RUN, prepared.describe().get("initialised"));
+      TestNode.call(sandbox, "").good();
+    }
+  }
+
+  /** What all images that are mapped hold. */
+  private static long imagesKib() {
+    long sum = 0;
+    boolean image = false;
+    try {
+      for (String line : Files.readAllLines(Path.of("/proc/self/smaps"))) {
+        if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+          image = line.contains("instar-image");
+        } else if (image && line.startsWith("Rss:")) {
+          sum += Long.parseLong(line.replaceAll("[^0-9]", ""));
+        }
+      }
+      return sum;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   @Test

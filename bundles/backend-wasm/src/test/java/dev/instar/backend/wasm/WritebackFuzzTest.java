@@ -8,12 +8,15 @@ import com.code_intelligence.jazzer.junit.FuzzTest;
 import com.dylibso.chicory.runtime.ByteArrayMemory;
 import com.dylibso.chicory.runtime.Memory;
 import com.dylibso.chicory.wasm.WasmModule;
+import com.dylibso.chicory.wasm.types.ActiveDataSegment;
+import com.dylibso.chicory.wasm.types.DataSegment;
 import com.dylibso.chicory.wasm.types.ExternalType;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import com.dylibso.chicory.wasm.types.ValType;
 import dev.instar.api.InstarException;
 import dev.instar.wasi.writeback.ModuleState;
 import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.WholeModule;
 import dev.instar.wasi.writeback.Writeback;
 import dev.instar.wasi.writeback.WrittenState;
 import java.nio.ByteBuffer;
@@ -72,7 +75,26 @@ class WritebackFuzzTest {
       }
       var more = (Outcome.Written) Writeback.write(written.module(), state.get(), initialisers, BOUNDS);
       assertArrayEquals(written.module(), more.module());
+      whole(written.module(), state.get().memory());
     }
+  }
+
+  /** With its memory it is a module that begins with that, and of which the same is written back. */
+  private static void whole(byte[] written, Optional<ModuleState.Linear> memory) {
+    byte[] whole;
+    try {
+      whole = WholeModule.of(written, memory, BOUNDS.segments(), BOUNDS.bytes());
+    } catch (WholeModule.TooLarge e) {
+      return;
+    }
+    byte[] expected = memory.map(linear -> linear.read(0, linear.pages() * ModuleState.PAGE)).orElse(new byte[0]);
+    byte[] begun = new byte[expected.length];
+    for (DataSegment segment : ModuleCompiler.parse(whole).dataSection().dataSegments()) {
+      if (segment instanceof ActiveDataSegment active) {
+        System.arraycopy(segment.data(), 0, begun, (int) active.offsetInstructions().getFirst().operand(0), segment.data().length);
+      }
+    }
+    assertArrayEquals(expected, begun);
   }
 
   /** What of a global's bits is a value of its type. */

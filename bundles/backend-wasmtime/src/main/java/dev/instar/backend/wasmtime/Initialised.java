@@ -14,6 +14,7 @@ import dev.instar.wasi.guest.Uniqueness;
 import dev.instar.wasi.writeback.Exposed;
 import dev.instar.wasi.writeback.ModuleState;
 import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.WholeModule;
 import dev.instar.wasi.writeback.Writeback;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -143,8 +144,14 @@ record Initialised(List<String> drew, Optional<State> state, Optional<Outcome.In
     return switch (write(module, state, linear(instance, instance.memoryBytes()), ran, moduleBytes)) {
       case Outcome.Inexpressible never -> new Initialised(drew, Optional.empty(), Optional.of(never));
       case Outcome.Written written -> {
+        byte[] whole;
+        try {
+          whole = WholeModule.of(written.module(), state.memory(), SEGMENTS, moduleBytes);
+        } catch (WholeModule.TooLarge e) {
+          yield new Initialised(drew, Optional.empty(), Optional.of(new Outcome.Inexpressible(Outcome.Reason.TOO_LARGE, e.getMessage())));
+        }
         Optional<WasiState> files = files(wasi);
-        yield new Initialised(drew, Optional.of(new State(written.module(), new Kept(state), files)), files.map(left -> Outcome.Inexpressible.FILES));
+        yield new Initialised(drew, Optional.of(new State(whole, new Kept(state), files)), files.map(left -> Outcome.Inexpressible.FILES));
       }
     };
   }

@@ -255,7 +255,7 @@ public final class WasmtimeBackend implements SandboxBackend {
     StoredState stored = new StoredState("wasmtime", () -> offered(request), key, request.version());
     var source = new Source(request, bytes, outline, convention, imports, wasi, allowance, maximum);
     long seen = storeChanges.get();
-    Optional<Program> restored = stored.restore(layer -> restored(source, Files.readAllBytes(layer.blob(StateKey.MODULE))));
+    Optional<Program> restored = stored.restore(layer -> restored(source, StoredState.module(layer, now.module$_$bytes())));
     try {
       Begun begun = restored.isPresent() ? new Begun(restored.get(), List.of(), List.of(), Optional.empty()) : initialised(source, stored);
       Map<String, String> description = new LinkedHashMap<>();

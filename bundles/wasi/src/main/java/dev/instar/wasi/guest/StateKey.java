@@ -14,13 +14,13 @@ import java.util.stream.Stream;
 
 /**
  * By what the snapshot store knows the initialised state of a function. It names no engine: the blob {@link #MODULE} is a module that begins in the state,
- * and what one engine has initialised another may start from.
+ * but for its memory, which is the layer's, and what one engine has initialised another may start from.
  */
 public final class StateKey {
-  /** The blob that any engine can compile. */
+  /** The blob that any engine can compile, once it is {@linkplain StoredState#module whole}. */
   public static final String MODULE = "module";
   /** Goes up when what is stored changes its form. */
-  private static final String FORM = "module-5";
+  private static final String FORM = "module-6";
 
   private StateKey() {}
 

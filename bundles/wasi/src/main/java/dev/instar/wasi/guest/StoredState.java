@@ -12,13 +12,16 @@ import dev.instar.api.snapshot.SnapshotKey;
 import dev.instar.api.snapshot.SnapshotLayer;
 import dev.instar.api.snapshot.SnapshotLease;
 import dev.instar.api.snapshot.SnapshotStore;
+import dev.instar.wasi.writeback.ModuleState;
 import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.WholeModule;
+import java.io.ByteArrayInputStream;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
-import java.nio.file.Path;
+import java.nio.file.Files;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
@@ -28,8 +31,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * What the snapshot store has of a prepared function: one base layer. Its memory is the linear memory from the address 0 on, without the zeros at the
- * end; its blob {@code module} is a module that begins in the state ({@link dev.instar.wasi.writeback}). Any engine can start from the module; one that maps
- * memories by itself takes the memory as it is, and the rest out of the module without parsing it.
+ * end; its blob {@code module} is a module that begins in the state, but with an empty memory ({@link dev.instar.wasi.writeback}). An engine that maps
+ * memories by itself takes the memory as it is, and the rest out of the module without parsing it; any other starts from what {@link #module} makes of the two.
  *
  * <p>Nothing that goes wrong with the store fails a function: it is initialised as if there were none.
  */
@@ -37,6 +40,9 @@ public final class StoredState implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(StoredState.class);
   /** What the store gets in one go. In between an interrupt is seen. */
   private static final int STEP = 1 << 20;
+  private static final ByteBuffer ZEROS = ByteBuffer.allocate(SnapshotStore.CHUNK_BYTES).asReadOnlyBuffer();
+  /** What an engine takes; that of Chicory and that of wasmtime's parser. */
+  private static final int SEGMENTS = 100_000;
 
   private final String engine;
   private final Supplier<Optional<SnapshotStore>> stores;
@@ -74,7 +80,12 @@ public final class StoredState implements AutoCloseable {
     /** The memory from the address 0 on; what is missing at the end is zeros. */
     ByteBuffer memory();
 
-    /** The module that begins in the state. */
+    /** The first address from that one on where something else than zeros may be; the memory's end where there is none. To read a hole may fill it. */
+    default int data(int address) {
+      return address;
+    }
+
+    /** The module that begins in the state, but for its memory. */
     Outcome module() throws IOException;
 
     @Override
@@ -125,6 +136,10 @@ public final class StoredState implements AutoCloseable {
       lease.ifPresent(StoredState::close);
       useless = found;
       LOG.warn("The stored state {} of {} cannot be used; it is initialised anew: {}", found.map(Digest::value).orElse(""), version.label(), e.getMessage());
+      if (e instanceof WholeModule.TooLarge) {
+        // Another would be so, too.
+        stage = new Never(new Outcome.Inexpressible(Outcome.Reason.TOO_LARGE, e.getMessage()));
+      }
       if (e instanceof IllegalArgumentException) {
         found.ifPresent(layer -> discard(store.get(), layer));
       }
@@ -148,6 +163,32 @@ public final class StoredState implements AutoCloseable {
       throw new IllegalArgumentException("it is no base whose memory begins at the address 0");
     }
     return base;
+  }
+
+  /**
+   * The module that begins in a stored state, memory included.
+   *
+   * @param base as {@link Restorer} is given it
+   * @param bytes the most that the module may have
+   * @throws IllegalArgumentException when it cannot be of such a state
+   * @throws WholeModule.TooLarge when it would have more
+   */
+  public static byte[] module(OpenLayer base, long bytes) throws IOException {
+    long size = base.layer().memoryBytes();
+    ModuleState.Linear memory = new ModuleState.Linear() {
+      @Override
+      public int pages() {
+        return Math.toIntExact((size + ModuleState.PAGE - 1) / ModuleState.PAGE);
+      }
+
+      @Override
+      public byte[] read(int address, int length) {
+        byte[] copy = new byte[length];
+        base.read(address, ByteBuffer.wrap(copy, 0, (int) Math.min(length, size - address)));
+        return copy;
+      }
+    };
+    return WholeModule.of(Files.readAllBytes(base.blob(StateKey.MODULE)), size == 0 ? Optional.empty() : Optional.of(memory), SEGMENTS, bytes);
   }
 
   private static List<Extent> extents(long bytes) {
@@ -189,7 +230,7 @@ public final class StoredState implements AutoCloseable {
       demandWanted();
       switch (content.module()) {
         case Outcome.Inexpressible never -> stage = new Never(never);
-        case Outcome.Written written -> stored(store.get(), publish(store.get(), written, content.memory()));
+        case Outcome.Written written -> stored(store.get(), publish(store.get(), written, content));
       }
     } catch (Abandoned | IllegalStateException e) {
       if (Thread.interrupted()) {
@@ -215,13 +256,23 @@ public final class StoredState implements AutoCloseable {
     stage = new Stored(layer);
   }
 
-  private Digest publish(SnapshotStore store, Outcome.Written written, ByteBuffer memory) throws IOException {
+  private Digest publish(SnapshotStore store, Outcome.Written written, Content content) throws IOException {
+    ByteBuffer memory = content.memory();
     try (SnapshotBuilder builder = store.base(key, creator())) {
-      for (int at = 0; at < memory.limit(); at += STEP) {
+      for (int at = 0; at < memory.limit();) {
         demandWanted();
-        builder.memory(at, memory.duplicate().position(at).limit(Math.min(at + STEP, memory.limit())));
+        int end = Math.min(at + STEP, memory.limit());
+        // Whole pages, as the store takes them.
+        int data = Math.min(content.data(at) / SnapshotBuilder.PAGE_BYTES * SnapshotBuilder.PAGE_BYTES, end);
+        if (data > at) {
+          end = Math.min(data, at + ZEROS.capacity());
+          builder.memory(at, ZEROS.duplicate().limit(end - at));
+        } else {
+          builder.memory(at, memory.duplicate().position(at).limit(end));
+        }
+        at = end;
       }
-      builder.blob(StateKey.MODULE, new WhileWanted(written.open()));
+      builder.blob(StateKey.MODULE, new WhileWanted(new ByteArrayInputStream(written.module())));
       demandWanted();
       return builder.publish().id();
     }

@@ -4,6 +4,18 @@ import java.io.ByteArrayOutputStream;
 
 /** Bytes of a module that are being written. */
 final class Encoded extends ByteArrayOutputStream {
+  Encoded() {}
+
+  /** @param capacity how many they become */
+  Encoded(int capacity) {
+    super(capacity);
+  }
+
+  /** All of them; not a copy where they are just as many as was said. */
+  byte[] whole() {
+    return count == buf.length ? buf : toByteArray();
+  }
+
   Encoded copy(byte[] bytes, ModuleBytes.Range range) {
     write(bytes, range.from(), range.to() - range.from());
     return this;

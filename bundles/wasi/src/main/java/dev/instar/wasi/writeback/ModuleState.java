@@ -7,7 +7,7 @@ import java.util.Optional;
 /**
  * What an instance can have changed.
  *
- * @param memory the linear memory, if there is one; it is read while what is written back is read, and must hold still until then
+ * @param memory the linear memory, if there is one; {@link Writeback} writes its size, {@link WholeModule} what it holds
  * @param globals values of the module's own globals
  * @param tables of each table the indices of the functions in it
  * @param leftData which data segments have not been dropped; of active ones it says nothing, since they are dropped by the instantiation

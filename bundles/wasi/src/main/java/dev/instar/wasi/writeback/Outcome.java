@@ -1,44 +1,13 @@
 package dev.instar.wasi.writeback;
 
-import dev.instar.api.Digest;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
-
 /** What became of writing a state back. */
 public sealed interface Outcome {
-  /** A module that begins in the state. What it has of the memory is read from there each time that it is read. */
-  final class Written implements Outcome {
-    private final Pieces pieces;
-
-    Written(Pieces pieces) {
-      this.pieces = pieces;
-    }
-
-    /** Its bytes, in order. */
-    public InputStream open() {
-      return pieces.open();
-    }
-
-    /** How many they are. */
-    public long bytes() {
-      return pieces.size();
-    }
-
-    /** All of them. */
-    public byte[] module() {
-      try (InputStream in = open()) {
-        return in.readAllBytes();
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
-    }
-
-    /** What it is known by. */
-    public Digest digest() {
-      return Digest.of(module());
-    }
-  }
+  /**
+   * What the function's module becomes: it begins in the state, but for what its memory holds.
+   *
+   * @param module its bytes
+   */
+  record Written(byte[] module) implements Outcome {}
 
   /**
    * No module can begin in the state: its function is to be initialised anew each time a node starts.

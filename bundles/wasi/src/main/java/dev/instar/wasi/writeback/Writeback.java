@@ -2,7 +2,6 @@ package dev.instar.wasi.writeback;
 
 import static dev.instar.wasi.writeback.ModuleBytes.CUSTOM;
 import static dev.instar.wasi.writeback.ModuleBytes.DATA;
-import static dev.instar.wasi.writeback.ModuleBytes.DATA_COUNT;
 import static dev.instar.wasi.writeback.ModuleBytes.ELEMENT;
 import static dev.instar.wasi.writeback.ModuleBytes.EXPORT;
 import static dev.instar.wasi.writeback.ModuleBytes.FUNCREF;
@@ -16,7 +15,6 @@ import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.BitSet;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -29,12 +27,12 @@ import java.util.TreeSet;
  * Writes a state into its module. What changes:
  *
  * <ul>
- * <li>the memory begins with the size that it has, and active segments write what is not zero in it;
+ * <li>the memory begins with the size that it has, and zeros: what it holds lies beside the module, and {@link WholeModule} puts the two together;
  * <li>the module's own globals begin with constants; tables with the size they have, and active segments write their references;
  * <li>the start section is left out, and of the exports those that initialise, so that nobody can initialise twice. Their bodies stay, since the
  * module may call them by itself: to make them do nothing would change what it does;
- * <li>segments that the instance has not dropped are as they were, at their indices. The indices of the dropped ones are taken by the new active
- * segments, which are dropped by the instantiation, too; what is left of the indices gets empty segments. Functions that only a segment, a
+ * <li>segments that the instance has not dropped are as they were, at their indices. The indices of dropped element segments are taken by the new
+ * active ones, which are dropped by the instantiation, too; what is left of the indices gets empty segments. Functions that only a segment, a
  * global or an export named are named by a segment that does nothing, because bodies may refer to no others.
  * </ul>
  *
@@ -43,26 +41,19 @@ import java.util.TreeSet;
  * functions, segments and bytes of the code section, which stay.
  */
 public final class Writeback {
-  /** An active segment has about so many bytes beside its contents: zeros up to here are cheaper than another one. */
-  private static final int GAP = 12;
   private static final int NULLS = 4;
-  private static final int CHUNK = ModuleState.PAGE;
-  /** What is shorter is copied: its place would take as much of the heap. */
-  private static final int SMALL = 256;
-  private static final byte[] ZEROS = new byte[CHUNK];
 
   private final byte[] original;
   private final ModuleBytes module;
   private final ModuleState state;
   private final Set<String> initialisers;
   private final Bounds bounds;
-  private int segments;
 
   /**
    * What the module may have.
    *
    * @param bytes of the module
-   * @param segments of a kind
+   * @param segments of elements
    * @param elements of all element segments together
    */
   public record Bounds(long bytes, int segments, int elements) {}
@@ -89,7 +80,7 @@ public final class Writeback {
     }
   }
 
-  private Pieces module() {
+  private byte[] module() {
     demand(module.memory.isPresent() == state.memory().isPresent(), "memories");
     demand(module.globals.size() == state.globals().size(), "globals");
     demand(module.tables.size() == state.tables().size(), "tables");
@@ -105,11 +96,8 @@ public final class Writeback {
     changed.put(EXPORT, exports());
     changed.put(START, new Encoded());
     changed.put(ELEMENT, elements());
-    Pieces data = data();
-    if (module.dataCount) {
-      changed.put(DATA_COUNT, new Encoded().u32(segments));
-    }
-    return assemble(changed, data);
+    changed.put(DATA, data());
+    return assemble(changed);
   }
 
   private static void demand(boolean holds, String what) {
@@ -119,41 +107,38 @@ public final class Writeback {
   }
 
   /** New sections come to their places, after those custom sections that follow the one before. */
-  private Pieces assemble(Map<Integer, Encoded> changed, Pieces data) {
-    Pieces out = new Pieces();
-    out.tail().write(original, 0, 8);
+  private byte[] assemble(Map<Integer, Encoded> changed) {
+    Encoded out = new Encoded();
+    out.write(original, 0, 8);
     int next = 0;
     for (ModuleBytes.Section section : module.sections) {
       if (section.id() == CUSTOM) {
         if (!stale(section.name())) {
-          out.tail().copy(original, section.whole());
+          out.copy(original, section.whole());
         }
         continue;
       }
       for (; ORDER.get(next) != section.id(); next++) {
-        put(out, ORDER.get(next), changed, data);
+        put(out, ORDER.get(next), changed);
       }
       next++;
-      if (section.id() == DATA || changed.containsKey(section.id())) {
-        put(out, section.id(), changed, data);
+      if (changed.containsKey(section.id())) {
+        put(out, section.id(), changed);
       } else {
-        out.tail().copy(original, section.whole());
+        out.copy(original, section.whole());
       }
     }
     for (; next < ORDER.size(); next++) {
-      put(out, ORDER.get(next), changed, data);
+      put(out, ORDER.get(next), changed);
     }
     fits(out.size(), bounds.bytes(), "bytes");
-    return out;
+    return out.toByteArray();
   }
 
-  private static void put(Pieces out, int id, Map<Integer, Encoded> changed, Pieces data) {
+  private static void put(Encoded out, int id, Map<Integer, Encoded> changed) {
     Encoded content = changed.getOrDefault(id, new Encoded());
-    if (id == DATA && data.size() > 0) {
-      out.tail().u8(DATA).u32(data.size());
-      out.all(data);
-    } else if (content.size() > 0) {
-      out.tail().section(id, content);
+    if (content.size() > 0) {
+      out.section(id, content);
     }
   }
 
@@ -346,98 +331,18 @@ public final class Writeback {
 
   // ---- data segments ----
 
-  private Pieces data() {
-    BitSet left = new BitSet();
-    for (int i = 0; i < module.data.size(); i++) {
-      left.set(i, module.data.get(i).passive() && state.leftData().get(i));
-    }
-    int kept = left.cardinality();
-    fits(kept, bounds.segments(), "data segments");
-    Deque<Run> runs = new ArrayDeque<>(state.memory().map(memory -> runs(memory, bounds.segments() - kept)).orElse(List.of()));
-    long bytes = runs.stream().mapToLong(run -> (long) run.to - run.from).sum();
-    fits(bytes, bounds.bytes(), "bytes");
-    segments = Math.max(module.data.size(), kept + runs.size());
-    fits(segments, bounds.segments(), "data segments");
-    Pieces out = new Pieces();
-    if (segments == 0) {
-      return out;
-    }
-    out.tail().u32(segments);
-    for (int i = 0; i < module.data.size(); i++) {
-      if (left.get(i)) {
-        out.tail().copy(original, module.data.get(i).whole());
-      } else if (!runs.isEmpty()) {
-        segment(runs.poll(), out);
-      } else {
-        out.tail().u8(1, 0);
+  private Encoded data() {
+    Encoded out = new Encoded();
+    if (!module.data.isEmpty()) {
+      out.u32(module.data.size());
+      for (int i = 0; i < module.data.size(); i++) {
+        if (module.data.get(i).passive() && state.leftData().get(i)) {
+          out.copy(original, module.data.get(i).whole());
+        } else {
+          out.u8(1, 0);
+        }
       }
     }
-    runs.forEach(run -> segment(run, out));
     return out;
-  }
-
-  /** A part of the memory, up to {@code to} exclusively; memories of this engine end below 2 GiB. */
-  private record Run(int from, int to) {}
-
-  private void segment(Run run, Pieces out) {
-    out.tail().u8(0, 0x41).signed(run.from).u8(0x0b).u32(run.to - run.from);
-    if (run.to - run.from < SMALL) {
-      out.tail().writeBytes(state.memory().orElseThrow().read(run.from, run.to - run.from));
-    } else {
-      out.later(state.memory().orElseThrow(), run.from, run.to);
-    }
-  }
-
-  /** What is not zero, in at most so many parts: where there would be more, larger gaps are bridged. */
-  private static List<Run> runs(ModuleState.Linear memory, int most) {
-    List<Run> runs = new ArrayList<>();
-    long gap = GAP;
-    int from = -1;
-    int to = -1;
-    for (int page = 0; page < memory.pages(); page++) {
-      byte[] content = memory.read(page * CHUNK, CHUNK);
-      if (Arrays.equals(content, ZEROS)) {
-        continue;
-      }
-      for (int i = 0; i < CHUNK; i++) {
-        if (content[i] == 0) {
-          continue;
-        }
-        int at = page * CHUNK + i;
-        if (from >= 0 && at - to <= gap) {
-          to = at + 1;
-          continue;
-        }
-        if (from >= 0) {
-          runs.add(new Run(from, to));
-        }
-        from = at;
-        to = at + 1;
-        // The one that has just begun counts, too.
-        while (runs.size() >= most && most > 0 && gap < Integer.MAX_VALUE) {
-          gap *= 2;
-          runs = bridged(runs, gap);
-        }
-        if (!runs.isEmpty() && from - runs.getLast().to <= gap) {
-          from = runs.removeLast().from;
-        }
-      }
-    }
-    if (from >= 0) {
-      runs.add(new Run(from, to));
-    }
-    return runs;
-  }
-
-  private static List<Run> bridged(List<Run> runs, long gap) {
-    List<Run> fewer = new ArrayList<>();
-    for (Run run : runs) {
-      if (!fewer.isEmpty() && run.from - fewer.getLast().to <= gap) {
-        fewer.add(new Run(fewer.removeLast().from, run.to));
-      } else {
-        fewer.add(run);
-      }
-    }
-    return fewer;
   }
 }

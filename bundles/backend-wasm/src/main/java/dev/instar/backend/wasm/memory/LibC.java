@@ -28,6 +28,8 @@ final class LibC {
   static final int MAP_ANONYMOUS = 0x20;
   static final int MAP_NORESERVE = 0x4000;
   static final int ENOMEM = 12;
+  private static final int ENXIO = 6;
+  private static final int SEEK_DATA = 3;
 
   private static final int MADV_DONTNEED = 4;
   private static final int MFD_CLOEXEC = 1;
@@ -59,6 +61,7 @@ final class LibC {
   private static final MethodHandle MEMSET = link("memset", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_LONG));
   private static final MethodHandle MEMMOVE = link("memmove", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG));
   private static final MethodHandle FTRUNCATE = link("ftruncate", FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_LONG), ERRNO);
+  private static final MethodHandle LSEEK = link("lseek", FunctionDescriptor.of(JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_INT), ERRNO);
   private static final MethodHandle CLOSE = link("close", FunctionDescriptor.of(JAVA_INT, JAVA_INT), ERRNO);
   private static final MethodHandle UNLINK = link("unlink", FunctionDescriptor.of(JAVA_INT, ADDRESS), ERRNO);
   private static final MethodHandle MKOSTEMP = link("mkostemp", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT), ERRNO);
@@ -249,6 +252,21 @@ final class LibC {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       check((int) FTRUNCATE.invokeExact(state, descriptor, length), "ftruncate to " + length + " bytes", state);
+    } catch (Throwable t) {
+      throw unchecked(t);
+    }
+  }
+
+  /** The first offset from {@code offset} on that is not in a hole of the file (lseek(2), SEEK_DATA), or {@code end} where the rest is one. */
+  static long nextData(int descriptor, long offset, long end) {
+    try (var arena = Arena.ofConfined()) {
+      MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
+      long result = (long) LSEEK.invokeExact(state, descriptor, offset, SEEK_DATA);
+      if (result == -1 && errno(state) == ENXIO) {
+        return end;
+      }
+      // A file system without it has no holes to tell.
+      return result == -1 ? offset : result;
     } catch (Throwable t) {
       throw unchecked(t);
     }

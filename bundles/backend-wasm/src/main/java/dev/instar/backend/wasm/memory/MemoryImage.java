@@ -159,6 +159,15 @@ public final class MemoryImage implements AutoCloseable {
       return image.stored.asByteBuffer();
     }
 
+    /**
+     * The first address from that one on where something else than zeros may be; the end of {@link #bytes} where there is none. To read a page of zeros
+     * where the file has none makes one, which takes room for as long as the image is there.
+     */
+    public int data(int address) {
+      int end = (int) image.stored.byteSize();
+      return address >= end || image.descriptor.isEmpty() ? address : (int) Math.min(end, LibC.nextData(image.descriptor.getAsInt(), address, end));
+    }
+
     @Override
     public void close() {
       if (open.getAndSet(false)) {

@@ -87,6 +87,21 @@ class MemoryImageTest {
 
   @ParameterizedTest
   @EnumSource(Host.class)
+  void itTellsWhereItHasNothing(Host host) {
+    try (MemoryImage zeros = MemoryImage.zeros(new MemoryLimits(64, 64), host); CowMemory memory = zeros.open()) {
+      memory.writeByte(70_000, (byte) 1);
+      memory.writeByte(3 << 20, (byte) 1);
+      try (MemoryImage image = MemoryImage.capture(memory, scratch, host); MemoryImage.Content content = image.content()) {
+        assertTrue(content.data(0) <= 70_000);
+        assertEquals(70_000, content.data(70_000));
+        assertEquals(host == Host.COPYING ? 1 << 20 : 3 << 20, content.data(1 << 20));
+        assertEquals(content.bytes().limit(), content.data(content.bytes().limit()));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Host.class)
   void aSourceThatFailsLeavesNothing(Host host) throws IOException {
     MemoryImage.Source broken = (offset, into) -> {
       throw new EOFException("too short");
