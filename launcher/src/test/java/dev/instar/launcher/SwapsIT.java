@@ -27,7 +27,7 @@ class SwapsIT {
   @BeforeEach
   void login() throws IOException {
     temporary = Files.createDirectory(home.resolve("tmp"));
-    shell = new Shell(home, Map.of("INSTAR_JAVA_OPTS", "-Djava.io.tmpdir=" + temporary));
+    shell = new Shell(home, Map.of("INSTAR_JAVA_OPTS", "-Djava.io.tmpdir=" + temporary + " -Dinstar.held.class-millis=5"));
   }
 
   @AfterEach
@@ -37,8 +37,7 @@ class SwapsIT {
 
   @Test
   void nothingIsLostWhenTheNewOneStartsFirst() throws Exception {
-    Result result = swaps("--swaps", "9");
-    assertTrue(result.out().lines().anyMatch(line -> line.matches("after: +loaders \\d+ of 8.*")), "of 9 swaps one is of a function's version\n" + result.out());
+    swaps("--swaps", "9");
   }
 
   @Test
@@ -55,6 +54,8 @@ class SwapsIT {
       assertTrue(Long.parseLong(line[0]) > 50 && line[0].equals(line[1]), "sent and right\n" + result.out());
       assertEquals(List.of("0", "0", "0", "0"), List.of(line).subList(2, 6), "failed, lost, wrong, answered by what had gone\n" + result.out());
     }
+    // Of 9 swaps one is of a function's version. Threads that begin to use a new bundle at once are what kept the ones before it.
+    assertTrue(result.out().lines().anyMatch(line -> line.startsWith("after:  loaders 0 of 8, ")), "class loaders of bundles that were replaced\n" + result.out());
     try (Stream<Path> left = Files.list(temporary)) {
       assertEquals(List.of(), left.toList());
     }
