@@ -240,11 +240,9 @@ public final class DurableRegistry implements FunctionRegistry {
       checkImages(spec);
       Optional<Entry> before = Optional.ofNullable(functions.get(name));
       FunctionVersion candidate = new FunctionVersion(name, before.map(Entry::next).orElse(1), uid(), Instant.now(), spec);
-      Preparer by = preparer.await(settings.serviceWait()).orElseThrow(() -> new InstarException(Problem.of(ErrorCode.BACKEND_UNAVAILABLE,
-          "The scheduler, which prepares " + candidate.label() + ", is not here. Try again in a moment.").retryAfter(Duration.ofSeconds(5))));
+      Preparer by = prepared(candidate);
       boolean published = false;
       try {
-        by.prepare(candidate);
         Change change = before.map(b -> added(b, candidate, activate)).orElseGet(() -> new Change(
             new Entry(new Function(name, List.of(candidate), candidate.number(), Optional.empty()), candidate.number() + 1), Optional.empty(),
                 List.of()));
@@ -253,6 +251,34 @@ public final class DurableRegistry implements FunctionRegistry {
         return candidate;
       } finally {
         if (!published) {
+          forget(by, candidate);
+        }
+      }
+    }
+  }
+
+  private Preparer preparer(FunctionVersion candidate) throws InterruptedException {
+    return preparer.await(settings.serviceWait()).orElseThrow(() -> new InstarException(Problem.of(ErrorCode.BACKEND_UNAVAILABLE,
+        "The scheduler, which prepares " + candidate.label() + ", is not here. Try again in a moment.").retryAfter(Duration.ofSeconds(5))));
+  }
+
+  /** A scheduler that stops in the midst of it is followed by the one that takes its place. @return who has prepared it */
+  private Preparer prepared(FunctionVersion candidate) throws InterruptedException {
+    Preparer next = preparer(candidate);
+    while (true) {
+      Preparer by = next;
+      boolean prepared = false;
+      try {
+        by.prepare(candidate);
+        prepared = true;
+        return by;
+      } catch (InstarException e) {
+        next = e.code() == ErrorCode.NOT_READY ? preparer(candidate) : by;
+        if (next == by) {
+          throw e;
+        }
+      } finally {
+        if (!prepared) {
           forget(by, candidate);
         }
       }

@@ -282,6 +282,27 @@ class DurableRegistryTest {
   }
 
   @Test
+  void whatASchedulerThatStopsHasNotPreparedTheNextOnePrepares() throws Exception {
+    InstarException stopping = new InstarException(ErrorCode.NOT_READY, "The scheduler is stopping.");
+    Fixture.Prepares newer = new Fixture.Prepares();
+    preparer.step = version -> {
+      registry.setPreparer(newer);
+      registry.unsetPreparer(preparer);
+      throw stopping;
+    };
+    FunctionVersion published = publish("a");
+    assertEquals(List.of(published), newer.prepared);
+    assertEquals(List.of(published), preparer.forgotten);
+    assertEquals(List.of(), newer.forgotten);
+    newer.step = version -> {
+      throw stopping;
+    };
+    assertEquals(ErrorCode.NOT_READY, code(() -> publish("a")));
+    assertEquals(2, newer.prepared.size());
+    assertEquals(1, newer.forgotten.size());
+  }
+
+  @Test
   void aListenerThatFailsStopsNobody() throws Exception {
     registry.removeListener(hears);
     registry.addListener(new FunctionListener() {
