@@ -87,18 +87,18 @@ final class CApi {
     static final MethodHandle PRE_INSTANTIATE = of("wasmtime_instance_pre_instantiate", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle PRE_DELETE = ofVoid("wasmtime_instance_pre_delete", JAVA_LONG);
     static final MethodHandle STORE_NEW = of("wasmtime_store_new", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
-    static final MethodHandle STORE_CONTEXT = of("wasmtime_store_context", JAVA_LONG, JAVA_LONG);
+    static final MethodHandle STORE_CONTEXT = quick("wasmtime_store_context", JAVA_LONG, JAVA_LONG);
     static final MethodHandle STORE_LIMITER =
         ofVoid("wasmtime_store_limiter", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle STORE_EPOCH_CALLBACK = ofVoid("wasmtime_store_epoch_deadline_callback", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle STORE_DELETE = ofVoid("wasmtime_store_delete", JAVA_LONG);
     static final MethodHandle SET_EPOCH_DEADLINE = ofVoid("wasmtime_context_set_epoch_deadline", JAVA_LONG, JAVA_LONG);
-    static final MethodHandle EXPORT_GET = of("wasmtime_instance_export_get", JAVA_BOOLEAN, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
-    static final MethodHandle CALLER_EXPORT_GET = of("wasmtime_caller_export_get", JAVA_BOOLEAN, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
+    static final MethodHandle EXPORT_GET = quick("wasmtime_instance_export_get", JAVA_BOOLEAN, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
+    static final MethodHandle CALLER_EXPORT_GET = quick("wasmtime_caller_export_get", JAVA_BOOLEAN, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle CALLER_CONTEXT = of("wasmtime_caller_context", JAVA_LONG, JAVA_LONG);
     static final MethodHandle FUNC_CALL = of("wasmtime_func_call_unchecked", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
-    static final MethodHandle MEMORY_DATA = of("wasmtime_memory_data", JAVA_LONG, JAVA_LONG, JAVA_LONG);
-    static final MethodHandle MEMORY_DATA_SIZE = of("wasmtime_memory_data_size", JAVA_LONG, JAVA_LONG, JAVA_LONG);
+    static final MethodHandle MEMORY_DATA = quick("wasmtime_memory_data", JAVA_LONG, JAVA_LONG, JAVA_LONG);
+    static final MethodHandle MEMORY_DATA_SIZE = quick("wasmtime_memory_data_size", JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle MEMORY_GROW = of("wasmtime_memory_grow", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle GLOBAL_GET = ofVoid("wasmtime_global_get", JAVA_LONG, JAVA_LONG, JAVA_LONG);
     static final MethodHandle TABLE_SIZE = of("wasmtime_table_size", JAVA_LONG, JAVA_LONG, JAVA_LONG);
@@ -117,6 +117,11 @@ final class CApi {
     static final MethodHandle FUNCTYPE_DELETE = ofVoid("wasm_functype_delete", JAVA_LONG);
 
     private Functions() {}
+  }
+
+  /** For what returns at once and calls nobody back: the thread stays as it is, in Java, which saves a part of what a call costs. */
+  private static MethodHandle quick(String name, MemoryLayout result, MemoryLayout... parameters) {
+    return LINKER.downcallHandle(symbol(name), FunctionDescriptor.of(result, parameters), Linker.Option.critical(false));
   }
 
   private static MethodHandle of(String name, MemoryLayout result, MemoryLayout... parameters) {

@@ -27,6 +27,11 @@ record Outline(List<Import> imports, Map<String, String> functions, Optional<Mem
   record Memory(long minimum, long maximum) {}
 
   private static final int MOST_TYPES = 100_000;
+  /** As the engine has it. */
+  private static final int MOST_FUNCTIONS = 1_000_000;
+  /** Globals, exports and segments, each of which becomes an object or two while the module is prepared. */
+  private static final int MOST_PARTS = 100_000;
+  private static final int MOST_SECTIONS = 10_000;
   /** Pages of a 32-bit memory. */
   private static final long ALL_PAGES = 65536;
   private static final String[] SECTIONS = {
@@ -66,9 +71,12 @@ record Outline(List<Import> imports, Map<String, String> functions, Optional<Mem
         throw refuse("The module has another binary version than 1.");
       }
       at = 8;
-      while (at < bytes.length) {
+      for (int sections = 0; at < bytes.length; sections++) {
         section = "module";
         end = bytes.length;
+        if (sections == MOST_SECTIONS) {
+          throw refuse("It has more than " + MOST_SECTIONS + " sections.");
+        }
         int id = u8();
         if (id >= SECTIONS.length) {
           throw refuse("There is a section of the kind " + id + ", which is not offered, at byte " + (at - 1) + ".");
@@ -120,7 +128,7 @@ record Outline(List<Import> imports, Map<String, String> functions, Optional<Mem
         }
         case 2 -> imports();
         case 3 -> {
-          for (long n = count(Integer.MAX_VALUE); n > 0; n--) {
+          for (long n = count(MOST_FUNCTIONS); n > 0; n--) {
             functions.add((int) Math.min(u32(), Integer.MAX_VALUE));
           }
         }
@@ -148,7 +156,7 @@ record Outline(List<Import> imports, Map<String, String> functions, Optional<Mem
           }
         }
         case 7 -> {
-          for (long n = count(Integer.MAX_VALUE); n > 0; n--) {
+          for (long n = count(MOST_PARTS); n > 0; n--) {
             String name = name();
             int kind = u8();
             int index = (int) u32();
@@ -157,6 +165,7 @@ record Outline(List<Import> imports, Map<String, String> functions, Optional<Mem
             }
           }
         }
+        case 6, 9, 11 -> count(MOST_PARTS);
         case 8 -> starts = true;
         default -> {
           // The compiler's.

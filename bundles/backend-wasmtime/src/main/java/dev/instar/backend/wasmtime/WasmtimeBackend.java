@@ -340,12 +340,11 @@ public final class WasmtimeBackend implements SandboxBackend {
     Outline begun = Outline.of(module);
     List<String> initialisers = source.convention().initialisers(begun);
     int pages = (int) (long) begun.memory().map(Outline.Memory::minimum).orElse(0L);
-    // With its room for calls there, no call has to grow the memory, which takes longer than the rest of a short call.
     int room = source.convention() == Convention.FAASM && begun.memory().isPresent() ? Math.max(0, FaasmCall.roomPages(pages, source.maximum())) : 0;
-    Optional<byte[]> grown = room > 0 ? Sections.grown(module, room) : Optional.empty();
-    var form = new Program.Form(source.convention(), initialisers, begun.starts(), source.wasi(), files, grown.isPresent() ? room * (int) PAGE : 0,
+    Optional<byte[]> ready = Sections.ready(module, room);
+    var form = new Program.Form(source.convention(), initialisers, begun.starts(), source.wasi(), files, ready.isPresent() ? room * (int) PAGE : 0,
         source.allowance());
-    Program program = load(source, grown.orElse(module), form);
+    Program program = ready.isPresent() ? load(source, ready.get(), form, module) : load(source, module, form);
     try {
       timed(source.request(), program, () -> inInstance(program, initialisers, source.request(), (instance, guest) -> true));
       return program;
@@ -367,22 +366,10 @@ public final class WasmtimeBackend implements SandboxBackend {
       return new Begun(begin(source, source.module(), Optional.empty()), ran, List.of(), Optional.empty());
     }
     Optional<Exposed> exposed = Exposed.of(source.module());
-    Program first;
-    try {
-      first = load(source, exposed.map(Exposed::module).orElse(source.module()), source.anew());
-    } catch (InstarException e) {
-      if (e.code() != ErrorCode.MODULE_REFUSED || exposed.isEmpty()) {
-        throw e;
-      }
-      // Most likely it is the module's fault. Then this tells it with its own addresses.
-      exposed = Optional.empty();
-      first = load(source, source.module(), source.anew());
-    }
-    Program program = first;
-    Optional<Exposed> shown = exposed;
+    Program program = exposed.isPresent() ? load(source, exposed.get().module(), source.anew(), source.module()) : load(source, source.module(), source.anew());
     try {
       Initialised initialised = timed(source.request(), program, () -> inInstance(program, exported, source.request(),
-          (instance, guest) -> Initialised.of(instance, guest.wasi(), source.module(), shown, exported, config.module$_$bytes())));
+          (instance, guest) -> Initialised.of(instance, guest.wasi(), source.module(), exposed, exported, config.module$_$bytes())));
       List<String> drew = initialised.drew();
       initialised.never().ifPresent(stored::never);
       if (initialised.state().isEmpty()) {
@@ -445,6 +432,18 @@ public final class WasmtimeBackend implements SandboxBackend {
     long most = outline.tables().stream().mapToLong(Long::longValue).max().orElse(0);
     long each = outline.tables().size() < 2 ? elements : most + (elements - first) / outline.tables().size();
     return new Guest.Allowance(limit, declared.maximum() * PAGE, each, memory);
+  }
+
+  /** @param original of which this is another form; where that is refused, this tells why with its own addresses */
+  private Program load(Source source, byte[] module, Program.Form form, byte[] original) throws InterruptedException {
+    try {
+      return load(source, module, form);
+    } catch (InstarException e) {
+      if (e.code() == ErrorCode.MODULE_REFUSED) {
+        compiler.compile(original, source.request().deadline());
+      }
+      throw e;
+    }
   }
 
   private Program load(Source source, byte[] module, Program.Form form) throws InterruptedException {

@@ -5,8 +5,8 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
 @ObjectClassDefinition(name = "Instar backend: wasmtime", description = "Bounds of what WebAssembly functions on wasmtime may ask of the node.")
 @interface WasmtimeConfig {
-  @AttributeDefinition(name = "Instances", description = "Calls that may run or wait at one time; each place reserves 8 GiB of address space, and no memory. "
-      + "Counts at the start of the bundle.", min = "1", max = "2000")
+  @AttributeDefinition(name = "Instances", description = "Calls that may run or wait at one time; each place reserves 8 GiB of address space, and keeps up to "
+      + "512 KiB of memory once it was used. Counts at the start of the bundle.", min = "1", max = "2000")
   int instances() default 512;
 
   @AttributeDefinition(name = "Code cache", description = "Bytes of machine code that are kept on disk; what was used least recently goes first.", min = "0",

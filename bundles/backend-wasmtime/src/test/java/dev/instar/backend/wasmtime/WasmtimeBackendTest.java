@@ -128,6 +128,29 @@ class WasmtimeBackendTest {
   }
 
   @Test
+  void whatWouldBecomeMoreObjectsThanTheNodeCanHoldIsRefused() {
+    byte[] sections = new byte[8 + 3 * 10_001];
+    System.arraycopy(new byte[] {0, 'a', 's', 'm', 1, 0, 0, 0}, 0, sections, 0, 8);
+    for (int i = 8; i < sections.length; i += 3) {
+      sections[i + 1] = 1;
+    }
+    assertTrue(refused(sections).problem().detail().contains("more than 10000 sections"));
+    byte[] segments = new byte[8 + 4 + 3 + 200_002];
+    System.arraycopy(sections, 0, segments, 0, 8);
+    segments[8] = 11;
+    int size = 200_005;
+    for (int i = 0; i < 3; i++) {
+      segments[9 + i] = (byte) (size >> 7 * i & 0x7f | (i < 2 ? 0x80 : 0));
+      segments[12 + i] = (byte) (100_001 >> 7 * i & 0x7f | (i < 2 ? 0x80 : 0));
+    }
+    assertTrue(refused(segments).problem().detail().contains("100001"));
+  }
+
+  private InstarException refused(byte[] module) {
+    return assertThrows(InstarException.class, () -> node.prepare(module, Limits.DEFAULT));
+  }
+
+  @Test
   void aGuestThatHasAllItsMemoryAndAbortsIsToldSo() throws Exception {
     String module = """
         (module (memory (export "memory") 1) (func (export "_start")

@@ -27,6 +27,8 @@ public final class Exposed {
   private static final int MEMORY_KIND = 2;
   private static final int GLOBAL_KIND = 3;
   private static final String MEMORY = "memory";
+  /** Each gets an export. */
+  private static final int MOST_FUNCTIONS = 100_000;
 
   private final ModuleBytes parts;
   private final byte[] module;
@@ -79,7 +81,8 @@ public final class Exposed {
     try {
       ModuleBytes parts = ModuleBytes.read(ByteBuffer.wrap(module));
       boolean taken = parts.exports.stream().anyMatch(export -> export.name().equals(MEMORY) && export.kind() != MEMORY_KIND);
-      return taken && parts.memory.isPresent() ? Optional.empty() : Optional.of(new Exposed(module, parts));
+      return taken && parts.memory.isPresent() || parts.declared.size() + parts.exports.size() > MOST_FUNCTIONS ? Optional.empty()
+          : Optional.of(new Exposed(module, parts));
     } catch (ModuleBytes.Refused e) {
       return Optional.empty();
     }
@@ -114,11 +117,8 @@ public final class Exposed {
 
   private byte[] write(byte[] original) {
     int probes = data.size() + elements.size();
-    Map<Integer, Encoded> added = new HashMap<>();
-    Map<Integer, Integer> numbers = new HashMap<>();
+    Map<Integer, Encoded> changed = new HashMap<>();
     if (probes > 0) {
-      added.put(TYPE, new Encoded().u8(0x60, 0, 0));
-      numbers.put(TYPE, 1);
       Encoded types = new Encoded();
       Encoded bodies = new Encoded();
       for (int i = 0; i < probes; i++) {
@@ -126,19 +126,15 @@ public final class Exposed {
         Encoded body = i < data.size() ? ofData(data.get(i)) : ofElements(elements.get(i - data.size()));
         bodies.u32(body.size()).all(body);
       }
-      added.put(FUNCTION, types);
-      numbers.put(FUNCTION, probes);
-      added.put(CODE, bodies);
-      numbers.put(CODE, probes);
+      changed.put(TYPE, Sections.appended(original, parts, TYPE, new Encoded().u8(0x60, 0, 0), 1));
+      changed.put(FUNCTION, Sections.appended(original, parts, FUNCTION, types, probes));
+      changed.put(CODE, Sections.appended(original, parts, CODE, bodies, probes));
     }
     List<Encoded> exports = exports();
-    if (!exports.isEmpty()) {
-      Encoded all = new Encoded();
-      exports.forEach(all::all);
-      added.put(EXPORT, all);
-      numbers.put(EXPORT, exports.size());
-    }
-    return Sections.append(original, parts, added, numbers);
+    Encoded all = new Encoded();
+    exports.forEach(all::all);
+    changed.put(EXPORT, Sections.appended(original, parts, EXPORT, all, exports.size()));
+    return Sections.rewritten(original, parts, changed);
   }
 
   private List<Encoded> exports() {

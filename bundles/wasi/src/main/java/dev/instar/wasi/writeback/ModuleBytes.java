@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.TreeSet;
 import java.util.function.Supplier;
@@ -66,8 +67,11 @@ final class ModuleBytes {
    */
   record Elements(int type, boolean passive, int items, Range whole) {}
 
-  /** @param length of its contents */
-  record Data(boolean passive, int length, Range whole) {}
+  /**
+   * @param place the expression of where an active one goes
+   * @param length of its contents, which are at the end
+   */
+  record Data(boolean passive, Optional<Range> place, int length, Range whole) {}
 
   private final ByteBuffer bytes;
   private int at;
@@ -83,6 +87,7 @@ final class ModuleBytes {
   final List<Elements> elements = new ArrayList<>();
   final List<Data> data = new ArrayList<>();
   Optional<MemoryType> memory = Optional.empty();
+  OptionalInt start = OptionalInt.empty();
   int functions;
   boolean dataCount;
   boolean constructingExports;
@@ -196,7 +201,7 @@ final class ModuleBytes {
         int kind = u8();
         exports.add(new Export(name, kind, number(), new Range(from, at)));
       });
-      case START -> number();
+      case START -> start = OptionalInt.of(number());
       case ELEMENT -> each(this::element);
       case DATA -> each(this::data);
       case DATA_COUNT -> {
@@ -311,12 +316,14 @@ final class ModuleBytes {
     if (mode == 2) {
       number();
     }
+    int place = at;
     if (mode != 1) {
       expression();
     }
+    Optional<Range> where = mode == 1 ? Optional.empty() : Optional.of(new Range(place, at));
     int length = number();
     skip(length);
-    data.add(new Data(mode == 1, length, new Range(from, at)));
+    data.add(new Data(mode == 1, where, length, new Range(from, at)));
   }
 
   /** A constant expression. */
@@ -387,6 +394,21 @@ final class ModuleBytes {
       }
       case 0xd2 -> new ModuleState.Bits(number(), 0);
       default -> throw unreadable("a global begins with what is no constant");
+    });
+  }
+
+  /** Where an active segment goes, if that is said by a constant. */
+  OptionalLong address(Data segment) {
+    Range place = segment.place().orElseThrow();
+    return within(place, () -> {
+      if (u8() != 0x41) {
+        at = end;
+        return OptionalLong.empty();
+      }
+      OptionalLong address = OptionalLong.of(signed(5) & 0xffff_ffffL);
+      boolean alone = u8() == 0x0b;
+      at = end;
+      return alone ? address : OptionalLong.empty();
     });
   }
 
