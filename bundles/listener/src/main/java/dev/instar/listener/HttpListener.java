@@ -117,6 +117,9 @@ public final class HttpListener implements AutoCloseable {
         return super.newConnection(connector, endPoint);
       }
     };
+    if (ssl.isEmpty()) {
+      http1.setInputBufferSize(GuardedEndPoint.SMALL_READ);
+    }
     ConnectionFactory[] protocols = ssl.isPresent() ? new ConnectionFactory[] {new SslConnectionFactory(ssl.get(), "alpn"), new AlpnConnectionFactory(), http2, http1}
         : new ConnectionFactory[] {http1, http2};
     connector = new ServerConnector(server, 1, 2, protocols) {

@@ -9,8 +9,8 @@ import org.eclipse.jetty.io.RetainableByteBuffer;
  *
  * <p>When Jetty refuses a request it ends the exchange on one thread while another still reads the connection, and a request buffer may be released
  * twice (jetty.project issue 12939; a malformed request line at the right moment is enough). From a pool, one caller's bytes could then be read
- * into what has become another's buffer. Here the second release is an exception and nothing more. Cost: fresh heap for each read of a connection, of the size that
- * {@link GuardedEndPoint} chooses; it is most of the garbage of a short call.
+ * into what has become another's buffer. Here the second release is an exception and nothing more. Cost: fresh heap for each read of a connection; how
+ * much, {@link GuardedEndPoint} chooses.
  */
 final class RequestBuffers extends ByteBufferPool.Wrapper {
   private static final ByteBufferPool ONCE = new ByteBufferPool.NonPooling();

@@ -33,7 +33,8 @@ final class Child {
   private final int heapMib;
   private long number;
   private boolean ready;
-  private boolean low;
+  private volatile boolean low;
+  private volatile boolean toBeLow;
   private boolean tookLong;
   private volatile boolean killed;
 
@@ -76,6 +77,9 @@ final class Child {
         if (!ready) {
           Frames.answer(process.getInputStream(), 0, 0);
           ready = true;
+        }
+        if (toBeLow) {
+          lower();
         }
         begun.complete(new Begun(System.nanoTime(), processor()));
         Frames.request(process.getOutputStream(), new Frames.Request(request, functionsPerClass, codeLimit, module));
@@ -175,11 +179,16 @@ final class Child {
   }
 
   /** From now on it gets what calls leave of the processors. */
-  void lower() {
+  private synchronized void lower() {
     if (!low) {
       low = true;
       Background.lower(process.pid());
     }
+  }
+
+  /** Its modules get what calls leave of the processors. Its start does not: on a busy node it would never be done. */
+  void lowerWhenReady() {
+    toBeLow = true;
   }
 
   /** Whether its module needed so much of a processor that it was lowered. */
@@ -187,9 +196,9 @@ final class Child {
     return tookLong;
   }
 
-  /** Whether it has been lowered, which cannot be undone. */
+  /** Whether it has been lowered, or will be, which cannot be undone. */
   boolean low() {
-    return low;
+    return low || toBeLow;
   }
 
   boolean alive() {

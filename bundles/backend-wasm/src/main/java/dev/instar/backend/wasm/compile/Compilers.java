@@ -24,7 +24,8 @@ import org.slf4j.LoggerFactory;
  * module never meets a process that has worked for somebody else. A new spare is started soon after one was taken. A process that breaks a bound is killed,
  * with nothing left of it; one that dies or talks nonsense is replaced, once for each module.
  *
- * <p>A module that takes long goes on where a processor would else be idle, and so do its user's next ones from their beginning, for a minute.
+ * <p>A module that takes long goes on where a processor would else be idle, and so do its user's next ones from their beginning, for a minute. For those
+ * the spare is not taken: to make and warm another takes most of a second of a processor, from everybody.
  *
  * <p>Nothing is started with the node itself: the first spare comes some seconds later, unless a module comes before.
  */
@@ -147,7 +148,9 @@ public final class Compilers implements AutoCloseable {
 
   private Child take(String user) throws CompilerFailed, InterruptedException {
     Child child = null;
+    boolean low;
     synchronized (this) {
+      low = slow.containsKey(user);
       for (Kept one : List.copyOf(kept)) {
         if (one.user().equals(user) && child == null) {
           kept.remove(one);
@@ -158,7 +161,7 @@ public final class Compilers implements AutoCloseable {
           }
         }
       }
-      if (child == null && spare.isPresent()) {
+      if (child == null && !low && spare.isPresent()) {
         if (spare.get().alive()) {
           child = spare.get();
         } else {
@@ -172,9 +175,9 @@ public final class Compilers implements AutoCloseable {
     }
     synchronized (this) {
       busy.add(child);
-      if (slow.containsKey(user)) {
-        child.lower();
-      }
+    }
+    if (low) {
+      child.lowerWhenReady();
     }
     wantSpare(NEXT_SPARE);
     return child;

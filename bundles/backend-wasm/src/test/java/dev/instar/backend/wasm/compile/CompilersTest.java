@@ -245,10 +245,13 @@ class CompilersTest {
     assertTrue(policies(process).stream().allMatch(policy -> policy == 0), "everybody begins in the foreground");
     eventually("in the background", () -> Set.copyOf(policies(process)).equals(Set.of(5)));
     assertThrows(ExecutionException.class, slow::get);
+    eventually("there is a spare", () -> compilers.busy().isEmpty() && !compilers.pids().isEmpty());
+    long spare = compilers.pids().getFirst();
 
     // What does not take long tells nothing of its process, for it is over too soon: so another that does.
     CompletableFuture<Code> next = async(() -> compile(compilers, "mallory", bomb(100), 100, MUCH, LONG));
     eventually("his next begins there", () -> compilers.busy().stream().anyMatch(pid -> Set.copyOf(policies(pid)).equals(Set.of(5))));
+    assertTrue(compilers.pids().contains(spare) && !compilers.busy().contains(spare), "he has left the spare to others");
     CompletableFuture<Code> other = async(() -> compile(compilers, "alice", bomb(100), 100, MUCH, Duration.ofMillis(500)));
     eventually("another's begins in the foreground", () -> compilers.busy().stream().anyMatch(pid -> policies(pid).contains(0)));
     assertThrows(ExecutionException.class, other::get);
