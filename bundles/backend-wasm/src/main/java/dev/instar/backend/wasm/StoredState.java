@@ -147,6 +147,11 @@ final class StoredState implements AutoCloseable {
     snapshot.inexpressible().ifPresent(why -> stage = new Never(why));
   }
 
+  /** Whether it may be stored yet. */
+  boolean isPending() {
+    return stage instanceof Blank;
+  }
+
   /**
    * Stores the state, unless it is stored, came from there or cannot be expressed, or there is no store.
    *
