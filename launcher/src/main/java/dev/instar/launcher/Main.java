@@ -22,6 +22,7 @@ import dev.instar.launcher.cli.StartCacheCommand;
 import dev.instar.launcher.cli.UsersCommand;
 import dev.instar.launcher.cli.VersionCommand;
 import java.io.PrintWriter;
+import java.util.List;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import picocli.CommandLine;
@@ -36,14 +37,18 @@ import picocli.CommandLine.UnmatchedArgumentException;
 /** The command {@code instar}. */
 @Command(name = "instar", synopsisSubcommandLabel = "COMMAND", usageHelpAutoWidth = true,
     description = "Runs a node for functions, and talks to one.",
-    subcommands = {RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class, InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class,
-        RemoveCommand.class, SnapshotsCommand.class, BackendsCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class, BenchCommand.class, NewCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class, VersionCommand.class},
     footer = {"", "'instar COMMAND --help' says more about one.", "",
         "Exit codes: 0 ok, 1 the operation failed, 2 wrong usage, 3 no node answers, 4 something is missing on this machine;",
         "130 ended by Ctrl-C (SIGINT), 143 by SIGTERM: a node that is stopped in an orderly way ends with these, too.",
         "Environment: INSTAR_URL (the node to talk to), INSTAR_TOKEN_FILE (the token to send), INSTAR_CA (what vouches for an https:// node),",
         "INSTAR_JAVA_HOME (the JDK to use), INSTAR_JAVA_OPTS (options of the JVM)."})
 public final class Main implements Runnable {
+  private static final List<Class<?>> COMMANDS = List.of(RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class,
+      InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class, RemoveCommand.class, SnapshotsCommand.class,
+      BackendsCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class,
+      BenchCommand.class, NewCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class,
+      VersionCommand.class);
+
   /** Kept, because the logging system forgets the level of a logger that nobody holds. */
   private static final Logger ROOT = Logger.getLogger("");
 
@@ -57,14 +62,18 @@ public final class Main implements Runnable {
   public static void main(String[] arguments) {
     // SPI Fly and Felix speak through java.util.logging, of each bundle that they see.
     ROOT.setLevel(Level.WARNING);
-    System.exit(commandLine().execute(arguments));
+    System.exit(commandLine(arguments).execute(arguments));
   }
 
-  /** The whole command line; for tests, too. */
-  static CommandLine commandLine() {
+  /**
+   * The command line that takes these arguments. All commands are there but for a node's start: to find the options of the others takes as long as all
+   * else that its main thread does.
+   */
+  static CommandLine commandLine(String... arguments) {
     CommandLine line = new CommandLine(new Main());
+    (arguments.length > 0 && arguments[0].equals("run") ? List.of(RunCommand.class) : COMMANDS).forEach(line::addSubcommand);
     line.setExecutionExceptionHandler((e, command, parsed) -> explain(e, command));
-    line.setParameterExceptionHandler((e, arguments) -> misused(e));
+    line.setParameterExceptionHandler((e, given) -> misused(e));
     // The real one, whatever a command does to what a node in this process writes to it.
     line.setErr(new PrintWriter(System.err, true));
     line.setCaseInsensitiveEnumValuesAllowed(true);

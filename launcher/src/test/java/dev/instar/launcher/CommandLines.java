@@ -7,7 +7,7 @@ public final class CommandLines {
   private CommandLines() {}
 
   public static int execute(String... arguments) {
-    return Main.commandLine().execute(arguments);
+    return Main.commandLine(arguments).execute(arguments);
   }
 
   public static Set<String> names() {

@@ -20,15 +20,20 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -45,6 +50,9 @@ class ScaleIT {
   private static final int CALLS = Integer.getInteger("scale.calls", 8000);
   /** Functions whose state is stored before a restart. */
   private static final int SNAPSHOTS = Integer.getInteger("scale.snapshots", 16);
+  /** Whether they are called when the node has prepared them ahead, or from the moment when it is ready. */
+  private static final boolean PREPARED_AHEAD = !"false".equals(System.getProperty("scale.ahead"));
+  private static final Pattern AHEAD = Pattern.compile("(\\d+) functions were prepared ahead of their calls");
   private static final int CONNECTIONS = 16;
   private static final int USERS = 100;
   /** MiB of prepared images, and so 64 KiB each: sixteen functions. */
@@ -161,8 +169,14 @@ class ScaleIT {
     long began = System.nanoTime();
     Running again = shell.node(data, "--no-examples");
     say("ready with " + SNAPSHOTS + " snapshotted functions in " + millisSince(began) + " ms");
+    if (PREPARED_AHEAD) {
+      say(preparedAhead(data) + " were prepared ahead after " + millisSince(began) + " ms");
+    }
+    List<Integer> order = new ArrayList<>(IntStream.range(0, SNAPSHOTS).boxed().toList());
+    // Not the order in which they were stored, which is that in which they are prepared ahead.
+    Collections.shuffle(order, new Random(1));
     long[] micros = new long[SNAPSHOTS];
-    for (int number = 0; number < SNAPSHOTS; number++) {
+    for (int number : order) {
       long at = System.nanoTime();
       HttpResponse<byte[]> answer = http.send(HttpRequest.newBuilder(reactor(again.url(), number)).POST(HttpRequest.BodyPublishers.ofByteArray(bytes(number)))
           .build(), HttpResponse.BodyHandlers.ofByteArray());
@@ -179,6 +193,22 @@ class ScaleIT {
       assertTrue(runs.path("code").asText().endsWith(", from the cache"), runs::toString);
     }
     assertEquals(143, again.stop("TERM"));
+  }
+
+  /** How many of them; waits until the node says so in its log. What may stay prepared is the bound. */
+  private static int preparedAhead(Path data) throws Exception {
+    long end = System.nanoTime() + 60_000_000_000L;
+    while (true) {
+      Matcher said = AHEAD.matcher(Files.readString(data.resolve("node.log")));
+      if (said.find()) {
+        int number = Integer.parseInt(said.group(1));
+        // The stop may come between the last state and the note of who needs it.
+        assertTrue(number >= Math.min(SNAPSHOTS, 256) - 1, () -> number + " of " + SNAPSHOTS);
+        return number;
+      }
+      assertTrue(System.nanoTime() < end, "nothing was prepared ahead");
+      Thread.sleep(50);
+    }
   }
 
   /** All of one user: each user's modules are compiled by a process of their own, which takes most of the time where there are many users. */

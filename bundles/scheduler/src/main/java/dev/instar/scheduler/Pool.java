@@ -305,7 +305,7 @@ final class Pool {
 
   /** Whether the policy says that what was prepared be stored now, and it was not asked to before. */
   boolean checkpointDue(long now) {
-    if (!(prepared instanceof Checkpointable)) {
+    if (!(prepared instanceof Checkpointable state) || !state.isPending()) {
       return false;
     }
     lock.lock();

@@ -8,6 +8,9 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
@@ -19,10 +22,15 @@ import java.util.function.Supplier;
  */
 final class Preparations implements AutoCloseable {
   private static final long TO_END_NANOS = TimeUnit.SECONDS.toNanos(2);
+  /** How long a thread waits for the next preparation. A new one costs a tenth of what a preparation from a stored state does, most of it page faults. */
+  private static final long IDLE_SECONDS = 2;
 
   private final Supplier<ImageStore> images;
   private final Watchdog watchdog;
   private final AtomicInteger names = new AtomicInteger();
+  /** As many as there are places. */
+  private final ThreadPoolExecutor threads = new ThreadPoolExecutor(0, Integer.MAX_VALUE, IDLE_SECONDS, TimeUnit.SECONDS, new SynchronousQueue<>(),
+      work -> Threads.platform("instar-prepare-" + names.incrementAndGet(), work));
   private volatile Settings settings;
 
   // All below: under the monitor, which is a leaf.
@@ -85,7 +93,7 @@ final class Preparations implements AutoCloseable {
     for (Preparation next = next(); next != null; next = next()) {
       Preparation mine = next;
       try {
-        Threads.startPlatform("instar-prepare-" + names.incrementAndGet(), () -> {
+        threads.execute(() -> {
           try {
             mine.run(images, watchdog, settings.prepareTime().toNanos());
           } finally {
@@ -93,8 +101,8 @@ final class Preparations implements AutoCloseable {
             serve();
           }
         });
-      } catch (OutOfMemoryError e) {
-        // The machine has no thread left.
+      } catch (OutOfMemoryError | RejectedExecutionException e) {
+        // The machine has no thread left; or it is over.
         ended(mine.user());
         mine.refuse(Refusal.thrown(Refusal.internal("Preparing " + mine.label(), mine.label())));
       }
@@ -134,6 +142,7 @@ final class Preparations implements AutoCloseable {
       waiting.values().forEach(left::addAll);
       waiting.clear();
     }
+    threads.shutdown();
     left.forEach(preparation -> preparation.refuse(Refusal.thrown(Refusal.stopping())));
     long end = Clock.now() + TO_END_NANOS;
     synchronized (this) {

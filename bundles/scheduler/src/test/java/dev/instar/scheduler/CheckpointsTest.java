@@ -133,6 +133,16 @@ class CheckpointsTest {
   }
 
   @Test
+  void whatCameFromTheStoreIsNotAsked() throws Exception {
+    backend.pending = name -> !name.equals("demo/restored");
+    try (Node node = new Node(SWEEPING, backend)) {
+      prepare(node, node.deploy("demo/restored", "deploy"));
+      lookAtAll(node);
+      assertFalse(stored("demo/restored"));
+    }
+  }
+
+  @Test
   void whatAFirstCallPreparesIsStoredToo() throws Exception {
     try (Node node = new Node(SWEEPING, backend)) {
       node.deploy("demo/f", "deploy");

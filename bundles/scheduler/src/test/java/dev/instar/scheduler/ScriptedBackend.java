@@ -25,6 +25,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Predicate;
 
 /** A backend whose functions are lambdas, and that notes everything which the contract forbids the scheduler. */
 final class ScriptedBackend implements SandboxBackend {
@@ -66,6 +67,8 @@ final class ScriptedBackend implements SandboxBackend {
   volatile Hook onPrepare = request -> {};
   /** What a checkpoint does; null: what it prepares has none. */
   volatile CheckpointHook onCheckpoint;
+  /** By name: whether a function's state is still to be stored. */
+  volatile Predicate<String> pending = name -> true;
   volatile StartHook onStart = context -> {};
   volatile Runnable onReset = () -> {};
 
@@ -175,6 +178,11 @@ final class ScriptedBackend implements SandboxBackend {
 
     CheckpointablePrepared(PrepareRequest request) {
       super(request);
+    }
+
+    @Override
+    public boolean isPending() {
+      return pending.test(request.version().name().toString());
     }
 
     @Override

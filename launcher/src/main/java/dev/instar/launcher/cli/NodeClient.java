@@ -47,7 +47,8 @@ final class NodeClient implements AutoCloseable {
     this.node = node;
     this.credential = credential;
     HttpClient.Builder builder = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(5)).executor(Executors.newVirtualThreadPerTaskExecutor());
-    trust.ifPresent(builder::sslContext);
+    // Else the JDK's own list of authorities is read, for nothing.
+    trust.or(() -> "http".equals(node.getScheme()) ? Optional.of(Trust.nobody()) : Optional.empty()).ifPresent(builder::sslContext);
     http = builder.build();
   }
 

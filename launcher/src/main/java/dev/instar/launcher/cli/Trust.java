@@ -55,6 +55,15 @@ final class Trust {
     }
   }
 
+  /** Nothing: for what is not asked over TLS. */
+  static SSLContext nobody() {
+    try {
+      return context(new TrustManager[0]);
+    } catch (GeneralSecurityException e) {
+      throw new IllegalStateException("TLS cannot be used: " + e.getMessage(), e);
+    }
+  }
+
   private static SSLContext context(TrustManager[] managers) throws GeneralSecurityException {
     SSLContext context = SSLContext.getInstance("TLS");
     context.init(null, managers, null);

@@ -28,4 +28,9 @@ public interface Checkpointable {
    * @throws InterruptedException when it was interrupted before the state was stored
    */
   void checkpoint() throws InterruptedException;
+
+  /** Whether {@link #checkpoint} has anything to do. Asked before there is a thread for it, on one that must not wait. */
+  default boolean isPending() {
+    return true;
+  }
 }

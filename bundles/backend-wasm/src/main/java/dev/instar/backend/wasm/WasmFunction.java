@@ -100,6 +100,11 @@ final class WasmFunction implements PreparedFunction, Checkpointable {
   }
 
   @Override
+  public boolean isPending() {
+    return stored.isPending();
+  }
+
+  @Override
   public Sandbox start(StartContext context) {
     if (closed) {
       throw new InstarException(ErrorCode.INTERNAL, "The prepared function was closed.");

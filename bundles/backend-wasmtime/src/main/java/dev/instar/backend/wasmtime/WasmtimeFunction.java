@@ -50,6 +50,11 @@ final class WasmtimeFunction implements PreparedFunction, Checkpointable {
     }
   }
 
+  @Override
+  public boolean isPending() {
+    return state.isPresent() && stored.isPending();
+  }
+
   void storeChanged() {
     stored.storeChanged();
   }

@@ -209,6 +209,11 @@ public final class StoredState implements AutoCloseable {
     stage = new Never(why);
   }
 
+  /** Whether it may be stored yet. */
+  public boolean isPending() {
+    return stage instanceof Blank;
+  }
+
   /**
    * Stores the state, unless it is stored, came from there or cannot be expressed, or there is no store.
    *
