@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Threads;
 import dev.instar.api.function.Function;
@@ -93,19 +94,22 @@ final class Ahead implements AutoCloseable {
     long began = Clock.now();
     long bytes = 0;
     int done = 0;
-    for (SnapshotInfo state : store.list().stream().sorted(Comparator.comparing(SnapshotInfo::lastUsed).reversed()).toList()) {
-      // A small image may begin with a large memory, which is kept as well.
-      long size = Math.max(Shelf.LEAST, state.storedBytes());
-      for (FunctionVersion version : state.users().stream().map(active::get).filter(Objects::nonNull).toList()) {
-        Settings now = desk.settings();
-        if (now.prepareAhead() && Math.max(bytes, desk.shelf().total()) + size <= now.preparedBytes() && prepare(version)) {
-          bytes += size;
-          done++;
+    try {
+      for (SnapshotInfo state : store.list().stream().sorted(Comparator.comparing(SnapshotInfo::lastUsed).reversed()).toList()) {
+        // A small image may begin with a large memory, which is kept as well.
+        long size = Math.max(Shelf.LEAST, state.storedBytes());
+        for (FunctionVersion version : state.users().stream().map(active::get).filter(Objects::nonNull).toList()) {
+          Settings now = desk.settings();
+          if (now.prepareAhead() && Math.max(bytes, desk.shelf().total()) + size <= now.preparedBytes() && prepare(version)) {
+            bytes += size;
+            done++;
+          }
         }
       }
-    }
-    if (done > 0) {
-      LOG.info("{} functions were prepared ahead of their calls, in {} ms", done, TimeUnit.NANOSECONDS.toMillis(Clock.now() - began));
+    } finally {
+      if (done > 0) {
+        LOG.info("{} functions were prepared ahead of their calls, in {} ms", done, TimeUnit.NANOSECONDS.toMillis(Clock.now() - began));
+      }
     }
   }
 
@@ -125,6 +129,10 @@ final class Ahead implements AutoCloseable {
     try {
       preparation.await(Clock.NEVER);
     } catch (InstarException e) {
+      if (e.code() == ErrorCode.NODE_BUSY || e.code() == ErrorCode.OUT_OF_MEMORY) {
+        // What is left is for the calls.
+        throw e;
+      }
       // It fails again for the call that wants it, and is told there.
       LOG.debug("{} is not prepared ahead: {}", version.label(), e.getMessage());
     } catch (TimeoutException e) {

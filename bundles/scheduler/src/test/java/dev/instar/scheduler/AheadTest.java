@@ -180,7 +180,7 @@ class AheadTest {
   void oneThatFailsIsLeftToItsCalls() throws Exception {
     backend.onPrepare = request -> {
       if (prepared.add(request.version().name().toString()) && prepared.size() == 1) {
-        throw new InstarException(ErrorCode.NODE_BUSY, "not now");
+        throw new InstarException(ErrorCode.INTERNAL, "not now");
       }
     };
     try (Node node = new Node(backend)) {
@@ -189,6 +189,23 @@ class AheadTest {
       started(node);
       assertEquals(List.of("demo/failing", "demo/f"), List.copyOf(prepared));
       completed(node.invoke("demo/failing"));
+    }
+  }
+
+  @Test
+  void itEndsWhereTheNodeHasNoRoomLeft() throws Exception {
+    backend.onPrepare = request -> {
+      if (prepared.add(request.version().name().toString()) && prepared.size() == 2) {
+        throw new InstarException(ErrorCode.NODE_BUSY, "no memory");
+      }
+    };
+    try (Node node = new Node(backend)) {
+      for (int i = 1; i <= 4; i++) {
+        state(100, i, node.deploy("demo/f" + i, "deploy"));
+      }
+      started(node);
+      assertEquals(List.of("demo/f4", "demo/f3"), List.copyOf(prepared));
+      completed(node.invoke("demo/f3"));
     }
   }
 
