@@ -3,9 +3,6 @@ package dev.instar.scheduler;
 import dev.instar.api.Threads;
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
-import java.util.HashMap;
-import java.util.HashSet;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -21,14 +18,10 @@ import org.slf4j.LoggerFactory;
  * second it looks at which call each thread is in and how much time the thread has had since, so that calls themselves count nothing.
  * <ul>
  *   <li>A call that has had {@link #LONG_NANOS}, or has held its permit for {@link #HELD_NANOS} with less, goes on in the background.
- *   <li>Where calls are in each other's way, a user whose calls take more than {@link #HEAVY_NANOS} on average is heavy: its calls run in the
- *       background from their beginning. What counts is the last second or so, the latest most.
+ *   <li>Calls of a user whose calls are long run in the background from their beginning: {@link Judge}.
  * </ul>
  * In the background means on threads that run where a processor would else be idle, so on a node that has time for everybody nobody is the
  * slower for it.
- *
- * <p>A user is judged by how long the calls are and not by how much they take together: where several attack at once, each of them has less than the
- * one whose many short calls they delay.
  */
 final class Overseer implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Overseer.class);
@@ -37,17 +30,6 @@ final class Overseer implements AutoCloseable {
   private static final long HELD_NANOS = TimeUnit.SECONDS.toNanos(1);
   private static final long LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
   private static final long IDLE_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
-  /** In this time what a user has had falls to a third of its weight. */
-  private static final double MEMORY_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
-  /** A user counts among users from this part of all processors on. */
-  private static final double PRESENT = 0.002;
-  /** For so long after all common permits were taken, or a call was in the background, calls are said to be in each other's way. */
-  private static final long CONTENDED_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
-  /** Fewer calls than this are none. */
-  private static final double FORGOTTEN = 0.01;
-  private static final double HEAVY_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
-  /** A heavy user stays so above this: in the background calls come to little. */
-  private static final double STILL_HEAVY_NANOS = HEAVY_NANOS / 8;
 
   private final Permits permits;
   private final LinuxThreads host;
@@ -58,12 +40,8 @@ final class Overseer implements AutoCloseable {
   private volatile boolean closed;
 
   // Of its own thread alone.
-  /** What the calls of each user have had, and how many began. */
-  private final Map<String, Double> shares = new HashMap<>();
-  private final Map<String, Double> begun = new HashMap<>();
-  private Set<String> heavy = Set.of();
+  private final Judge judge = new Judge(Runtime.getRuntime().availableProcessors(), Clock.now());
   private long looked = Clock.now();
-  private long contendedUntil;
 
   private Overseer(Permits permits, LinuxThreads host) {
     this.permits = permits;
@@ -151,7 +129,7 @@ final class Overseer implements AutoCloseable {
       // A thread that was not in a call at the last look has had the time for calls since, for all but the first of its looks.
       long had = guest.seenCpu == 0 ? 0 : Math.max(0, cpu - guest.seenCpu);
       guest.seenCpu = cpu;
-      shares.merge(permit.user(), had / MEMORY_NANOS, Double::sum);
+      judge.had(permit.user(), had);
       if (guest.seen == permit && permit.held()) {
         guest.callCpu += had;
       } else if (guest.seen != permit) {
@@ -168,36 +146,9 @@ final class Overseer implements AutoCloseable {
         guest.lower(permit, host);
       }
     }
-    judge();
+    looked = Clock.now();
+    permits.judge(judge.judge(looked, permits.begun(), permits.usersInBackground(), permits.free() <= 0));
     return busy;
-  }
-
-  private void judge() {
-    long now = Clock.now();
-    double fading = Math.exp((looked - now) / MEMORY_NANOS);
-    looked = now;
-    double processors = Runtime.getRuntime().availableProcessors();
-    shares.replaceAll((user, share) -> share * fading);
-    shares.values().removeIf(share -> share < PRESENT * processors);
-    begun.replaceAll((user, calls) -> calls * fading);
-    permits.begun().forEach((user, calls) -> begun.merge(user, (double) calls, Double::sum));
-    begun.values().removeIf(calls -> calls < FORGOTTEN);
-    // Not by how busy the processors are: others on this machine may have most of them.
-    if (permits.free() <= 0 || permits.inBackground() > 0) {
-      contendedUntil = now + CONTENDED_NANOS;
-    }
-    Set<String> judged = new HashSet<>();
-    if (shares.size() > 1 && now < contendedUntil) {
-      shares.forEach((user, share) -> {
-        // Calls that go on for longer than is remembered count as one.
-        double average = share * MEMORY_NANOS / Math.max(1, begun.getOrDefault(user, 0.0));
-        if (average > (heavy.contains(user) ? STILL_HEAVY_NANOS : HEAVY_NANOS)) {
-          judged.add(user);
-        }
-      });
-    }
-    heavy = Set.copyOf(judged);
-    permits.judge(heavy);
   }
 
   @Override

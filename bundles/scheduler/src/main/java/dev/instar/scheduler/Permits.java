@@ -3,6 +3,7 @@ package dev.instar.scheduler;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -69,6 +70,8 @@ final class Permits {
   /** What one user has. */
   private static final class User {
     private int held;
+    /** Those of them in the background. */
+    private int background;
     /** Permits that were taken since the last count. */
     private int begun;
   }
@@ -133,6 +136,17 @@ final class Permits {
   /** Common permits that are free; less than none while reserved ones are taken. */
   synchronized int free() {
     return size - taken;
+  }
+
+  /** Who has calls in the background, whether they have begun to run or not. */
+  synchronized Set<String> usersInBackground() {
+    Set<String> some = new HashSet<>();
+    users.forEach((user, has) -> {
+      if (has.background > 0) {
+        some.add(user);
+      }
+    });
+    return some;
   }
 
   /** Calls in the background. */
@@ -219,14 +233,16 @@ final class Permits {
    * @return who holds one now and must be told, or run, by the caller
    */
   synchronized List<Waiter> release(Permit permit) {
+    User user = users.get(permit.user);
     if (permit.background) {
       background--;
+      user.background--;
     } else {
       taken--;
     }
     permit.held = false;
     permit.background = false;
-    if (--users.get(permit.user).held == 0 && !counted) {
+    if (--user.held == 0 && !counted) {
       users.remove(permit.user);
     }
     return grant();
@@ -272,6 +288,7 @@ final class Permits {
       permit.background = true;
       taken--;
       background++;
+      users.get(permit.user).background++;
       granted = grant();
     }
     granted.forEach(Waiter::tell);
@@ -289,12 +306,13 @@ final class Permits {
   private void hold(Permit permit) {
     permit.held = true;
     permit.background = heavy.contains(permit.user);
+    User user = users.computeIfAbsent(permit.user, u -> new User());
     if (permit.background) {
       background++;
+      user.background++;
     } else {
       taken++;
     }
-    User user = users.computeIfAbsent(permit.user, u -> new User());
     user.held++;
     user.begun++;
   }

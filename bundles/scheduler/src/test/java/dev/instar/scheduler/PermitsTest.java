@@ -141,12 +141,14 @@ class PermitsTest {
     assertFalse(permits.demote(taken.get("more").peek()), "its permit stays a common one");
     give("u0");
     assertTrue(permits.demote(taken.get("more").peek()));
+    assertTrue(permits.usersInBackground().contains("more"));
   }
 
   @Test
   void heavyUsersHaveThePermitsOfTheBackgroundAndTakeTurns() throws Exception {
     permits.judge(Set.of("burst", "flood"));
     assertTrue(tryTake("burst") && tryTake("burst") && !tryTake("burst"));
+    assertEquals(Set.of("burst"), permits.usersInBackground());
     assertEquals(2, permits.free());
     assertEquals(2, permits.inBackground());
     assertTrue(tryTake("light") && tryTake("light"));
@@ -160,6 +162,9 @@ class PermitsTest {
     give("burst");
     assertFalse(tryTake("burst"), "it is a user like others again");
     assertEquals(2, permits.inBackground());
+    assertEquals(Set.of("burst", "flood"), permits.usersInBackground());
+    give("burst");
+    assertEquals(Set.of("flood"), permits.usersInBackground());
   }
 
   @Test
