@@ -20,20 +20,20 @@ import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestReporter;
 
-/** What runs in the guest of {@link Version2GuestIT}: the suite, without the machinery of tests, and what only a host with version 2 alone can show. Tells by lines on the console. */
+/** What runs in the guest of {@link Version2Guest}: the suite, without the machinery of tests, and what only a host with version 2 alone can show. Tells by lines on the console. */
 final class GuestMain {
   private static final Path ROOT = Path.of("/sys/fs/cgroup");
 
   private GuestMain() {}
 
   public static void main(String[] arguments) {
+    tell("the node moves out of its own cgroup and back", GuestMain::ownCgroup);
     for (Method method : CgroupManagerSuite.class.getDeclaredMethods()) {
       // What else it may ask for is not in the guest.
       if (method.isAnnotationPresent(Test.class) && !method.isAnnotationPresent(RequiresCapability.class)) {
         tell(method.getName(), () -> suite(method));
       }
     }
-    tell("the node moves out of its own cgroup and back", GuestMain::ownCgroup);
     System.out.println("GUEST DONE");
     System.out.flush();
     Runtime.getRuntime().halt(0);
