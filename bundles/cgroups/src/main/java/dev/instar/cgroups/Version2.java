@@ -157,7 +157,16 @@ final class Version2 implements Hierarchy {
 
   @Override
   public synchronized void restore() {
-    for (String name : switchedOn) {
+    Set<String> off = new LinkedHashSet<>(switchedOn);
+    if (moved && Members.tree(parent).equals(List.of(parent.resolve(SELF), parent))) {
+      // Its own, with nothing else in it: whoever in this run had them passed on, nobody needs it any more.
+      try {
+        off.addAll(words(parent.resolve("cgroup.subtree_control")));
+      } catch (IOException e) {
+        LOG.debug("What {} passes on can't be read: {}", parent, ControlFile.reason(e));
+      }
+    }
+    for (String name : off) {
       try {
         ControlFile.write(parent.resolve("cgroup.subtree_control"), "-" + name);
       } catch (IOException e) {
