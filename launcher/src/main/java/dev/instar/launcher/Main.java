@@ -4,6 +4,7 @@ import dev.instar.launcher.cli.ActivateCommand;
 import dev.instar.launcher.cli.BackendsCommand;
 import dev.instar.launcher.cli.BenchCommand;
 import dev.instar.launcher.cli.BundlesCommand;
+import dev.instar.launcher.cli.CgroupsCommand;
 import dev.instar.launcher.cli.ConfigCommand;
 import dev.instar.launcher.cli.DeployCommand;
 import dev.instar.launcher.cli.DescribeCommand;
@@ -45,7 +46,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
 public final class Main implements Runnable {
   private static final List<Class<?>> COMMANDS = List.of(RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class,
       InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class, RemoveCommand.class, SnapshotsCommand.class,
-      BackendsCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class,
+      BackendsCommand.class, CgroupsCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class,
       BenchCommand.class, NewCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class,
       VersionCommand.class);
 

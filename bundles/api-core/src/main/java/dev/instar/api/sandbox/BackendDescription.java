@@ -13,8 +13,10 @@ import java.util.regex.Pattern;
  * @param isolation what stands between a function and the node
  * @param resets whether its sandboxes implement {@link Resettable}
  * @param version the version of the engine; part of the key of everything cached
+ * @param leases the kinds of lease that each of its sandboxes needs, e.g. {@code cgroup}; see {@link dev.instar.api.lease}
  */
-public record BackendDescription(String name, String summary, Set<String> kinds, Shape shape, Isolation isolation, boolean resets, String version) {
+public record BackendDescription(String name, String summary, Set<String> kinds, Shape shape, Isolation isolation, boolean resets, String version,
+    Set<String> leases) {
   private static final Pattern NAME = Pattern.compile("[a-z0-9][a-z0-9-]{0,62}");
 
   /** @throws IllegalArgumentException when the name is not one of 63 characters at most of a-z, 0-9 and - */
@@ -23,6 +25,12 @@ public record BackendDescription(String name, String summary, Set<String> kinds,
       throw new IllegalArgumentException("'" + name + "' cannot name a backend: give at most 63 characters of a-z, 0-9 and -.");
     }
     kinds = Set.copyOf(kinds);
+    leases = Set.copyOf(leases);
+  }
+
+  /** Of a backend whose sandboxes need no leases. */
+  public BackendDescription(String name, String summary, Set<String> kinds, Shape shape, Isolation isolation, boolean resets, String version) {
+    this(name, summary, kinds, shape, isolation, resets, version, Set.of());
   }
 
   /** Where a sandbox's code runs, which decides the thread that calls it. */
