@@ -104,6 +104,8 @@ public enum ErrorCode {
   NODE_BUSY("node-busy", 503, "The node is at its limit"),
   /** No backend that can run the function is here at the moment. */
   BACKEND_UNAVAILABLE("backend-unavailable", 503, "No backend for this function"),
+  /** The function needs a network of its own, and this host does not let the node make one; the detail says what is missing. */
+  NETWORK_UNAVAILABLE("network-unavailable", 503, "No network for this function"),
   /** The node (or the part asked) is stopping or not ready yet. */
   NOT_READY("not-ready", 503, "The node is not ready"),
   /** The call took longer than its time-out. */
