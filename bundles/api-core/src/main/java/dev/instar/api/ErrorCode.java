@@ -84,7 +84,10 @@ public enum ErrorCode {
   FUNCTION_FAILED("function-failed", 502, "The function reported a failure"),
   /** The sandbox ended without a word (its process died). */
   SANDBOX_CRASHED("sandbox-crashed", 502, "The sandbox crashed"),
-  /** The function asked for more memory than its limit allows; the member {@code limitBytes} gives it where it is the function's own. */
+  /**
+   * The function asked for more memory than its limit allows; the member {@code limitBytes} gives it where it is the function's own, {@code peakBytes} the most
+   * that it had, where that was measured.
+   */
   OUT_OF_MEMORY("out-of-memory", 502, "The function ran out of memory"),
   /** The function asked for more elements in its tables than its limit allows; the member {@code limitCount} gives it. */
   OUT_OF_TABLES("out-of-tables", 502, "The function ran out of table elements"),
@@ -96,6 +99,8 @@ public enum ErrorCode {
   FILES_FULL("files-full", 502, "The function wrote too much to its files"),
   /** The function failed after it had made too many files; the member {@code limitCount} gives the limit. */
   TOO_MANY_FILES("too-many-files", 502, "The function made too many files"),
+  /** The function was refused a process or thread, because it had as many as its limit allows; the member {@code limitCount} gives it. */
+  TOO_MANY_PROCESSES("too-many-processes", 502, "The function made too many processes"),
   /** The function wrote more than its limit allows; the member {@code limitBytes} gives it. */
   OUTPUT_TOO_LARGE("output-too-large", 502, "The function's output is too large"),
   /** The function asked to chain to others, which this node does not offer. */

@@ -66,6 +66,7 @@ final class Desk {
   private final Set<Pool> pools = ConcurrentHashMap.newKeySet();
   private final Set<Pool> hungry = new HashSet<>();
   private final Shelf shelf = new Shelf();
+  private final Lenders lenders = new Lenders();
   /** By version. How many calls have ended, for those whose state is stored after so many; no pool lives as long. */
   private final ConcurrentHashMap<String, AtomicInteger> calls = new ConcurrentHashMap<>();
   private final AtomicInteger idle = new AtomicInteger();
@@ -106,6 +107,11 @@ final class Desk {
   /** What is prepared. */
   Shelf shelf() {
     return shelf;
+  }
+
+  /** Who lends what sandboxes need of the host. */
+  Lenders lenders() {
+    return lenders;
   }
 
   /** How many calls of the version have ended: up to a number, see {@link Pool#served}. Kept until {@link #forgetCalls}. */

@@ -6,6 +6,7 @@ import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
 import dev.instar.api.sandbox.Checkpointable;
 import dev.instar.api.sandbox.PreparedFunction;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -100,6 +101,15 @@ final class Pool {
 
   boolean replaced() {
     return replaced;
+  }
+
+  Lenders lenders() {
+    return desk.lenders();
+  }
+
+  /** How long a start waits for somebody who lends what it needs. */
+  Duration lenderWait() {
+    return desk.settings().backendWait();
   }
 
   // ---- the warm path

@@ -21,6 +21,11 @@ final class Refusal {
     return Problem.of(ErrorCode.NOT_READY, "The " + part + " is not there yet. Try again in a moment.").retryAfter(SOON);
   }
 
+  static Problem noLender(String kind) {
+    return Problem.of(ErrorCode.NOT_READY, "Nothing on this node lends what a sandbox of this function needs: " + kind
+        + ". Start the bundle that does ('instar bundles'), or try again in a moment where it is being replaced.").retryAfter(SOON);
+  }
+
   static Problem functionQueueFull(FunctionVersion version, int queue) {
     return Problem.of(ErrorCode.FUNCTION_BUSY, version.label() + " has " + version.spec().limits().concurrency() + " sandboxes at most, and " + queue
         + " of its calls, as many as may, wait already. Try again later, or raise its limit 'concurrency' (--concurrency).", concurrency(version))

@@ -155,7 +155,7 @@ final class Run {
       GuestLog log = sink == null ? GuestLog.NONE : sink;
       Instant deadline = Clock.instant(end);
       if (cold) {
-        start(new StartContext(slot.id(), deadline, log, slot.pool()::makeRoom));
+        start(deadline, end, log);
       }
       long started = Clock.now();
       call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline, waits), cold, ready - visit.arrival());
@@ -185,11 +185,12 @@ final class Run {
     }
   }
 
-  private void start(StartContext context) throws InterruptedException {
+  private void start(Instant deadline, long end, GuestLog log) throws InterruptedException {
     StageEvent.Start stage = new StageEvent.Start();
     stage.begin();
     try {
-      slot.start(slot.pool().prepared(), context);
+      long until = Math.min(end, Clock.in(slot.pool().lenderWait()));
+      slot.start(slot.pool().prepared(), deadline, until, leases -> new StartContext(slot.id(), deadline, log, slot.pool()::makeRoom, leases));
     } finally {
       stage.record(version, slot.pool().generation());
     }

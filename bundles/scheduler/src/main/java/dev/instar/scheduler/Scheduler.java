@@ -17,6 +17,7 @@ import dev.instar.api.invocation.Invocation;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.invocation.Outcome;
 import dev.instar.api.invocation.Preparer;
+import dev.instar.api.lease.LeaseProvider;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.sandbox.SandboxBackend;
 import java.time.Duration;
@@ -26,7 +27,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.framework.Constants;
@@ -229,6 +232,17 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     if (generation != null) {
       backends.departed(generation, desk.settings().drain().toNanos());
     }
+  }
+
+  @Reference(service = LeaseProvider.class, cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC,
+      policyOption = ReferencePolicyOption.GREEDY)
+  void bindLender(LeaseProvider provider, Map<String, Object> properties) {
+    desk.lenders().add(provider, properties.get(Constants.SERVICE_RANKING) instanceof Integer ranking ? ranking : 0);
+  }
+
+  /** What it has lent stays with its borrowers. */
+  void unbindLender(LeaseProvider provider) {
+    desk.lenders().remove(provider);
   }
 
   @Override
@@ -481,9 +495,12 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
         facts.putIfAbsent("fileBytes", Long.toString(limits.fileBytes()));
         facts.put("madeFiles", Integer.toString(limits.madeFiles()));
         facts.put("concurrency", Integer.toString(limits.concurrency()));
-        String backend = facts.remove("limits");
+        Map<String, String> lent = desk.lenders().describe(pool.generation().description().leases(), version);
+        String backend = Stream.of(facts.remove("limits"), lent.get("limits")).filter(Objects::nonNull).collect(Collectors.joining(", "));
+        lent.forEach(facts::put);
+        facts.remove("limits");
         facts.put("limitsHonoured", "timeout, runTime, input, output, log, concurrency" + (pool.generation().inProcess() ? ", stack" : "")
-            + (backend == null ? "" : ", " + backend));
+            + (backend.isEmpty() ? "" : ", " + backend));
         return facts;
       } finally {
         pool.unpin();

@@ -1,8 +1,17 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.InstarException;
+import dev.instar.api.lease.Lease;
+import dev.instar.api.lease.LeaseRequest;
+import dev.instar.api.lease.Leases;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -12,8 +21,9 @@ import org.slf4j.LoggerFactory;
  *
  * <pre>
  *   granted ──start──▶ busy ──Pool.release──▶ idle ──Pool.takeIdle or hand-over──▶ busy
- *      └───────────────────────┴──────close────┴──▶ closed (once; sandbox first, then place and unit)
+ *      └───────────────────────┴──────close────┴──▶ closed (once; sandbox first, then what it had on loan, then place and unit)
  * </pre>
+ * It owns what the sandbox has on loan of the host, from the moment that it is taken: a start that fails half-way leaves it to close.
  * Whoever holds it (the call that it was granted to, then the pool, then the next call) must either release or close it. {@link #kill}
  * comes from other threads and never from a holder's duty: a killed slot is never used again, and its holder closes it. The monitor
  * guards what kill, start and close see of each other and is a leaf: nothing is locked under it.
@@ -26,6 +36,7 @@ final class Slot {
 
   private final Pool pool;
   private final String id;
+  private final List<Lease> leases = new ArrayList<>(0);
   private Slot predecessor;
   private Sandbox sandbox;
   private Thread starter;
@@ -75,8 +86,13 @@ final class Slot {
     return killed;
   }
 
-  /** Starts its sandbox on this thread. What fails leaves the slot to its holder, who closes it. */
-  void start(PreparedFunction prepared, StartContext context) throws InterruptedException {
+  /**
+   * Takes the leases that its sandbox needs and starts it, on this thread. What fails leaves the slot to its holder, who closes it.
+   *
+   * @param context with the leases given
+   * @throws InstarException what a lender or the backend refused with
+   */
+  void start(PreparedFunction prepared, Instant deadline, long until, Function<Leases, StartContext> context) throws InterruptedException {
     closePredecessor();
     synchronized (this) {
       if (killed != null) {
@@ -86,7 +102,7 @@ final class Slot {
     }
     Sandbox made = null;
     try {
-      made = prepared.start(context);
+      made = prepared.start(context.apply(borrow(deadline, until)));
     } finally {
       synchronized (this) {
         starter = null;
@@ -100,6 +116,15 @@ final class Slot {
     if (killed != null) {
       throw new InterruptedException("killed during its start");
     }
+  }
+
+  private Leases borrow(Instant deadline, long until) throws InterruptedException {
+    Set<String> kinds = pool.generation().description().leases();
+    if (kinds.isEmpty()) {
+      return Leases.NONE;
+    }
+    pool.lenders().take(kinds, new LeaseRequest(id, pool.generation().name(), pool.version(), deadline), until, leases::add);
+    return new Leases(leases);
   }
 
   /** Ends what runs in it, from any thread. The first cause counts. After close it does nothing. */
@@ -137,6 +162,13 @@ final class Slot {
         sandbox.close();
       } catch (Throwable e) {
         LOG.error("Closing sandbox {} of {} failed", id, pool.version().label(), e);
+      }
+    }
+    for (Lease lease : leases.reversed()) {
+      try {
+        lease.close();
+      } catch (Throwable e) {
+        LOG.error("Giving back what sandbox {} of {} had on loan failed", id, pool.version().label(), e);
       }
     }
     pool.gone(this);

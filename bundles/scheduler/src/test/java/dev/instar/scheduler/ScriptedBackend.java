@@ -69,8 +69,8 @@ final class ScriptedBackend implements SandboxBackend {
   volatile StartHook onStart = context -> {};
   volatile Runnable onReset = () -> {};
 
-  ScriptedBackend(String name, Shape shape, boolean resets) {
-    this.description = new BackendDescription(name, "scripted", Set.of(Variant.WASM), shape, Isolation.SOFTWARE, resets, "1");
+  ScriptedBackend(String name, Shape shape, boolean resets, String... leases) {
+    this.description = new BackendDescription(name, "scripted", Set.of(Variant.WASM), shape, Isolation.SOFTWARE, resets, "1", Set.of(leases));
   }
 
   static ScriptedBackend inProcess() {

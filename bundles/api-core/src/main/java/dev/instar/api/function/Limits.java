@@ -3,6 +3,7 @@ package dev.instar.api.function;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import java.time.Duration;
+import java.util.Objects;
 
 /**
  * What one call, or one sandbox, of a function may use. A function's own limits win over {@link #DEFAULT}. Those of time, bytes that pass,
@@ -20,9 +21,10 @@ import java.time.Duration;
  * @param fileBytes what one sandbox has written to its view of files and not removed, in blocks of 16 KiB
  * @param madeFiles files, directories and links that one sandbox has made and not removed
  * @param concurrency sandboxes of this function at one time on a node
+ * @param host what the kernel holds a sandbox to that is a process of its own
  */
 public record Limits(long memoryBytes, int tableElements, long stackBytes, Duration timeout, Duration runTime, long inputBytes, long outputBytes,
-    long logBytes, int openFiles, long fileBytes, int madeFiles, int concurrency) {
+    long logBytes, int openFiles, long fileBytes, int madeFiles, int concurrency, HostLimits host) {
   private static final int TABLE_ELEMENTS = 1_000_000;
   private static final long STACK_BYTES = 1L << 20;
   private static final int OPEN_FILES = 128;
@@ -45,6 +47,14 @@ public record Limits(long memoryBytes, int tableElements, long stackBytes, Durat
     range("fileBytes", fileBytes, 0, (2L << 30) - 1);
     range("madeFiles", madeFiles, 0, 100_000);
     range("concurrency", concurrency, 1, 10_000);
+    Objects.requireNonNull(host);
+  }
+
+  /** With {@link HostLimits#NONE}. */
+  public Limits(long memoryBytes, int tableElements, long stackBytes, Duration timeout, Duration runTime, long inputBytes, long outputBytes, long logBytes,
+      int openFiles, long fileBytes, int madeFiles, int concurrency) {
+    this(memoryBytes, tableElements, stackBytes, timeout, runTime, inputBytes, outputBytes, logBytes, openFiles, fileBytes, madeFiles, concurrency,
+        HostLimits.NONE);
   }
 
   /** With the defaults for tables, stack and files, and as much run time as the time-out leaves. */
@@ -52,7 +62,7 @@ public record Limits(long memoryBytes, int tableElements, long stackBytes, Durat
     this(memoryBytes, TABLE_ELEMENTS, STACK_BYTES, timeout, timeout, inputBytes, outputBytes, logBytes, OPEN_FILES, FILE_BYTES, MADE_FILES, concurrency);
   }
 
-  private static void range(String what, long value, long min, long max) {
+  static void range(String what, long value, long min, long max) {
     if (value < min || value > max) {
       throw new InstarException(ErrorCode.BAD_REQUEST, "The limit " + what + " is " + value + "; give " + min + " to " + max + ".");
     }

@@ -12,10 +12,18 @@ import java.util.Set;
  * @param isolation what stands between a function and the node
  * @param resets whether its sandboxes implement {@link Resettable}
  * @param version the version of the engine; part of the key of everything cached
+ * @param leases the kinds of lease that each of its sandboxes needs, e.g. {@code cgroup}; see {@link dev.instar.api.lease}
  */
-public record BackendDescription(String name, String summary, Set<String> kinds, Shape shape, Isolation isolation, boolean resets, String version) {
+public record BackendDescription(String name, String summary, Set<String> kinds, Shape shape, Isolation isolation, boolean resets, String version,
+    Set<String> leases) {
   public BackendDescription {
     kinds = Set.copyOf(kinds);
+    leases = Set.copyOf(leases);
+  }
+
+  /** Of a backend whose sandboxes need no leases. */
+  public BackendDescription(String name, String summary, Set<String> kinds, Shape shape, Isolation isolation, boolean resets, String version) {
+    this(name, summary, kinds, shape, isolation, resets, version, Set.of());
   }
 
   /** Where a sandbox's code runs, which decides the thread that calls it. */

@@ -34,10 +34,15 @@ import org.osgi.annotation.versioning.ConsumerType;
  * describe: no work, called often. probe: may take a second, is asked seldom. prepare: may take long and is bounded by the deadline in
  * its argument. start: as short as the backend can make it. call: no lock shared between sandboxes.
  *
+ * <h2>Leases</h2>
+ * What a sandbox needs of the host and others manage (a cgroup, a network) comes with its start, as leases of the kinds that {@link #describe} names. They
+ * are closed by whoever gave them, after the sandbox's close: a backend only uses them, and what it puts into them (a process, a device) it ends in close.
+ *
  * <h2>Failures</h2>
  * Only {@link InstarException}, with the codes that each method names. A failure of one function leaves no trace in another's. What a
  * sandbox's own code does is never a failure of the node: it is FUNCTION_TRAPPED, FUNCTION_FAILED, SANDBOX_CRASHED, the code of
- * the limit that it died of (OUT_OF_MEMORY, OUT_OF_TABLES, STACK_OVERFLOW, OUT_OF_FILES, FILES_FULL, TOO_MANY_FILES; the member {@code limit} names it) or, after our own kill, TIMED_OUT.
+ * the limit that it died of (OUT_OF_MEMORY, OUT_OF_TABLES, STACK_OVERFLOW, OUT_OF_FILES, FILES_FULL, TOO_MANY_FILES,
+ * TOO_MANY_PROCESSES; the member {@code limit} names it) or, after our own kill, TIMED_OUT.
  */
 @ConsumerType
 public interface SandboxBackend {

@@ -1,5 +1,6 @@
 package dev.instar.api.sandbox;
 
+import dev.instar.api.lease.Leases;
 import java.time.Instant;
 import java.util.Objects;
 
@@ -8,13 +9,20 @@ import java.util.Objects;
  * @param deadline when the start must have ended
  * @param log where the function's own words go while it initialises
  * @param room whom to ask when the sandbox needs what is used up, now and in its calls and resets
+ * @param leases what the host lends to this sandbox, of the kinds that the backend's description names; of use until the sandbox's close has returned
  */
-public record StartContext(String sandboxId, Instant deadline, GuestLog log, Room room) {
+public record StartContext(String sandboxId, Instant deadline, GuestLog log, Room room, Leases leases) {
   public StartContext {
     Objects.requireNonNull(room);
+    Objects.requireNonNull(leases);
   }
 
-  /** With {@link Room#NONE}. */
+  /** With {@link Leases#NONE}. */
+  public StartContext(String sandboxId, Instant deadline, GuestLog log, Room room) {
+    this(sandboxId, deadline, log, room, Leases.NONE);
+  }
+
+  /** With {@link Room#NONE} and {@link Leases#NONE}. */
   public StartContext(String sandboxId, Instant deadline, GuestLog log) {
     this(sandboxId, deadline, log, Room.NONE);
   }
