@@ -17,8 +17,9 @@ import org.osgi.annotation.versioning.ConsumerType;
  * <pre>
  *   probe ──Usable──▶ lease(request) ──▶ NetworkLease ──close, once──▶ the slot serves the next
  * </pre>
- * The scheduler owns leases: it takes one before a start and closes it when the sandbox is gone, whatever became of the backend. Before a slot
- * serves the next, what listens or runs in its namespace has to be gone; a backend ends all of a sandbox's processes before it closes the sandbox.
+ * The scheduler owns leases, see {@link dev.instar.api.lease}: whoever implements this offers a {@code LeaseProvider} of the kind
+ * {@link NetworkLease#KIND}, too, which takes what {@link NetworkRequest#of} makes of a version's labels. What was used never serves the next as it is:
+ * sockets, processes and settings that one sandbox left in its namespace are out of reach for all that come after.
  *
  * <h2>Replacement</h2>
  * A lease stays what it is when the bundle that gave it is replaced: namespace, address, policy and counters hold until it is closed, and closing

@@ -1,5 +1,6 @@
 package dev.instar.api.network;
 
+import dev.instar.api.lease.Lease;
 import java.net.Inet4Address;
 import java.nio.file.Path;
 import java.util.List;
@@ -7,10 +8,13 @@ import org.osgi.annotation.versioning.ConsumerType;
 
 /**
  * A network namespace that one sandbox has for its life. All but {@link #usage} is constant. Whoever gets the namespace must not have CAP_NET_ADMIN
- * over it: half of the shaping is inside.
+ * over it: half of the shaping is inside, and its address is what its policy goes by.
  */
 @ConsumerType
-public interface NetworkLease extends AutoCloseable {
+public interface NetworkLease extends Lease {
+  /** The kind of lease, as a backend's description and {@code LeaseProvider} name it. */
+  String KIND = "network";
+
   /** Unique on this node for as long as its data directory exists. */
   String id();
 
@@ -38,10 +42,7 @@ public interface NetworkLease extends AutoCloseable {
   /** Since the lease was taken; after the close what was counted until then. */
   NetworkUsage usage();
 
-  /**
-   * Gives the slot back. Only the first call does something. Never throws: what cannot be cleaned is taken out of service, logged, and swept at the
-   * next start.
-   */
+  /** Gives the slot back. What cannot be cleaned is taken out of service, logged, and swept at the next start. */
   @Override
   void close();
 }
