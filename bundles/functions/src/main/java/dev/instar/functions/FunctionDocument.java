@@ -15,6 +15,7 @@ import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.HostLimits;
 import dev.instar.api.function.Limits;
 import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
@@ -27,6 +28,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.TreeMap;
 
 /**
@@ -80,10 +82,15 @@ final class FunctionDocument {
         x.backend().ifPresent(b -> variant.put("backend", b));
       }
       Limits l = v.spec().limits();
-      version.putObject("limits").put("memory", l.memoryBytes()).put("tables", l.tableElements()).put("stack", l.stackBytes())
+      ObjectNode limits = version.putObject("limits").put("memory", l.memoryBytes()).put("tables", l.tableElements()).put("stack", l.stackBytes())
           .put("timeout", l.timeout().toNanos()).put("runTime", l.runTime().toNanos()).put("input", l.inputBytes()).put("output", l.outputBytes())
           .put("log", l.logBytes()).put("openFiles", l.openFiles()).put("fileBytes", l.fileBytes()).put("madeFiles", l.madeFiles())
           .put("concurrency", l.concurrency());
+      l.host().cpuMillis().ifPresent(value -> limits.put("cpu", value));
+      l.host().cpuWeight().ifPresent(value -> limits.put("cpuWeight", value));
+      l.host().cpuset().ifPresent(value -> limits.put("cpuset", value));
+      l.host().processes().ifPresent(value -> limits.put("processes", value));
+      l.host().ioWeight().ifPresent(value -> limits.put("ioWeight", value));
       map(version.putObject("environment"), v.spec().environment());
       map(version.putObject("labels"), v.spec().labels());
       version.put("snapshot", v.spec().snapshot().toString());
@@ -148,7 +155,12 @@ final class FunctionDocument {
     return new Limits(number(l, "memory"), Math.toIntExact(number(l, "tables", d.tableElements())), number(l, "stack", d.stackBytes()),
         Duration.ofNanos(timeout), Duration.ofNanos(number(l, "runTime", timeout)), number(l, "input"), number(l, "output"), number(l, "log"),
         Math.toIntExact(number(l, "openFiles", d.openFiles())), number(l, "fileBytes", d.fileBytes()),
-        Math.toIntExact(number(l, "madeFiles", d.madeFiles())), Math.toIntExact(number(l, "concurrency")));
+        Math.toIntExact(number(l, "madeFiles", d.madeFiles())), Math.toIntExact(number(l, "concurrency")),
+        new HostLimits(some(l, "cpu"), some(l, "cpuWeight"), l.has("cpuset") ? Optional.of(text(l, "cpuset")) : Optional.empty(), some(l, "processes"), some(l, "ioWeight")));
+  }
+
+  private static OptionalInt some(JsonNode node, String key) throws IOException {
+    return node.has(key) ? OptionalInt.of(Math.toIntExact(number(node, key))) : OptionalInt.empty();
   }
 
   private static long number(JsonNode node, String key, long otherwise) throws IOException {

@@ -1,16 +1,22 @@
 package dev.instar.functions;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.instar.api.Digest;
 import dev.instar.api.function.Function;
+import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.HostLimits;
+import dev.instar.api.function.Limits;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,6 +30,17 @@ class FunctionDocumentTest {
   @Test
   void whatIsWrittenIsRead() throws IOException {
     assertEquals(ENTRY, FunctionDocument.read(FunctionDocument.write(ENTRY)));
+  }
+
+  @Test
+  void limitsOfProcessesAreKeptWhereTheyWereGiven() throws IOException {
+    Limits d = Limits.DEFAULT;
+    HostLimits host = new HostLimits(OptionalInt.of(500), OptionalInt.of(200), Optional.of("0-1,3"), OptionalInt.of(9), OptionalInt.of(50));
+    FunctionSpec spec = new FunctionSpec(Fixture.spec(Digest.of(new byte[] {1})).variants(), new Limits(d.memoryBytes(), d.tableElements(), d.stackBytes(), d.timeout(), d.runTime(),
+        d.inputBytes(), d.outputBytes(), d.logBytes(), d.openFiles(), d.fileBytes(), d.madeFiles(), d.concurrency(), host), Map.of(), Map.of());
+    Entry entry = new Entry(new Function(Fixture.NAME, List.of(new FunctionVersion(Fixture.NAME, 1, "u1", Instant.EPOCH, spec)), 1, Optional.empty()), 2);
+    assertEquals(entry, FunctionDocument.read(FunctionDocument.write(entry)));
+    assertFalse(new String(FunctionDocument.write(ENTRY), StandardCharsets.UTF_8).contains("cpu"));
   }
 
   @Test

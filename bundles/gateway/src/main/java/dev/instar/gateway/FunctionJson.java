@@ -8,6 +8,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.function.HostLimits;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
 import dev.instar.api.function.SnapshotPolicy;
@@ -18,6 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.TreeMap;
 
 /** Functions and versions as JSON, and what a deployer sends as a specification. */
@@ -41,10 +43,16 @@ final class FunctionJson {
       variants.addObject().put("digest", variant.digest().value()).put("kind", variant.kind()).put("backend", variant.backend().orElse(null));
     }
     Limits limits = version.spec().limits();
-    node.putObject("limits").put("memory", limits.memoryBytes()).put("tables", limits.tableElements()).put("stack", limits.stackBytes())
+    ObjectNode shown = node.putObject("limits").put("memory", limits.memoryBytes()).put("tables", limits.tableElements()).put("stack", limits.stackBytes())
         .put("timeout", limits.timeout().toMillis()).put("runTime", limits.runTime().toMillis()).put("input", limits.inputBytes())
         .put("output", limits.outputBytes()).put("log", limits.logBytes()).put("openFiles", limits.openFiles()).put("fileBytes", limits.fileBytes())
         .put("madeFiles", limits.madeFiles()).put("concurrency", limits.concurrency());
+    HostLimits host = limits.host();
+    host.cpuMillis().ifPresent(value -> shown.put("cpu", value));
+    host.cpuWeight().ifPresent(value -> shown.put("cpuWeight", value));
+    host.cpuset().ifPresent(value -> shown.put("cpuset", value));
+    host.processes().ifPresent(value -> shown.put("processes", value));
+    host.ioWeight().ifPresent(value -> shown.put("ioWeight", value));
     ObjectNode environment = node.putObject("environment");
     new TreeMap<>(version.spec().environment()).forEach(environment::put);
     ObjectNode labels = node.putObject("labels");
@@ -75,13 +83,25 @@ final class FunctionJson {
   }
 
   private static Limits limits(JsonObject limits) {
-    limits.onlyFields("memory", "tables", "stack", "timeout", "runTime", "input", "output", "log", "openFiles", "fileBytes", "madeFiles", "concurrency");
+    limits.onlyFields("memory", "tables", "stack", "timeout", "runTime", "input", "output", "log", "openFiles", "fileBytes", "madeFiles", "concurrency", "cpu", "cpuWeight",
+        "cpuset", "processes", "ioWeight");
     Limits d = Limits.DEFAULT;
     Duration timeout = duration(limits, "timeout", d.timeout());
     return new Limits(bytes(limits, "memory", d.memoryBytes()), count(limits, "tables", d.tableElements()), bytes(limits, "stack", d.stackBytes()),
         timeout, duration(limits, "runTime", timeout), bytes(limits, "input", d.inputBytes()), bytes(limits, "output", d.outputBytes()),
         bytes(limits, "log", d.logBytes()), count(limits, "openFiles", d.openFiles()), bytes(limits, "fileBytes", d.fileBytes()),
-        count(limits, "madeFiles", d.madeFiles()), count(limits, "concurrency", d.concurrency()));
+        count(limits, "madeFiles", d.madeFiles()), count(limits, "concurrency", d.concurrency()),
+        new HostLimits(processors(limits), some(limits, "cpuWeight"), limits.has("cpuset") ? Optional.of(limits.string("cpuset")) : Optional.empty(), some(limits, "processes"),
+            some(limits, "ioWeight")));
+  }
+
+  private static OptionalInt processors(JsonObject limits) {
+    return !limits.has("cpu") ? OptionalInt.empty() : OptionalInt.of(Quantities.thousandths(limits.get("cpu"))
+        .orElseThrow(() -> limits.wrong("cpu", "thousandths of a processor, or a string such as \"500m\", \"0.5\", \"2\"")));
+  }
+
+  private static OptionalInt some(JsonObject limits, String name) {
+    return limits.has(name) ? OptionalInt.of(limits.integer(name)) : OptionalInt.empty();
   }
 
   private static int count(JsonObject limits, String name, int otherwise) {

@@ -1,12 +1,17 @@
 package dev.instar.gateway;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.math.BigDecimal;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.regex.Pattern;
 
 /** Sizes and times as people write them: {@code 64Mi}, {@code 10Ki}, {@code 1Gi}; {@code 500ms}, {@code 30s}, {@code 2m}, {@code 1h}. */
 final class Quantities {
+  private static final Pattern PROCESSORS = Pattern.compile("[0-9]{1,7}m|[0-9]{1,4}(\\.[0-9]{1,3})?");
+
   private Quantities() {}
 
   /** Bytes, from an integer or a string with Ki, Mi, Gi, Ti or nothing behind the number. */
@@ -51,6 +56,18 @@ final class Quantities {
     };
     OptionalLong number = number(text, digits);
     return millis == 0 || number.isEmpty() || number.getAsLong() > Long.MAX_VALUE / millis ? Optional.empty() : Optional.of(Duration.ofMillis(number.getAsLong() * millis));
+  }
+
+  /** Processors in thousandths, from an integer (of thousandths) or a string: {@code 500m}, or processors, {@code 0.5}, {@code 2}. */
+  static OptionalInt thousandths(JsonNode value) {
+    if (value.isIntegralNumber()) {
+      return value.canConvertToInt() && value.intValue() >= 0 ? OptionalInt.of(value.intValue()) : OptionalInt.empty();
+    }
+    String text = value.isTextual() ? value.textValue() : "";
+    if (PROCESSORS.matcher(text).matches()) {
+      return OptionalInt.of(text.endsWith("m") ? Integer.parseInt(text, 0, text.length() - 1, 10) : new BigDecimal(text).movePointRight(3).intValueExact());
+    }
+    return OptionalInt.empty();
   }
 
   /** A whole number that is not negative. */

@@ -116,7 +116,9 @@ class NodeApiIT {
     assertEquals("calls:2", version.get("snapshot").asText());
     assertEquals(version, json(node.get(F + "/versions/1")));
 
-    assertEquals(201, node.call("POST", F + "/versions", "{\"variants\":[{\"digest\":\"" + digest + "\"}],\"activate\":false}").status());
+    JsonNode second = json(node.call("POST", F + "/versions", "{\"variants\":[{\"digest\":\"" + digest + "\"}],\"activate\":false,"
+        + "\"limits\":{\"cpu\":\"0.5\",\"cpuWeight\":200,\"cpuset\":\"0-1\",\"processes\":9,\"ioWeight\":50}}"));
+    assertTrue(second.get("limits").toString().endsWith(",\"concurrency\":64,\"cpu\":500,\"cpuWeight\":200,\"cpuset\":\"0-1\",\"processes\":9,\"ioWeight\":50}"), second::toString);
     JsonNode function = json(node.get(F));
     assertEquals(1, function.get("active").intValue());
     assertTrue(function.get("previous").isNull());

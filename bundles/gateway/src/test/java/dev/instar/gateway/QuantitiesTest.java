@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.junit.jupiter.api.Test;
 
@@ -38,5 +39,19 @@ class QuantitiesTest {
     for (String wrong : List.of("", "s", "-1s", "1.5s", "1d", "999999999999999999h", "1 s")) {
       assertTrue(Quantities.duration(wrong).isEmpty(), wrong);
     }
+  }
+
+  @Test
+  void readsProcessors() {
+    assertEquals(OptionalInt.of(500), Quantities.thousandths(JSON.textNode("500m")));
+    assertEquals(OptionalInt.of(500), Quantities.thousandths(JSON.textNode("0.5")));
+    assertEquals(OptionalInt.of(2000), Quantities.thousandths(JSON.textNode("2")));
+    assertEquals(OptionalInt.of(250), Quantities.thousandths(JSON.numberNode(250)));
+    for (String wrong : List.of("", "m", "-1", "1.", ".5", "0.0005", "1e3", "99999", "1 m", "2cpu", "\u0661")) {
+      assertTrue(Quantities.thousandths(JSON.textNode(wrong)).isEmpty(), wrong);
+    }
+    assertTrue(Quantities.thousandths(JSON.numberNode(0.5)).isEmpty());
+    assertTrue(Quantities.thousandths(JSON.numberNode(-1)).isEmpty());
+    assertTrue(Quantities.thousandths(JSON.numberNode(1L << 40)).isEmpty());
   }
 }

@@ -2,6 +2,7 @@ package dev.instar.launcher.cli;
 
 import java.net.URI;
 import java.net.URISyntaxException;
+import java.math.BigDecimal;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -56,6 +57,22 @@ final class Arguments {
         }
       }
       throw new TypeConversionException("'" + text + "' is not a size; write bytes or a unit, e.g. 65536, 512Ki, 64Mi, 1Gi");
+    }
+  }
+
+  record Processors(int thousandths) {}
+
+  /** Processors, or thousandths of one with an m behind the number. */
+  static final class ProcessorsConverter implements ITypeConverter<Processors> {
+    private static final Pattern FORM = Pattern.compile("([0-9]{1,7})m|[0-9]{1,4}(\\.[0-9]{1,3})?");
+
+    @Override
+    public Processors convert(String text) {
+      Matcher form = FORM.matcher(text);
+      if (!form.matches()) {
+        throw new TypeConversionException("'" + text + "' is not a number of processors; write e.g. 0.5, 2 or 500m");
+      }
+      return new Processors(form.group(1) != null ? Integer.parseInt(form.group(1)) : new BigDecimal(text).movePointRight(3).intValueExact());
     }
   }
 

@@ -3,10 +3,22 @@ package dev.instar.launcher.cli;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** A function, as the API gives it, for people. */
 final class FunctionView {
+  private static final Map<String, String> HOST = new LinkedHashMap<>();
+
+  static {
+    HOST.put("cpu", "CPU");
+    HOST.put("cpuWeight", "CPU weight");
+    HOST.put("cpuset", "CPU set");
+    HOST.put("processes", "processes");
+    HOST.put("ioWeight", "disk weight");
+  }
+
   private FunctionView() {}
 
   static String name(JsonNode function) {
@@ -34,7 +46,7 @@ final class FunctionView {
       line("  limits", "memory " + Output.size(limits.path("memory").asLong()) + ", tables " + limits.path("tables").asInt() + ", stack " + Output.size(limits.path("stack").asLong())
           + ", timeout " + Output.time(limits.path("timeout").asLong()) + ", run time " + Output.time(limits.path("runTime").asLong()) + ", input " + Output.size(limits.path("input").asLong())
           + ", output " + Output.size(limits.path("output").asLong()) + ", log " + Output.size(limits.path("log").asLong()) + ", open files " + limits.path("openFiles").asInt()
-          + ", file bytes " + Output.size(limits.path("fileBytes").asLong()) + ", made files " + limits.path("madeFiles").asInt() + ", concurrency " + limits.path("concurrency").asInt());
+          + ", file bytes " + Output.size(limits.path("fileBytes").asLong()) + ", made files " + limits.path("madeFiles").asInt() + ", concurrency " + limits.path("concurrency").asInt() + host(limits));
       line("  snapshot", version.path("snapshot").asText());
       map("  environment", version.path("environment"));
       map("  labels", version.path("labels"));
@@ -42,6 +54,17 @@ final class FunctionView {
     for (var entry : function.path("runs").properties()) {
       line("runs: " + entry.getKey(), entry.getValue().asText());
     }
+  }
+
+  /** The limits of processes, of which a version has those that it was given. */
+  private static String host(JsonNode limits) {
+    StringBuilder text = new StringBuilder();
+    HOST.forEach((key, shown) -> {
+      if (limits.has(key)) {
+        text.append(", ").append(shown).append(' ').append(limits.path(key).asText()).append(key.equals("cpu") ? "m" : "");
+      }
+    });
+    return text.toString();
   }
 
   private static void map(String name, JsonNode map) {

@@ -2,6 +2,7 @@ package dev.instar.launcher.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.instar.launcher.cli.Arguments.Processors;
 import dev.instar.launcher.cli.Arguments.Size;
 import java.time.Duration;
 import java.util.List;
@@ -35,6 +36,17 @@ final class LimitOptions {
   private Optional<Integer> madeFiles;
   @Option(names = "--concurrency", paramLabel = "N", description = "Sandboxes of this function at one time.")
   private Optional<Integer> concurrency;
+  @Option(names = "--cpu", paramLabel = "N", converter = Arguments.ProcessorsConverter.class,
+      description = "Processors that a sandbox of its own process may use, e.g. 0.5, 2 or 500m.")
+  private Optional<Processors> cpu;
+  @Option(names = "--cpu-weight", paramLabel = "N", description = "Its share where processors are short; 100 is the usual one.")
+  private Optional<Integer> cpuWeight;
+  @Option(names = "--cpuset", paramLabel = "LIST", description = "The processors that it runs on, e.g. 0-2,5.")
+  private Optional<String> cpuset;
+  @Option(names = "--processes", paramLabel = "N", description = "Processes and threads that it may have.")
+  private Optional<Integer> processes;
+  @Option(names = "--io-weight", paramLabel = "N", description = "Its share where a disk is short; 100 is the usual one.")
+  private Optional<Integer> ioWeight;
 
   /**
    * One of them.
@@ -58,7 +70,11 @@ final class LimitOptions {
         count("--open-files", "openFiles", "openFiles", openFiles),
         bytes("--file-bytes", "fileBytes", "fileBytes", fileBytes),
         count("--made-files", "madeFiles", "madeFiles", madeFiles),
-        count("--concurrency", "concurrency", "concurrency", concurrency));
+        count("--concurrency", "concurrency", "concurrency", concurrency),
+        new Limit("--cpu", "cpu", "cpuMillis", cpu.map(Processors::thousandths).map(Integer::longValue), value -> value + "m"),
+        count("--cpu-weight", "cpuWeight", "cpuWeight", cpuWeight),
+        count("--processes", "processes", "processes", processes),
+        count("--io-weight", "ioWeight", "ioWeight", ioWeight));
   }
 
   private static Limit bytes(String option, String name, String inForce, Optional<Size> asked) {
@@ -77,6 +93,7 @@ final class LimitOptions {
   ObjectNode json() {
     ObjectNode json = Output.JSON.createObjectNode();
     all().forEach(limit -> limit.asked.ifPresent(value -> json.put(limit.name, value)));
+    cpuset.ifPresent(list -> json.put("cpuset", list));
     return json;
   }
 

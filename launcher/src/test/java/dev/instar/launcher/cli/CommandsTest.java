@@ -38,7 +38,7 @@ class CommandsTest {
         "limits":{"memory":268435456,"tables":1000000,"stack":4194304,"timeout":30000,"runTime":30000,"input":67108864,"output":67108864,"log":262144,
           "openFiles":128,"fileBytes":67108864,"madeFiles":2048,"concurrency":64},"environment":{},"labels":{},"snapshot":"deploy"},
        {"number":2,"created":"2026-01-02T00:00:00Z","variants":[{"digest":"sha256:bb","kind":"wasm","backend":"wasm"}],
-        "limits":{"memory":65536,"tables":7,"stack":1048576,"timeout":500,"runTime":400,"input":1,"output":2,"log":3,"openFiles":4,"fileBytes":5,"madeFiles":6,"concurrency":4},"environment":{"K":"V"},"labels":{"team":"a"},"snapshot":"calls:2"}],
+        "limits":{"memory":65536,"tables":7,"stack":1048576,"timeout":500,"runTime":400,"input":1,"output":2,"log":3,"openFiles":4,"fileBytes":5,"madeFiles":6,"concurrency":4,"cpu":500,"cpuset":"0-1","processes":9},"environment":{"K":"V"},"labels":{"team":"a"},"snapshot":"calls:2"}],
        "runs":{"backend":"wasm","reset":"after every call"}}""";
 
   /** The type of an answer whose connection ends before it does. */
@@ -140,6 +140,32 @@ class CommandsTest {
     assertTrue(out.contains("memory 64 KiB, tables 7, stack 1 MiB, timeout 500ms, run time 400ms, input 1 B,"), out);
     assertTrue(out.contains("runs: reset         after every call\n"), out);
     assertTrue(out.contains("environment       K=V\n"), out);
+  }
+
+  @Test
+  void cgroupsShowWhatTheHostCanAndWhoUsesWhat() {
+    json("GET /v1/cgroups", """
+        {"mode":"hybrid","usable":true,"parent":"/instar-1","controllers":["memory","pids"],"freezes":true,"kills":true,"clones":false,
+         "missing":[{"what":"the controller cpu","remedy":"mount it"}],
+         "leases":[{"name":"a-1","sandbox":"container-1-1","function":"u/f@2","limits":{"memory":67108864,"cpu":500,"processes":64},
+           "usage":{"memory":1048576,"memoryPeak":2097152,"oomKills":1,"cpuMicros":1500000,"throttledMicros":20000,"processes":3,"processRefusals":0}}]}""");
+    assertEquals(0, instar("cgroups"), err);
+    assertEquals("""
+        cgroups hybrid below /instar-1: limits of memory, pids; freezes; kills at a word
+        missing: the controller cpu; remedy: mount it
+        FUNCTION  SANDBOX        MEMORY           PEAK   CPU TIME  CPU LIMIT  THROTTLED  CPUS  PROCESSES  OOM KILLS  REFUSED
+        u/f@2     container-1-1  1 MiB of 64 MiB  2 MiB  1.50 s    500m       0.02 s     -     3 of 64    1          0
+        """, out);
+    json("GET /v1/cgroups", "{\"mode\":\"none\",\"usable\":false,\"missing\":[{\"what\":\"cgroups\",\"remedy\":\"mount them\"}],\"leases\":[]}");
+    assertEquals(0, instar("cgroups"), err);
+    assertEquals("""
+        cgroups none: not usable, so sandboxes of their own process are held to no limits
+        missing: cgroups; remedy: mount them
+        No sandbox has a cgroup.
+        """, out);
+    answers.clear();
+    assertEquals(1, instar("cgroups"));
+    assertTrue(err.contains("instar features apply container"), err);
   }
 
   @Test

@@ -11,11 +11,11 @@ import java.util.regex.Pattern;
  *
  * @param cpuMillis processor time in thousandths of a processor: 500 is half of one, 2000 is two
  * @param cpuWeight its share where processors are wanted by more than there are; 100 is the usual one
- * @param cpus the processors that it may run on, as the kernel writes lists: {@code 0-2,5}
+ * @param cpuset the processors that it may run on, as the kernel writes lists: {@code 0-2,5}
  * @param processes processes and threads at one time
  * @param ioWeight its share where a disk is wanted by many, where the kernel has that; 100 is the usual one
  */
-public record HostLimits(OptionalInt cpuMillis, OptionalInt cpuWeight, Optional<String> cpus, OptionalInt processes, OptionalInt ioWeight) {
+public record HostLimits(OptionalInt cpuMillis, OptionalInt cpuWeight, Optional<String> cpuset, OptionalInt processes, OptionalInt ioWeight) {
   /** All as the node is configured. */
   public static final HostLimits NONE = new HostLimits(OptionalInt.empty(), OptionalInt.empty(), Optional.empty(), OptionalInt.empty(), OptionalInt.empty());
   private static final Pattern CPUS = Pattern.compile("[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?){0,63}");
@@ -27,14 +27,14 @@ public record HostLimits(OptionalInt cpuMillis, OptionalInt cpuWeight, Optional<
     cpuWeight.ifPresent(value -> Limits.range("cpuWeight", value, 1, 10_000));
     processes.ifPresent(value -> Limits.range("processes", value, 1, 1_000_000));
     ioWeight.ifPresent(value -> Limits.range("ioWeight", value, 1, 10_000));
-    cpus.filter(list -> !CPUS.matcher(list).matches()).ifPresent(list -> {
-      throw new InstarException(ErrorCode.BAD_REQUEST, "The limit cpus is not a list of processors; give one such as 0-2,5.");
+    cpuset.filter(list -> !CPUS.matcher(list).matches()).ifPresent(list -> {
+      throw new InstarException(ErrorCode.BAD_REQUEST, "The limit cpuset is not a list of processors; give one such as 0-2,5.");
     });
   }
 
   /** Each of its own, or else of the others. */
   public HostLimits or(HostLimits others) {
-    return new HostLimits(cpuMillis.isPresent() ? cpuMillis : others.cpuMillis, cpuWeight.isPresent() ? cpuWeight : others.cpuWeight, cpus.or(others::cpus),
+    return new HostLimits(cpuMillis.isPresent() ? cpuMillis : others.cpuMillis, cpuWeight.isPresent() ? cpuWeight : others.cpuWeight, cpuset.or(others::cpuset),
         processes.isPresent() ? processes : others.processes, ioWeight.isPresent() ? ioWeight : others.ioWeight);
   }
 }

@@ -17,6 +17,17 @@ public enum Capability {
       "d=$PWD; while [ ! -x \"$d/examples/build.sh\" ] && [ \"$d\" != / ]; do d=$(dirname \"$d\"); done; exec \"$d/examples/build.sh\" --check-toolchain"),
   /** To mount something that nobody else sees, and to become another user. */
   MOUNT_NAMESPACE("run the tests as root on Linux", "unshare", "--mount", "setpriv", "--reuid", "10001", "--clear-groups", "--no-new-privs", "true"),
+  /**
+   * QEMU, busybox, and Debian's kernel for clouds as {@code target/linux-guest/boot/vmlinuz-*}: fetched with apt-get the first time that a test asks for it, and only unpacked.
+   */
+  LINUX_GUEST("apt-get install qemu-system-x86 busybox-static on an x86-64 Debian, and let apt-get reach its archive once", "sh", "-c",
+      "d=$PWD; while [ ! -e \"$d/cnf/host-capabilities\" ] && [ \"$d\" != / ]; do d=$(dirname \"$d\"); done; cd \"$d\" || exit 1; "
+          + "[ -x /bin/busybox ] && qemu-system-x86_64 --version >/dev/null || exit 1; g=target/linux-guest; ls $g/boot/vmlinuz-* >/dev/null 2>&1 && exit 0; mkdir -p $g/package && cd $g/package || exit 1; "
+          + "apt-get download -q $(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: \\(linux-image-[^ ]*\\)$/\\1/p') >/dev/null 2>&1 && exec dpkg-deb -x linux-image-*.deb .."),
+  /** To make cgroups below the root of each hierarchy that is mounted. */
+  CGROUPS("run the tests as root on Linux, where the cgroups are mounted for writing (in a container: docker run --privileged)", "sh", "-c",
+      "for h in /sys/fs/cgroup/pids /sys/fs/cgroup; do [ -e $h/cgroup.procs ] && mkdir $h/instar-capability-$$ && exec rmdir $h/instar-capability-$$; done; "
+          + "echo no cgroup can be made in /sys/fs/cgroup; exit 1"),
   /** systemd-analyze. */
   SYSTEMD("apt-get install systemd", "systemd-analyze", "--version"),
   /** wat2wasm and wast2json. */

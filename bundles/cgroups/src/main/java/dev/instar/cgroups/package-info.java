@@ -1,0 +1,2 @@
+/** Lends cgroups to sandboxes. See {@link dev.instar.api.cgroup}. */
+package dev.instar.cgroups;
