@@ -422,8 +422,9 @@ class LauncherIT {
     assertTrue(doctor.lines().anyMatch(l -> l.matches("backend wasm +ok .*")), doctor);
     assertTrue(doctor.lines().anyMatch(l -> l.matches("backend process +(ok|missing) .*")), doctor);
     assertTrue(doctor.lines().anyMatch(l -> l.matches("backend wasmtime +(ok|missing) .*")), doctor);
+    assertTrue(doctor.lines().anyMatch(l -> l.matches("backend container +(ok|missing) .*")), doctor);
     JsonNode json = JSON.readTree(ok(shell.instar("doctor", "-o", "json")));
-    assertTrue(json.path("node").isNull() && json.path("backends").size() == 3 && json.path("checks").size() >= 3, json::toString);
+    assertTrue(json.path("node").isNull() && json.path("backends").size() == 4 && json.path("checks").size() >= 3, json::toString);
     try (Stream<Path> left = Files.list(temporary)) {
       assertEquals(List.of(), left.map(p -> p.getFileName().toString()).filter(n -> n.startsWith("instar-")).toList());
     }

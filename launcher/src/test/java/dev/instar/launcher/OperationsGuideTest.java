@@ -53,7 +53,7 @@ class OperationsGuideTest {
     text.append('\n').append(definition.getAttribute("description")).append("\n\n| Key | Default | Range | |\n|---|---|---|---|\n");
     for (Element key : elements(definition, "AD")) {
       String range = key.hasAttribute("min") || key.hasAttribute("max") ? key.getAttribute("min") + " to " + key.getAttribute("max") : "";
-      text.append("| `").append(key.getAttribute("id")).append("` | ").append(key.getAttribute("default")).append(" | ").append(range).append(" | ")
+      text.append("| `").append(key.getAttribute("id")).append("` | ").append(key.getAttribute("default").replace("\\,", ",")).append(" | ").append(range).append(" | ")
           .append(key.getAttribute("description")).append(" |\n");
     }
     return text.toString();

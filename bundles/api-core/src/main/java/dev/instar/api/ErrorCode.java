@@ -54,7 +54,7 @@ public enum ErrorCode {
   TOO_LARGE("too-large", 413, "Too large"),
   /** The request line and headers are over their limit; the member {@code limitBytes} gives it. */
   HEADER_TOO_LARGE("header-too-large", 431, "The request's headers are too large"),
-  /** The artifact is neither a WebAssembly module, nor a bundle, nor an executable. */
+  /** The artifact is neither a WebAssembly module, nor a bundle, an executable or a container image. */
   UNSUPPORTED_ARTIFACT("unsupported-artifact", 422, "The artifact is of no supported kind"),
   /** A module is malformed, or imports what no backend offers; the detail names the section or import. */
   MODULE_REFUSED("module-refused", 422, "The module was refused"),
@@ -62,6 +62,8 @@ public enum ErrorCode {
   COMPILE_LIMIT("compile-limit", 422, "The module takes too much to compile"),
   /** An archive holds what is never unpacked: escapes, links out, devices, or more than its limits. */
   ARCHIVE_REFUSED("archive-refused", 422, "The archive was refused"),
+  /** A part of a container image has other bytes than its digest says; the members {@code digest} and {@code found} give both. */
+  DIGEST_MISMATCH("digest-mismatch", 422, "A digest does not match"),
   /** What should be deployed is no whole jar, no OSGi bundle, or no feature. */
   BUNDLE_REFUSED("bundle-refused", 422, "The bundle was refused"),
   /** A bundle needs what the node has not got; the member {@code missing} lists it. */
@@ -84,6 +86,8 @@ public enum ErrorCode {
   FUNCTION_FAILED("function-failed", 502, "The function reported a failure"),
   /** The sandbox ended without a word (its process died). */
   SANDBOX_CRASHED("sandbox-crashed", 502, "The sandbox crashed"),
+  /** A container runs, but nothing in it came to listen on the function's port in time; the member {@code port} gives it. */
+  PORT_NOT_OPENED("port-not-opened", 502, "The function does not listen"),
   /**
    * The function asked for more memory than its limit allows; the member {@code limitBytes} gives it where it is the function's own, {@code peakBytes} the most
    * that it had, where that was measured.
@@ -109,6 +113,8 @@ public enum ErrorCode {
   NODE_BUSY("node-busy", 503, "The node is at its limit"),
   /** No backend that can run the function is here at the moment. */
   BACKEND_UNAVAILABLE("backend-unavailable", 503, "No backend for this function"),
+  /** The function needs a network of its own, and this host does not let the node make one; the detail says what is missing. */
+  NETWORK_UNAVAILABLE("network-unavailable", 503, "No network for this function"),
   /** The node (or the part asked) is stopping or not ready yet. */
   NOT_READY("not-ready", 503, "The node is not ready"),
   /** The call took longer than its time-out. */

@@ -14,4 +14,6 @@ public record ArchiveLimits(long unpackedBytes, int entries, int nameBytes, int 
   static final long RATIO_FREE_BYTES = 16 << 20;
 
   public static final ArchiveLimits DEFAULT = new ArchiveLimits(256L << 20, 10_000, 255, 32, 200);
+  /** Of a container image, all its layers together. */
+  public static final ArchiveLimits CONTAINER = new ArchiveLimits(4L << 30, 200_000, 255, 96, 200);
 }

@@ -25,6 +25,7 @@ import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
@@ -47,7 +48,7 @@ import org.slf4j.LoggerFactory;
  *   images/blobs/ab/ab12…          artifacts as uploaded, by the SHA-256 of their bytes; read-only
  *   images/damaged/ab12…-&lt;time&gt;    set aside, for an operator to look at
  *   scratch/uploads/&lt;random&gt;       being received or unpacked
- *   scratch/unpacked/ab12…/        what functions see of a bundle: function.wasm, rootfs/
+ *   scratch/unpacked/ab12…/        what functions see of a bundle: function.wasm, rootfs/; of a container image: config.json, rootfs/
  * </pre>
  *
  * <p>A blob comes into being by one rename of a file that has been received to its end, hashed, checked and synced. Unpacked views are a
@@ -75,11 +76,25 @@ public final class ContentStore implements ImageStore {
   /** When an upload returned, by {@link System#nanoTime}: the wall clock may jump. */
   private final Map<Digest, Long> added = new ConcurrentHashMap<>();
   private final Lock[] locks = new Lock[64];
-  private volatile ArchiveLimits limits;
+  private volatile Settings settings;
+
+  /**
+   * @param bundles how much a bundle may hold
+   * @param containers how much a container image may hold
+   * @param firstId what to add to the ids of owners in container images
+   */
+  private record Settings(ArchiveLimits bundles, ArchiveLimits containers, int firstId) {
+    static Settings of(ImagesConfig config) {
+      ArchiveLimits bundles = new ArchiveLimits(config.max$_$unpacked$_$bytes(), config.max$_$entries(), config.max$_$name$_$bytes(),
+          config.max$_$depth(), config.max$_$ratio());
+      return new Settings(bundles, new ArchiveLimits(config.max$_$container$_$bytes(), config.max$_$container$_$entries(),
+          config.max$_$name$_$bytes(), ArchiveLimits.CONTAINER.depth(), config.max$_$ratio()), config.first$_$container$_$id());
+    }
+  }
 
   @Activate
   public ContentStore(@Reference DataDirectory data, ImagesConfig config) {
-    this(data, limits(config));
+    this(data, Settings.of(config), DurableFiles::create);
   }
 
   /** For use without OSGi. */
@@ -88,7 +103,15 @@ public final class ContentStore implements ImageStore {
   }
 
   ContentStore(DataDirectory data, ArchiveLimits limits, BundleUnpacker.FileOpener opener) {
-    this.limits = limits;
+    this(data, limits, ArchiveLimits.CONTAINER, opener);
+  }
+
+  ContentStore(DataDirectory data, ArchiveLimits bundles, ArchiveLimits containers, BundleUnpacker.FileOpener opener) {
+    this(data, new Settings(bundles, containers, ImagesConfig.FIRST_ID), opener);
+  }
+
+  private ContentStore(DataDirectory data, Settings settings, BundleUnpacker.FileOpener opener) {
+    this.settings = settings;
     this.opener = opener;
     Path area = data.area("images");
     uploads = data.scratch("uploads");
@@ -106,12 +129,7 @@ public final class ContentStore implements ImageStore {
 
   @Modified
   void configure(ImagesConfig config) {
-    limits = limits(config);
-  }
-
-  private static ArchiveLimits limits(ImagesConfig config) {
-    return new ArchiveLimits(config.max$_$unpacked$_$bytes(), config.max$_$entries(), config.max$_$name$_$bytes(), config.max$_$depth(),
-        config.max$_$ratio());
+    settings = Settings.of(config);
   }
 
   @Override
@@ -123,11 +141,8 @@ public final class ContentStore implements ImageStore {
       Kind kind = receive(content, limit, upload, sha256);
       Digest digest = Digest.of(sha256);
       try {
-        if (kind == Kind.BUNDLE) {
-          try (InputStream in = Files.newInputStream(upload)) {
-            BundleUnpacker.unpack(in, view, limits, opener);
-          }
-        }
+        Settings now = settings;
+        unpack(kind, upload, view, now.bundles(), now.containers());
         return place(digest, kind, upload, view);
       } catch (IOException e) {
         throw failed("The upload cannot be stored", e);
@@ -135,6 +150,22 @@ public final class ContentStore implements ImageStore {
     } finally {
       discard(upload);
       discard(view);
+    }
+  }
+
+  private void unpack(Kind kind, Path blob, Path view, ArchiveLimits bundles, ArchiveLimits containers) throws IOException {
+    switch (kind) {
+      case BUNDLE -> {
+        try (InputStream in = Files.newInputStream(blob)) {
+          BundleUnpacker.unpack(in, view, bundles, opener);
+        }
+      }
+      case CONTAINER -> {
+        // Only root may give files away, and only root's containers have users of their own.
+        boolean root = Integer.valueOf(0).equals(Files.getAttribute(blob, "unix:uid"));
+        ContainerUnpacker.unpack(blob, view, containers, root ? OptionalInt.of(settings.firstId()) : OptionalInt.empty(), opener);
+      }
+      case WASM, EXECUTABLE -> { }
     }
   }
 
@@ -151,10 +182,10 @@ public final class ContentStore implements ImageStore {
     byte[] buffer = new byte[BUFFER_BYTES];
     int filled = content.readNBytes(buffer, 0, Kind.MAGIC_BYTES);
     if (filled == 0) {
-      throw new InstarException(ErrorCode.UNSUPPORTED_ARTIFACT, "The artifact is empty. Send a WebAssembly module, a .tgz bundle or an executable.");
+      throw new InstarException(ErrorCode.UNSUPPORTED_ARTIFACT, "The artifact is empty. Send a WebAssembly module, a .tgz bundle, an executable or a container image.");
     }
     Kind kind = Kind.of(Arrays.copyOf(buffer, filled)).orElseThrow(() -> new InstarException(ErrorCode.UNSUPPORTED_ARTIFACT,
-        "The artifact begins with neither \\0asm (a WebAssembly module), nor 1f 8b (a .tgz bundle), nor \\x7fELF or #! (an executable)."));
+        "The artifact begins with neither \\0asm (a WebAssembly module), nor 1f 8b (a .tgz bundle), nor \\x7fELF or #! (an executable), and is no tar (of a container image)."));
     OutputStream out = onDisk(() -> opener.open(upload));
     try {
       long total = 0;
@@ -227,7 +258,7 @@ public final class ContentStore implements ImageStore {
         DurableFiles.createDirectories(blob.getParent());
         DurableFiles.move(upload, blob);
       }
-      if (kind == Kind.BUNDLE) {
+      if (kind.unpacked()) {
         placeView(digest, view);
       }
       added.put(digest, System.nanoTime());
@@ -250,6 +281,9 @@ public final class ContentStore implements ImageStore {
     if (kind == Kind.BUNDLE) {
       program = view(digest).resolve(BundleUnpacker.PROGRAM);
       rootfs = Optional.of(view(digest).resolve(BundleUnpacker.ROOTFS)).filter(Files::isDirectory);
+    } else if (kind == Kind.CONTAINER) {
+      program = view(digest).resolve(ContainerUnpacker.CONFIGURATION);
+      rootfs = Optional.of(view(digest).resolve(ContainerUnpacker.ROOTFS));
     }
     Image image = new Image(digest, kind.variant(), Files.size(blob), program, rootfs);
     verified.put(digest, image);
@@ -289,8 +323,8 @@ public final class ContentStore implements ImageStore {
       try (InputStream in = Files.newInputStream(blob)) {
         kind = Kind.of(in.readNBytes(Kind.MAGIC_BYTES)).orElseThrow(() -> new IOException(blob + " is of no known kind"));
       }
-      if (kind == Kind.BUNDLE && !Files.isDirectory(view(digest), LinkOption.NOFOLLOW_LINKS)) {
-        unpackAgain(digest, blob);
+      if (kind.unpacked() && !Files.isDirectory(view(digest), LinkOption.NOFOLLOW_LINKS)) {
+        unpackAgain(digest, kind, blob);
       }
       return Optional.of(remember(digest, kind));
     } catch (NoSuchFileException e) {
@@ -303,10 +337,11 @@ public final class ContentStore implements ImageStore {
   }
 
   /** With no limit but those of the reader's own arithmetic: what was accepted once must not be lost to a limit that was lowered since. */
-  private void unpackAgain(Digest digest, Path blob) throws IOException {
+  private void unpackAgain(Digest digest, Kind kind, Path blob) throws IOException {
     Path view = uploads.resolve(UUID.randomUUID() + ".view");
-    try (InputStream in = Files.newInputStream(blob)) {
-      BundleUnpacker.unpack(in, view, new ArchiveLimits(Long.MAX_VALUE, Integer.MAX_VALUE, 255, Integer.MAX_VALUE, Integer.MAX_VALUE), opener);
+    ArchiveLimits none = new ArchiveLimits(Long.MAX_VALUE, Integer.MAX_VALUE, 255, Integer.MAX_VALUE, Integer.MAX_VALUE);
+    try {
+      unpack(kind, blob, view, none, none);
       placeView(digest, view);
     } finally {
       discard(view);

@@ -8,8 +8,9 @@ import java.util.zip.DataFormatException;
 import java.util.zip.Inflater;
 
 /**
- * Reads one gzip member (RFC 1952), which must be the whole stream: {@link java.util.zip.GZIPInputStream} goes on into further members and
- * passes over garbage, so that two readers may disagree about what an archive holds. It also watches how much comes out of how little.
+ * Reads gzip (RFC 1952). {@link java.util.zip.GZIPInputStream} goes on into further members and passes over garbage, so that two readers may
+ * disagree about what an archive holds; this one takes one member that is the whole stream, or, where a digest of what comes out is known, several.
+ * It also watches how much comes out of how little.
  */
 final class GzipReader extends InputStream {
   private static final int FHCRC = 2;
@@ -26,11 +27,21 @@ final class GzipReader extends InputStream {
   private int position;
   private int filled;
   private boolean ended;
+  private final boolean several;
+  /** Of the members before this one. */
+  private long writtenBefore;
+  private long readBefore;
 
-  /** @param packed is read in blocks and not closed */
+  /** One member. @param packed is read in blocks and not closed */
   GzipReader(InputStream packed, ArchiveLimits limits) throws IOException {
+    this(packed, limits, false);
+  }
+
+  /** @param several whether more members may follow the first */
+  GzipReader(InputStream packed, ArchiveLimits limits, boolean several) throws IOException {
     this.packed = packed;
     this.limits = limits;
+    this.several = several;
     boolean begun = false;
     try {
       header();
@@ -121,6 +132,10 @@ final class GzipReader extends InputStream {
         }
         if (inflater.finished()) {
           trailer();
+          if (position < filled || fill()) {
+            nextMember();
+            continue;
+          }
           ended = true;
           return -1;
         }
@@ -138,12 +153,23 @@ final class GzipReader extends InputStream {
     }
   }
 
+  private void nextMember() throws IOException {
+    if (!several) {
+      throw Refusal.archive("has bytes after the end of its gzip member; one member is all it may hold");
+    }
+    writtenBefore += inflater.getBytesWritten();
+    readBefore += inflater.getBytesRead();
+    inflater.reset();
+    crc.reset();
+    header();
+  }
+
   private void check() {
-    long out = inflater.getBytesWritten();
+    long out = writtenBefore + inflater.getBytesWritten();
     if (out > limits.unpackedBytes()) {
       throw Refusal.archive("unpacks to more than " + limits.unpackedBytes() + " bytes");
     }
-    if (out > ArchiveLimits.RATIO_FREE_BYTES && out / limits.ratio() > inflater.getBytesRead()) {
+    if (out > ArchiveLimits.RATIO_FREE_BYTES && out / limits.ratio() > readBefore + inflater.getBytesRead()) {
       throw Refusal.archive("unpacks to more than " + limits.ratio() + " times its size");
     }
   }
@@ -152,9 +178,6 @@ final class GzipReader extends InputStream {
     position = filled - inflater.getRemaining();
     if (next32() != crc.getValue() || next32() != (inflater.getBytesWritten() & 0xffff_ffffL)) {
       throw Refusal.archive("is damaged: its gzip checksum or length does not fit");
-    }
-    if (position < filled || fill()) {
-      throw Refusal.archive("has bytes after the end of its gzip member; one member is all it may hold");
     }
   }
 

@@ -4,8 +4,11 @@ import org.osgi.service.metatype.annotations.AttributeDefinition;
 import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
 @ObjectClassDefinition(id = ContentStore.PID, name = "Instar images",
-    description = "How much an uploaded bundle (.tgz) may hold. Applies to uploads from the change on.")
+    description = "How much an uploaded bundle (.tgz) or container image may hold. Applies to uploads from the change on.")
 @interface ImagesConfig {
+  /** Beyond the ranges that distributions and container engines give to users of their own. */
+  int FIRST_ID = 1_900_000_000;
+
   @AttributeDefinition(name = "Unpacked size", description = "Bytes of one bundle when it is unpacked, its tar headers included.", min = "65536",
       max = "1099511627776")
   long max$_$unpacked$_$bytes() default 256L << 20;
@@ -21,4 +24,17 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
   @AttributeDefinition(name = "Compression ratio", description = "Unpacked bytes by packed ones, beyond the first 16 MiB.", min = "2", max = "2000")
   int max$_$ratio() default 200;
+
+  @AttributeDefinition(name = "Unpacked size of a container image", description = "Bytes of all layers of one image when they are unpacked.",
+      min = "65536", max = "1099511627776")
+  long max$_$container$_$bytes() default 4L << 30;
+
+  @AttributeDefinition(name = "Entries of a container image", description = "Files, directories and links in all layers of one image.", min = "1",
+      max = "10000000")
+  int max$_$container$_$entries() default 200_000;
+
+  @AttributeDefinition(name = "First id of containers", min = "65536", max = "2147418112",
+      description = "The user and group of the host that is root in containers of a node that runs as root; the 65535 after it are the others. "
+          + "Nobody else of the host may have these.")
+  int first$_$container$_$id() default FIRST_ID;
 }

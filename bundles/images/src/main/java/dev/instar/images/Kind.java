@@ -1,6 +1,7 @@
 package dev.instar.images;
 
 import dev.instar.api.function.Variant;
+import java.util.Arrays;
 import java.util.Optional;
 
 /** What an artifact is, by its first bytes. */
@@ -8,10 +9,14 @@ enum Kind {
   WASM(Variant.WASM),
   /** gzip: a bundle, which holds a module. */
   BUNDLE(Variant.WASM),
-  EXECUTABLE(Variant.EXECUTABLE);
+  EXECUTABLE(Variant.EXECUTABLE),
+  /** A tar that is not packed: an OCI layout or what {@code docker save} writes. */
+  CONTAINER(Variant.CONTAINER);
 
   /** How many bytes {@link #of} wants to see. */
-  static final int MAGIC_BYTES = 4;
+  static final int MAGIC_BYTES = 262;
+  /** Where POSIX.1 has the magic of a tar header. */
+  private static final int USTAR = 257;
 
   private final String variant;
 
@@ -24,6 +29,11 @@ enum Kind {
     return variant;
   }
 
+  /** Whether functions see something else of it than the artifact itself. */
+  boolean unpacked() {
+    return this == BUNDLE || this == CONTAINER;
+  }
+
   static Optional<Kind> of(byte[] magic) {
     if (starts(magic, 0, 'a', 's', 'm')) {
       return Optional.of(WASM);
@@ -33,6 +43,9 @@ enum Kind {
     }
     if (starts(magic, 0x7f, 'E', 'L', 'F') || starts(magic, '#', '!')) {
       return Optional.of(EXECUTABLE);
+    }
+    if (magic.length > USTAR && starts(Arrays.copyOfRange(magic, USTAR, magic.length), 'u', 's', 't', 'a', 'r')) {
+      return Optional.of(CONTAINER);
     }
     return Optional.empty();
   }

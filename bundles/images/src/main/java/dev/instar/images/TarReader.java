@@ -1,5 +1,6 @@
 package dev.instar.images;
 
+import dev.instar.api.InstarException;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -26,6 +27,8 @@ final class TarReader {
   private static final int PAX_BYTES = 64 << 10;
   /** What would change which files there are: not allowed for a whole archive at once. */
   private static final Set<String> PER_ENTRY_ONLY = Set.of("path", "linkpath", "size");
+  /** What else of an extended header is of use. */
+  private static final Set<String> ATTRIBUTES = Set.of("uid", "gid", "mtime");
 
   private final InputStream in;
   private final byte[] block = new byte[BLOCK];
@@ -46,8 +49,11 @@ final class TarReader {
    * @param size of the data that follows
    * @param mode the permission bits
    * @param target of a link; else empty
+   * @param uid of the owner, -1 when it is no number
+   * @param gid of the group, -1 when it is no number
+   * @param modified in seconds of 1970, 0 when it is no number
    */
-  record Entry(String name, Type type, long size, int mode, String target) {}
+  record Entry(String name, Type type, long size, int mode, String target, long uid, long gid, long modified) {}
 
   /** The next entry; what was not read of the one before is skipped. Empty at the end, after which there is nothing in the stream but padding. */
   Optional<Entry> next() throws IOException {
@@ -98,7 +104,7 @@ final class TarReader {
           if (pax.containsKey("size")) {
             size = decimal(pax.get("size"), path);
           }
-          return Optional.of(entry(path, flag, size, target));
+          return Optional.of(entry(path, flag, size, target, given));
         }
       }
     }
@@ -108,7 +114,7 @@ final class TarReader {
     return one.isPresent() && other != null && !one.get().equals(other);
   }
 
-  private Entry entry(String path, int flag, long size, String target) {
+  private Entry entry(String path, int flag, long size, String target, Map<String, String> pax) {
     Type type = switch (flag) {
       case '0', 0, '7' -> path.endsWith("/") ? Type.DIRECTORY : Type.FILE;
       case '5' -> Type.DIRECTORY;
@@ -126,7 +132,22 @@ final class TarReader {
     last = path;
     remaining = size;
     padding = (int) (-size & BLOCK - 1);
-    return new Entry(path, type, size, (int) number(100, 8, path, "mode"), type == Type.SYMLINK || type == Type.HARDLINK ? target : "");
+    return new Entry(path, type, size, (int) number(100, 8, path, "mode"), type == Type.SYMLINK || type == Type.HARDLINK ? target : "",
+        attribute(pax, "uid", 108, 8, -1), attribute(pax, "gid", 116, 8, -1), attribute(pax, "mtime", 136, 12, 0));
+  }
+
+  /** Leaves it to the caller whether a malformed attribute matters. */
+  private long attribute(Map<String, String> pax, String key, int offset, int length, long otherwise) {
+    String text = pax.getOrDefault(key, "");
+    if (!text.isEmpty()) {
+      String whole = text.indexOf('.') < 0 ? text : text.substring(0, text.indexOf('.'));
+      return whole.matches("[0-9]{1,18}") ? Long.parseLong(whole) : otherwise;
+    }
+    try {
+      return number(offset, length, "", key);
+    } catch (InstarException malformed) {
+      return otherwise;
+    }
   }
 
   /** Bytes of the current entry; -1 at its end. */
@@ -316,7 +337,7 @@ final class TarReader {
         throw Refusal.entry(name, "belongs to a sparse file");
       }
       // Others, such as extended attributes, may hold any bytes and mean nothing here.
-      if (PER_ENTRY_ONLY.contains(key) && records.put(key, utf8(ByteBuffer.wrap(bytes, equals + 1, end - equals - 2), name)) != null) {
+      if ((PER_ENTRY_ONLY.contains(key) || ATTRIBUTES.contains(key)) && records.put(key, utf8(ByteBuffer.wrap(bytes, equals + 1, end - equals - 2), name)) != null) {
         throw Refusal.entry(name, "is an extended header that gives " + key + " twice");
       }
       at = end;

@@ -126,7 +126,7 @@ class ContentStoreTest {
     assertEquals(ErrorCode.UNSUPPORTED_ARTIFACT, code(() -> add(new byte[0])));
     assertEquals(ErrorCode.UNSUPPORTED_ARTIFACT, code(() -> add("hello".getBytes())));
     assertEquals(ErrorCode.UNSUPPORTED_ARTIFACT, code(() -> add(new byte[] {0, 'a', 's'})));
-    InputStream thenFails = new SequenceInputStream(new ByteArrayInputStream("text".getBytes()), new InputStream() {
+    InputStream thenFails = new SequenceInputStream(new ByteArrayInputStream("text".repeat(100).getBytes()), new InputStream() {
       @Override
       public int read() throws IOException {
         throw new IOException("read on");

@@ -31,7 +31,7 @@ import picocli.CommandLine.Spec;
 /** {@code instar deploy}. */
 @Command(name = "deploy", description = {"Uploads a function, or a whole tree of them, and lets it answer calls.",
     "A function that is there already gets a new version, with the options that are given now and the defaults for the others: it takes none over from the version before."},
-    footer = {"", "Examples:", "  instar deploy me/shout shout.wasm --memory 64Mi --timeout 5s", "  instar deploy --tree /usr/local/faasm/wasm"})
+    footer = {"", "Examples:", "  instar deploy me/shout shout.wasm --memory 64Mi --timeout 5s", "  instar deploy me/resize --image archive:resize.tar --label port=8080", "  instar deploy --tree /usr/local/faasm/wasm"})
 public final class DeployCommand implements Callable<Integer> {
   /** One function, or a tree. */
   static final class What {
@@ -45,8 +45,11 @@ public final class DeployCommand implements Callable<Integer> {
   static final class One {
     @Parameters(index = "0", paramLabel = "NAME", converter = Arguments.NameConverter.class, description = "The function, as user/function.")
     Name name;
-    @Parameters(index = "1", paramLabel = "PATH", description = "A WebAssembly module (.wasm), a bundle (.tgz), or a program for the process backend.")
+    @Parameters(index = "1", arity = "0..1", paramLabel = "PATH", description = "A WebAssembly module (.wasm), a bundle (.tgz), or a program for the process backend.")
     Path artifact;
+    @Option(names = "--image", paramLabel = "IMAGE",
+        description = "Instead of PATH, a container image on this disk: oci:DIR (an OCI image layout), archive:FILE (of docker save, or a tar of a layout) or dir:DIR (a root file system, run by the label fprocess).")
+    String image;
   }
 
   @Spec
@@ -75,11 +78,14 @@ public final class DeployCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
+    if (what.one != null && (what.one.artifact == null) == (what.one.image == null)) {
+      throw new ParameterException(spec.commandLine(), what.one.image == null ? "Missing: PATH, or --image=IMAGE" : "Give PATH or --image, not both");
+    }
     try (NodeClient client = node.connect()) {
       if (what.tree != null) {
         return tree(client);
       }
-      JsonNode version = deploy(client, what.one.name, what.one.artifact);
+      JsonNode version = what.one.image == null ? deploy(client, what.one.name, what.one.artifact) : deployImage(client, what.one.name, what.one.image);
       if (output.json()) {
         Output.print(version);
       } else {
@@ -141,6 +147,32 @@ public final class DeployCommand implements Callable<Integer> {
     }
   }
 
+  private JsonNode deployImage(NodeClient client, Name name, String given) throws Failure, InterruptedException {
+    ContainerImage named;
+    try {
+      named = ContainerImage.parse(given);
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage());
+    }
+    Path packed;
+    try (Progress progress = Progress.of("Packing " + named)) {
+      packed = named.pack();
+    } catch (IOException e) {
+      throw new Failure(ExitCode.FAILED, "The image " + named + " cannot be read: " + Reason.of(e) + ".", e);
+    }
+    try {
+      JsonNode image;
+      try (Progress progress = Progress.of("Uploading " + named)) {
+        image = client.upload("/v1/images", BodyPublishers.ofFile(packed));
+      } catch (FileNotFoundException e) {
+        throw new Failure(ExitCode.FAILED, "The packed image " + packed + " has gone.", e);
+      }
+      return publish(client, name, image);
+    } finally {
+      packed.toFile().delete();
+    }
+  }
+
   private JsonNode deploy(NodeClient client, Name name, Path artifact) throws Failure, InterruptedException {
     JsonNode image;
     try (Progress progress = Progress.of("Uploading " + artifact)) {
@@ -154,6 +186,10 @@ public final class DeployCommand implements Callable<Integer> {
     } catch (FileNotFoundException e) {
       throw new Failure(ExitCode.FAILED, "The file " + artifact + " cannot be read by this user.", e);
     }
+    return publish(client, name, image);
+  }
+
+  private JsonNode publish(NodeClient client, Name name, JsonNode image) throws Failure, InterruptedException {
     ObjectNode body = Output.JSON.createObjectNode();
     ObjectNode variant = body.putArray("variants").addObject();
     variant.put("digest", image.path("digest").asText());

@@ -12,8 +12,8 @@ import org.osgi.annotation.versioning.ProviderType;
  * The content store: artifacts by the SHA-256 of their bytes as uploaded.
  *
  * <p>An artifact is a WebAssembly module (magic {@code \0asm}), a bundle (gzip'd tar with {@code function.wasm} and, if there are files,
- * {@code rootfs/}, at its top or in one directory of any name), or an executable (ELF, or {@code #!}). What has returned from
- * {@link #add} is on disk under its checksum and survives power loss; an upload that was cut leaves nothing.
+ * {@code rootfs/}, at its top or in one directory of any name), an executable (ELF, or {@code #!}), or a container image (a tar of an OCI image
+ * layout, or what {@code docker save} writes). What has returned from {@link #add} is on disk under its checksum and survives power loss; an upload that was cut leaves nothing.
  *
  * <p>All methods may be called from any thread. {@link #find} is cheap: no byte is read, but the first use after a start verifies the checksum.
  */
@@ -23,7 +23,7 @@ public interface ImageStore {
    * Stores what the stream holds, to its end.
    *
    * @param limit how many bytes are taken
-   * @throws dev.instar.api.InstarException TOO_LARGE, UNSUPPORTED_ARTIFACT, ARCHIVE_REFUSED, NO_SPACE
+   * @throws dev.instar.api.InstarException TOO_LARGE, UNSUPPORTED_ARTIFACT, ARCHIVE_REFUSED, DIGEST_MISMATCH, NO_SPACE
    * @throws IOException when the stream fails (an upload that was cut)
    */
   Image add(InputStream content, long limit) throws IOException;

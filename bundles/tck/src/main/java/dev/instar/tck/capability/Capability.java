@@ -28,6 +28,11 @@ public enum Capability {
   CGROUPS("run the tests as root on Linux, where the cgroups are mounted for writing (in a container: docker run --privileged)", "sh", "-c",
       "for h in /sys/fs/cgroup/pids /sys/fs/cgroup; do [ -e $h/cgroup.procs ] && mkdir $h/instar-capability-$$ && exec rmdir $h/instar-capability-$$; done; "
           + "echo no cgroup can be made in /sys/fs/cgroup; exit 1"),
+  /** To run Linux containers: an OCI runtime, the right to make namespaces and mounts, and a static busybox to make images of. */
+  CONTAINER("run the tests as root on Linux, with apt-get install crun busybox-static", "sh", "-c",
+      "crun --version && busybox true && unshare --mount --propagation private mount -t tmpfs tmpfs /mnt"),
+  /** The other usual OCI runtime. */
+  RUNC("apt-get install runc", "runc", "--version"),
   /** systemd-analyze. */
   SYSTEMD("apt-get install systemd", "systemd-analyze", "--version"),
   /** wat2wasm and wast2json. */

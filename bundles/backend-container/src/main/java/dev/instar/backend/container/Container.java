@@ -1,0 +1,228 @@
+package dev.instar.backend.container;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.cgroup.CgroupLease;
+import dev.instar.api.cgroup.CgroupUsage;
+import dev.instar.api.data.DurableFiles;
+import dev.instar.api.sandbox.StartContext;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** One container: the runtime's process that watches over it, and the first process in it, with which all others end. */
+final class Container {
+  private static final Logger LOG = LoggerFactory.getLogger(Container.class);
+  private static final int WORDS = 400;
+
+  private final Host host;
+  private final String id;
+  private final Path directory;
+  private final Optional<CgroupLease> cgroup;
+  private final Process watcher;
+  private volatile Optional<ProcessHandle> first = Optional.empty();
+  private volatile Optional<CgroupUsage> before = Optional.empty();
+  private volatile boolean killed;
+
+  private Container(Host host, String id, Path directory, Optional<CgroupLease> cgroup, Process watcher) {
+    this.host = host;
+    this.id = id;
+    this.directory = directory;
+    this.cgroup = cgroup;
+    this.watcher = watcher;
+  }
+
+  /**
+   * Starts one and does not wait for it.
+   *
+   * @param directory with its specification, which it deletes when it is closed
+   */
+  static Container start(Host host, Host.Root root, Path directory, StartContext context) {
+    Optional<CgroupLease> cgroup = context.leases().find(CgroupLease.class);
+    String id = context.sandboxId();
+    try {
+      // What it says goes to a file until the runtime has made way for the function.
+      ProcessBuilder launch = host.launch(root, directories(cgroup), "--log", directory.resolve("said").toString(), "run", "--pid-file",
+          directory.resolve("pid").toString(), "--bundle", directory.toString(), id);
+      Container container = new Container(host, id, directory, cgroup, launch.start());
+      container.before = cgroup.map(CgroupLease::usage);
+      return container;
+    } catch (IOException e) {
+      delete(directory);
+      throw notStarted(String.valueOf(e.getMessage()));
+    }
+  }
+
+  private static List<Path> directories(Optional<CgroupLease> cgroup) {
+    return cgroup.map(CgroupLease::directories).orElse(List.of());
+  }
+
+  /** Waits until the {@link HeldProgram} runs. Closes itself when that fails. */
+  void awaitHeld(Instant deadline) throws InterruptedException {
+    boolean started = false;
+    try {
+      while (watcher.getInputStream().available() == 0) {
+        if (!watcher.isAlive() && watcher.getInputStream().available() == 0) {
+          String said = words(directory.resolve("said"));
+          throw failure().orElseGet(() -> notStarted(said.isEmpty() ? lastError() : said));
+        }
+        if (Instant.now().isAfter(deadline)) {
+          throw new InstarException(ErrorCode.TIMED_OUT, "The container was not ready by its deadline.");
+        }
+        Thread.sleep(0, 500_000);
+      }
+      isRunning();
+      started = true;
+    } catch (IOException e) {
+      throw notStarted(String.valueOf(e.getMessage()));
+    } finally {
+      if (!started) {
+        close();
+      }
+    }
+  }
+
+  private String lastError() {
+    try {
+      return lastLine(watcher.getErrorStream().readNBytes(WORDS));
+    } catch (IOException e) {
+      return "";
+    }
+  }
+
+  private static InstarException notStarted(String why) {
+    LOG.warn("A container could not be started: {}", why);
+    String lower = why.toLowerCase(Locale.ROOT);
+    boolean busy = List.of("cannot allocate memory", "temporarily unavailable", "too many open files", "no space left", "error=11", "error=12", "error=24")
+        .stream().anyMatch(lower::contains);
+    return busy ? new InstarException(ErrorCode.NODE_BUSY, "The host has no room for another container.")
+        : new InstarException(ErrorCode.SANDBOX_CRASHED, "The container could not be started: " + (why.isBlank() ? "its runtime said nothing" : why) + ".");
+  }
+
+  /** The last line of what a program of the host has said, in a form for people; empty when there is none. */
+  static String words(Path file) {
+    try {
+      return lastLine(Files.readAllBytes(file));
+    } catch (IOException e) {
+      return "";
+    }
+  }
+
+  private static String lastLine(byte[] said) {
+    String text = new String(said, Math.max(0, said.length - WORDS), Math.min(said.length, WORDS), StandardCharsets.UTF_8).strip();
+    return text.substring(text.lastIndexOf('\n') + 1).replaceAll("[\\p{Cntrl}\\p{Cf}\uFFFD]+", " ").strip();
+  }
+
+  String id() {
+    return id;
+  }
+
+  Path directory() {
+    return directory;
+  }
+
+  /** What the first process writes to its standard output. */
+  InputStream output() {
+    return watcher.getInputStream();
+  }
+
+  /** And to its standard error; before that, what the host's programs say that start it. */
+  InputStream errors() {
+    return watcher.getErrorStream();
+  }
+
+  /** A command of the runtime for this container, that takes place in its cgroup. */
+  ProcessBuilder command(String... arguments) throws IOException {
+    return host.command(watcher.pid(), directories(cgroup), arguments);
+  }
+
+  /** The limit that it has met since it was started, or since this was last asked, if any. For when something has failed: it reads a handful of files. */
+  Optional<InstarException> failure() {
+    Optional<InstarException> met = before.flatMap(then -> cgroup.flatMap(lease -> lease.failureSince(then)));
+    before = cgroup.map(CgroupLease::usage);
+    return met;
+  }
+
+  /** Whether there is a first process, and it was not told to end. */
+  boolean isRunning() {
+    if (killed) {
+      return false;
+    }
+    if (first.isEmpty()) {
+      try {
+        first = ProcessHandle.of(Long.parseLong(Files.readString(directory.resolve("pid")).strip()));
+      } catch (IOException | NumberFormatException e) {
+        // It is on its way there.
+        return watcher.isAlive();
+      }
+    }
+    return first.isPresent() && first.get().isAlive();
+  }
+
+  /** @return whether it has ended */
+  boolean awaitEnd(Duration most) throws InterruptedException {
+    return watcher.waitFor(most.toMillis(), TimeUnit.MILLISECONDS);
+  }
+
+  /** Of the first process, or 128 and the number of the signal that ended it. */
+  int exitStatus() {
+    return watcher.isAlive() ? 0 : watcher.exitValue();
+  }
+
+  /** Ends all that is in it, from any thread, and does not wait. */
+  void kill() {
+    isRunning();
+    killed = true;
+    // With the first process of its pid namespace the kernel ends all others.
+    first.ifPresent(ProcessHandle::destroyForcibly);
+    if (first.isEmpty()) {
+      watcher.descendants().forEach(ProcessHandle::destroyForcibly);
+      watcher.toHandle().destroyForcibly();
+    }
+  }
+
+  /** Ends it and takes away what the runtime and the host have of it. Waits no longer than two seconds or so. */
+  void close() {
+    kill();
+    boolean interrupted = Thread.interrupted();
+    try {
+      if (!watcher.waitFor(1, TimeUnit.SECONDS)) {
+        watcher.destroyForcibly();
+      }
+    } catch (InterruptedException e) {
+      interrupted = true;
+    }
+    if (!host.isGone(id)) {
+      host.delete(id);
+    }
+    try {
+      watcher.getOutputStream().close();
+      watcher.getInputStream().close();
+      watcher.getErrorStream().close();
+    } catch (IOException e) {
+      // A pipe whose other end has gone.
+    }
+    delete(directory);
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private static void delete(Path directory) {
+    try {
+      DurableFiles.deleteTree(directory);
+    } catch (IOException e) {
+      LOG.warn("Part of {} could not be removed; it goes when the node starts next: {}", directory, e.toString());
+    }
+  }
+}

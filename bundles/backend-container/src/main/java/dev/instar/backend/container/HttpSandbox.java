@@ -1,0 +1,392 @@
+package dev.instar.backend.container;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.Problem;
+import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.GuestLog;
+import dev.instar.api.sandbox.Sandbox;
+import dev.instar.api.sandbox.StartContext;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InterruptedIOException;
+import java.net.InetSocketAddress;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/** A container in which the function listens on a port: each call is a POST to it, one at a time. */
+final class HttpSandbox implements Sandbox {
+  private static final int BUFFER = 16 << 10;
+  /** To be told that nobody listens takes a fraction of this, whoever listens answers sooner. */
+  private static final int CONNECT_MILLIS = 1000;
+  private static final Duration FIRST_PAUSE = Duration.ofMillis(1);
+  private static final Duration LONGEST_PAUSE = Duration.ofMillis(20);
+
+  private final Container container;
+  private final InetSocketAddress address;
+  private final String host;
+  private final OutputLog output;
+  private final GuestLog startLog;
+  private final Set<Sandbox> siblings;
+
+  private final Object lock = new Object();
+  private Optional<Thread> caller = Optional.empty();
+  private Optional<HttpConnection> connection = Optional.empty();
+  private boolean killed;
+  private boolean closed;
+
+  /**
+   * Takes over the container; joins {@code siblings} until it is closed.
+   *
+   * @param host what the function sees as the Host of its requests
+   */
+  HttpSandbox(Container container, InetSocketAddress address, String host, StartContext context, Set<Sandbox> siblings) {
+    this.container = container;
+    this.address = address;
+    this.host = host;
+    this.siblings = siblings;
+    startLog = context.log();
+    output = new OutputLog(container.id(), List.of(container.output(), container.errors()), startLog);
+    siblings.add(this);
+  }
+
+  /** Returns when something listens on the port. Closes itself when it fails. */
+  void awaitReady(Instant deadline) throws InterruptedException {
+    boolean ready = false;
+    try {
+      enter();
+      Duration pause = FIRST_PAUSE;
+      while (!connect()) {
+        if (!container.isRunning()) {
+          throw ended("anything listened on port " + address.getPort());
+        }
+        if (Instant.now().isAfter(deadline)) {
+          throw new InstarException(Problem.of(ErrorCode.PORT_NOT_OPENED, "Nothing in the container came to listen on port " + address.getPort()
+              + " in time. Let the function listen there on all addresses, or say where with the label '" + PreparedContainer.PORT + "'."
+              + said(), Map.of("port", address.getPort())));
+        }
+        Thread.sleep(pause);
+        pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) < 0 ? pause.multipliedBy(2) : LONGEST_PAUSE;
+      }
+      ready = true;
+    } finally {
+      leave();
+      if (!ready) {
+        close();
+      }
+    }
+  }
+
+  private boolean connect() {
+    try {
+      HttpConnection made = new HttpConnection(address, CONNECT_MILLIS);
+      synchronized (lock) {
+        connection = Optional.of(made);
+        if (killed) {
+          made.close();
+        }
+      }
+      return true;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  @Override
+  public void call(Call call) throws InterruptedException {
+    enter();
+    output.to(call.log());
+    Optional<CallEnd> end = Optional.empty();
+    try {
+      Optional<HttpConnection> last = connection;
+      if (last.isEmpty() || !last.get().reusable()) {
+        last.ifPresent(HttpConnection::close);
+        if (!connect()) {
+          throw container.isRunning() ? new CallEnd(new InstarException(ErrorCode.SANDBOX_CRASHED, "The function does not listen on port " + address.getPort()
+              + " any more.")) : new CallEnd(ended("it had answered"));
+        }
+      }
+      exchange(call, connection.orElseThrow());
+    } catch (CallEnd e) {
+      end = Optional.of(e);
+    } catch (InterruptedException e) {
+      if (!isKilled()) {
+        // In what state the function was is not known, so its container is of no further use.
+        container.kill();
+        throw e;
+      }
+    } finally {
+      output.to(startLog);
+      leave();
+    }
+    // After a kill every failure is the kill, and an answer may have lain in the connection while its caller was held up.
+    if (isKilled()) {
+      throw timedOut();
+    }
+    if (end.isPresent()) {
+      throw end.get().failure;
+    }
+  }
+
+  /** How a call ends that has no answer. */
+  private static final class CallEnd extends Exception {
+    private static final long serialVersionUID = 1;
+    private final transient InstarException failure;
+
+    CallEnd(InstarException failure) {
+      super(failure);
+      this.failure = failure;
+    }
+  }
+
+  private void exchange(Call call, HttpConnection http) throws CallEnd, InterruptedException {
+    Feed feed = new Feed(call, http, host);
+    Thread feeding = Thread.ofVirtual().name("container-" + container.id() + "-in").start(feed);
+    boolean ended = false;
+    try {
+      int status = http.readHead();
+      Refused refused = new Refused();
+      http.readBody((bytes, length) -> {
+        if (status / 100 != 2) {
+          refused.take(bytes, length);
+          return;
+        }
+        try {
+          call.output().write(bytes, 0, length);
+        } catch (IOException | RuntimeException e) {
+          throw new CallerFailure(e);
+        }
+      });
+      ended = true;
+      if (status / 100 != 2) {
+        String words = refused.words();
+        throw new CallEnd(new InstarException(Problem.of(ErrorCode.FUNCTION_FAILED, "The function answered with HTTP status " + status + "."
+            + (words.isEmpty() ? "" : " It said: " + words), Map.of("exitCode", status, "status", status))));
+      }
+    } catch (CallerFailure e) {
+      if (Thread.interrupted() || e.getCause() instanceof InterruptedIOException) {
+        throw new InterruptedException();
+      }
+      // The function gets no chance to notice, and in what state it is nobody knows.
+      container.kill();
+      throw new CallEnd(callersFailure(e.getCause()));
+    } catch (IOException e) {
+      if (Thread.interrupted()) {
+        throw new InterruptedException();
+      }
+      Optional<InstarException> input = feed.failure();
+      if (input.isPresent()) {
+        container.kill();
+        throw new CallEnd(input.get());
+      }
+      throw new CallEnd(broken(e));
+    } finally {
+      if (!ended || !feed.done()) {
+        http.close();
+      }
+      feeding.interrupt();
+      joinQuietly(feeding);
+    }
+  }
+
+  private static void joinQuietly(Thread feeding) {
+    boolean interrupted = Thread.interrupted();
+    try {
+      // One that heeds no interrupt is left behind with its caller's stream.
+      feeding.join(Duration.ofMillis(100));
+    } catch (InterruptedException e) {
+      interrupted = true;
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** What the caller's side threw, on its way through code that knows IOExceptions of the function's side. */
+  private static final class CallerFailure extends IOException {
+    private static final long serialVersionUID = 1;
+
+    CallerFailure(Exception cause) {
+      super(cause);
+    }
+  }
+
+  private static InstarException callersFailure(Throwable why) {
+    return switch (why) {
+      case InstarException e -> e;
+      case IOException e -> new InstarException(Problem.of(ErrorCode.CALLER_GONE, "The caller went away while the function ran."), e);
+      default -> new InstarException(Problem.of(ErrorCode.INTERNAL, "The body or the answer of the call failed."), why);
+    };
+  }
+
+  /** Keeps the begin of an answer that is no success. */
+  private static final class Refused {
+    private static final int MOST = 400;
+    private final StringBuilder text = new StringBuilder();
+
+    void take(byte[] bytes, int length) {
+      for (int i = 0; i < length && text.length() < MOST; i++) {
+        text.append((char) (bytes[i] & 0xff));
+      }
+    }
+
+    String words() {
+      return text.toString().replaceAll("[^ -~]+", " ").strip();
+    }
+  }
+
+  /** Sends the caller's body while the answer may already come. */
+  private static final class Feed implements Runnable {
+    private final Call call;
+    private final HttpConnection http;
+    private final String host;
+    private volatile Optional<InstarException> failure = Optional.empty();
+    private volatile boolean done;
+
+    Feed(Call call, HttpConnection http, String host) {
+      this.call = call;
+      this.http = http;
+      this.host = host;
+    }
+
+    @Override
+    public void run() {
+      boolean chunked = call.input().length().isEmpty();
+      try (InputStream body = call.input().stream()) {
+        http.sendHead(host, call.invocationId(), call.input().length());
+        byte[] buffer = new byte[BUFFER];
+        while (true) {
+          int length;
+          try {
+            length = body.read(buffer);
+          } catch (IOException | RuntimeException e) {
+            failure = Optional.of(callersFailure(e));
+            http.close();
+            return;
+          }
+          if (length < 0) {
+            http.sendEnd(chunked);
+            done = true;
+            return;
+          }
+          http.sendChunk(buffer, length, chunked);
+        }
+      } catch (IOException e) {
+        // The function does not read all of its input, and need not.
+      }
+    }
+
+    Optional<InstarException> failure() {
+      return failure;
+    }
+
+    boolean done() {
+      return done;
+    }
+  }
+
+  private InstarException broken(IOException why) throws InterruptedException {
+    if (!container.awaitEnd(Duration.ofMillis(200))) {
+      return new InstarException(ErrorCode.SANDBOX_CRASHED, why instanceof HttpConnection.MalformedException ? "The function broke HTTP: " + why.getMessage() + "."
+          : "The function closed the connection before it had answered.");
+    }
+    return ended("it had answered");
+  }
+
+  private InstarException ended(String before) throws InterruptedException {
+    container.awaitEnd(Duration.ofSeconds(1));
+    return container.failure().orElseGet(() -> {
+      int status = container.exitStatus();
+      String signal = status > 128 && status < 160 ? " (signal " + (status - 128) + ")" : "";
+      return new InstarException(Problem.of(ErrorCode.SANDBOX_CRASHED, "The container ended with exit status " + status + signal + " before " + before + "." + said(),
+          Map.of("exitStatus", status)));
+    });
+  }
+
+  private String said() {
+    try {
+      String words = output.lastWords();
+      return words.isEmpty() ? "" : " It said: " + words;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return "";
+    }
+  }
+
+  private void enter() {
+    synchronized (lock) {
+      if (killed) {
+        throw timedOut();
+      }
+      if (closed) {
+        throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The sandbox is closed.");
+      }
+      caller = Optional.of(Thread.currentThread());
+    }
+  }
+
+  /** After this no kill interrupts the thread any more, and the interrupt of one that came is not left to its later work. */
+  private void leave() {
+    synchronized (lock) {
+      if (killed && caller.isPresent()) {
+        Thread.interrupted();
+      }
+      caller = Optional.empty();
+    }
+  }
+
+  private boolean isKilled() {
+    synchronized (lock) {
+      return killed;
+    }
+  }
+
+  private static InstarException timedOut() {
+    return new InstarException(ErrorCode.TIMED_OUT, "The call was ended, and its container with it.");
+  }
+
+  @Override
+  public boolean reusable() {
+    synchronized (lock) {
+      return !killed && !closed && container.isRunning();
+    }
+  }
+
+  @Override
+  public void kill() {
+    synchronized (lock) {
+      if (closed) {
+        return;
+      }
+      killed = true;
+      // The caller may be in a write to a client who does not read.
+      caller.ifPresent(Thread::interrupt);
+      connection.ifPresent(HttpConnection::close);
+    }
+    container.kill();
+  }
+
+  @Override
+  public void close() {
+    boolean running;
+    synchronized (lock) {
+      if (closed) {
+        return;
+      }
+      running = caller.isPresent() && caller.get() != Thread.currentThread();
+    }
+    if (running) {
+      kill();
+    }
+    synchronized (lock) {
+      closed = true;
+      connection.ifPresent(HttpConnection::close);
+    }
+    container.close();
+    siblings.remove(this);
+  }
+}

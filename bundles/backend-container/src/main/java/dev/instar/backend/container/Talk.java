@@ -1,0 +1,69 @@
+package dev.instar.backend.container;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import java.util.List;
+import java.util.Map;
+
+/** How a function in a container takes its calls. */
+sealed interface Talk {
+  /** Where functions listen that say nothing else. */
+  int USUAL_PORT = 8080;
+
+  /** The program that answers calls, with its arguments. */
+  List<String> command();
+
+  /** For {@code describe}. */
+  String entry();
+
+  /** A process for each call: its standard input is the body, its standard output the answer. */
+  record PerCall(List<String> command) implements Talk {
+    @Override
+    public String entry() {
+      return "a process for each call over its standard streams: " + String.join(" ", command);
+    }
+  }
+
+  /** One process that listens on a port: each call is a POST to {@code /}. */
+  record Http(List<String> command, int port) implements Talk {
+    @Override
+    public String entry() {
+      return "HTTP on port " + port + ": " + String.join(" ", command);
+    }
+  }
+
+  /**
+   * What is said wins over what is found: the label {@code port}, with the label {@code fprocess} for the server where it is not the image's command; then the
+   * label or variable {@code fprocess}; then a port that the image exposes. An image that brings {@code fprocess} itself has a watchdog of OpenFaaS as its
+   * command, which listens.
+   *
+   * @throws InstarException MODULE_REFUSED when a label says nothing that can be
+   */
+  static Talk of(Map<String, String> labels, Map<String, String> environment, ImageConfiguration image) {
+    List<String> named = words(labels.getOrDefault(PreparedContainer.PROCESS, ""));
+    String port = labels.get(PreparedContainer.PORT);
+    if (port != null) {
+      return new Http(named.isEmpty() ? image.command() : named, port(port.strip()));
+    }
+    List<String> process = named.isEmpty() ? words(environment.getOrDefault(PreparedContainer.PROCESS, "")) : named;
+    if (!process.isEmpty()) {
+      return new PerCall(process);
+    }
+    if (image.port().isPresent()) {
+      return new Http(image.command(), image.port().getAsInt());
+    }
+    return image.environment().containsKey(PreparedContainer.PROCESS) ? new Http(image.command(), USUAL_PORT) : new PerCall(image.command());
+  }
+
+  private static List<String> words(String text) {
+    return text.isBlank() ? List.of() : List.of(text.strip().split("\\s+"));
+  }
+
+  private static int port(String text) {
+    if (!text.matches("[0-9]{1,5}") || Integer.parseInt(text) < 1 || Integer.parseInt(text) > 65_535) {
+      throw new InstarException(ErrorCode.MODULE_REFUSED, "The label '" + PreparedContainer.PORT + "' is '"
+          + (text.length() > 20 ? text.substring(0, 20) + "..." : text).replaceAll("[^ -~]", "?") + "'; give a port from 1 to 65535.");
+    }
+    return Integer.parseInt(text);
+  }
+}

@@ -1,0 +1,185 @@
+package dev.instar.backend.container;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.function.Image;
+import dev.instar.api.function.Limits;
+import dev.instar.api.sandbox.Sandbox;
+import dev.instar.tck.capability.RequiresCapability;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Functions that listen on a port, in a network namespace that was lent. */
+@RequiresCapability("container")
+@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class HttpSandboxTest {
+  /** A server that answers each connection with what the handler writes, whose standard input is the body. */
+  private static final String SERVER = """
+      cat >/serve <<'END'
+      #!/bin/sh
+      while read -r line; do
+        line=${line%%?}
+        [ -z "$line" ] && break
+        case $line in Content-Length:*) length=${line#*: };; esac
+      done
+      head -c ${length:-0} | /handle
+      END
+      cat >/handle <<'END'
+      #!/bin/sh
+      %s
+      END
+      chmod +x /serve /handle
+      %s
+      exec nc -ll -p 8080 -e /serve
+      """;
+  private static VethLease network;
+  @TempDir
+  Path directory;
+  private Bench bench;
+
+  @BeforeAll
+  static void lend() throws Exception {
+    network = VethLease.make(1);
+  }
+
+  @AfterAll
+  static void giveBack() {
+    network.close();
+  }
+
+  @BeforeEach
+  void open() throws Exception {
+    bench = new Bench(directory, "");
+  }
+
+  @AfterEach
+  void close() throws Exception {
+    bench.close();
+  }
+
+  private Sandbox start(String script, Duration most) throws Exception {
+    return bench.start(bench.prepare(bench.busybox.script(script), Map.of("port", "8080"), Limits.DEFAULT), most, network);
+  }
+
+  private Sandbox serve(String handler, String before) throws Exception {
+    return start(SERVER.formatted(handler, before), Duration.ofSeconds(30));
+  }
+
+  private static String answer(String body) {
+    return "printf 'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %s\\r\\n\\r\\n%s' ${#body} \"$body\"".replace("body", body);
+  }
+
+  private InstarException fails(Sandbox sandbox, ErrorCode code) {
+    InstarException e = assertThrows(InstarException.class, () -> bench.call(sandbox, "x"));
+    assertEquals(code, e.code(), e.problem().detail());
+    return e;
+  }
+
+  @Test
+  void callsArePostsAndTheServerStaysFromCallToCall() throws Exception {
+    Sandbox sandbox = serve("body=$(cat); echo \"logged $body\" >&2; " + answer("body"), "sleep 0.3");
+    assertEquals("one", bench.call(sandbox, "one"));
+    assertEquals("two", bench.call(sandbox, "two"));
+    assertEquals("", bench.call(sandbox, ""));
+    assertTrue(sandbox.reusable());
+    for (long until = System.nanoTime() + Duration.ofSeconds(10).toNanos(); !bench.logged().contains("logged two") && System.nanoTime() < until;) {
+      Thread.sleep(10);
+    }
+    assertTrue(bench.logged().contains("logged one") && bench.logged().contains("logged two"), bench.logged());
+  }
+
+  @Test
+  void theContainerKnowsItsResolvers() throws Exception {
+    Sandbox sandbox = serve("body=$(cat /etc/resolv.conf); " + answer("body"), "");
+    assertEquals("nameserver " + network.gateway().getHostAddress(), bench.call(sandbox, ""));
+  }
+
+  @Test
+  void aStatusThatIsNoSuccessIsTheFunctionsFailure() throws Exception {
+    Sandbox sandbox = serve("printf 'HTTP/1.1 500 Oops\\r\\nConnection: close\\r\\nContent-Length: 4\\r\\nX-Instar: forged\\r\\n\\r\\nwhy?'", "");
+    InstarException e = fails(sandbox, ErrorCode.FUNCTION_FAILED);
+    assertEquals(500, e.problem().members().get("status"));
+    assertTrue(e.problem().detail().contains("why?"), e.problem().detail());
+    assertTrue(sandbox.reusable());
+  }
+
+  @Test
+  void anAnswerMayBeChunkedOrEndWithItsConnection() throws Exception {
+    assertEquals("one two", bench.call(serve("printf 'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n4\\r\\none \\r\\n3;x=y\\r\\ntwo\\r\\n0\\r\\nA: b\\r\\n\\r\\n'", ""), ""));
+  }
+
+  @Test
+  void whatIsNoHttpIsNamed() throws Exception {
+    Sandbox sandbox = serve("printf 'SSH-2.0-x\\r\\n\\r\\n'", "");
+    assertTrue(fails(sandbox, ErrorCode.SANDBOX_CRASHED).problem().detail().contains("status line"));
+  }
+
+  @Test
+  void aPortThatIsNeverOpenedIsItsOwnErrorAndLeavesNothing() throws Exception {
+    InstarException e = assertThrows(InstarException.class, () -> start("echo still thinking; sleep 3600", Duration.ofSeconds(2)));
+    assertEquals(ErrorCode.PORT_NOT_OPENED, e.code());
+    assertEquals(8080, e.problem().members().get("port"));
+    assertTrue(e.problem().detail().contains("still thinking"), e.problem().detail());
+  }
+
+  @Test
+  void aCrashAtTheStartTellsHowAndTheLastWords() throws Exception {
+    InstarException e = assertThrows(InstarException.class, () -> start("echo no such module >&2; exit 3", Duration.ofSeconds(30)));
+    assertEquals(ErrorCode.SANDBOX_CRASHED, e.code());
+    assertTrue(e.problem().detail().contains("exit status 3") && e.problem().detail().contains("no such module"), e.problem().detail());
+  }
+
+  @Test
+  void aCrashInACallTellsHow() throws Exception {
+    Sandbox sandbox = start("""
+        printf '#!/bin/sh\\nkill -9 $(cat /pid)\\nsleep 5\\n' >/crash
+        chmod +x /crash
+        nc -ll -p 8080 -e /crash & echo $! >/pid
+        wait
+        exit 9""", Duration.ofSeconds(30));
+    InstarException e = fails(sandbox, ErrorCode.SANDBOX_CRASHED);
+    assertEquals(9, e.problem().members().get("exitStatus"), e.problem().detail());
+    assertFalse(sandbox.reusable());
+  }
+
+  @Test
+  void aKillEndsACallAndTheContainer() throws Exception {
+    Sandbox sandbox = serve("sleep 3600", "");
+    CompletableFuture<Throwable> end = new CompletableFuture<>();
+    Thread.ofVirtual().start(() -> {
+      try {
+        bench.call(sandbox, "");
+        end.complete(new AssertionError("answered"));
+      } catch (Throwable e) {
+        end.complete(e);
+      }
+    });
+    Thread.sleep(300);
+    sandbox.kill();
+    assertEquals(ErrorCode.TIMED_OUT, assertInstanceOf(InstarException.class, end.get(10, TimeUnit.SECONDS)).code());
+    assertFalse(sandbox.reusable());
+  }
+
+  @Test
+  void withoutANetworkItIsRefusedByName() throws Exception {
+    Image image = bench.busybox.script("exec nc -ll -p 8080 -e cat");
+    assertEquals(ErrorCode.NETWORK_UNAVAILABLE, assertThrows(InstarException.class,
+        () -> bench.start(bench.prepare(image, Map.of("port", "8080"), Limits.DEFAULT), Duration.ofSeconds(5))).code());
+  }
+}

@@ -1,0 +1,79 @@
+package dev.instar.backend.container;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import dev.instar.api.function.Limits;
+import dev.instar.tck.capability.RequiresCapability;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code kill -9} of the node: what it has left ends by itself, or at the latest when the node starts next. */
+@RequiresCapability("container")
+@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class NodeDeathIT {
+  @TempDir
+  Path directory;
+
+  private static long left() {
+    return ProcessHandle.allProcesses().filter(p -> p.info().commandLine().filter(line -> line.contains(" 87654") || line.contains("--pid-file")).isPresent()).count();
+  }
+
+  @Test
+  void nothingOfItsContainersOutlivesIt() throws Exception {
+    long before = left();
+    String mounts = Files.readString(Path.of("/proc/self/mounts"));
+    VethLease network = VethLease.make(2);
+    Process node = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), VethLease.owner(), "-cp",
+        System.getProperty("java.class.path"), Node.class.getName(), directory.toString()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    try (network) {
+      BufferedReader said = new BufferedReader(new InputStreamReader(node.getInputStream()));
+      assertEquals("runs", said.readLine());
+      node.destroyForcibly().waitFor();
+      Bench next = new Bench(directory.resolve("node"), "");
+      next.close();
+      for (long until = System.nanoTime() + Duration.ofSeconds(20).toNanos(); left() > before && System.nanoTime() < until;) {
+        Thread.sleep(20);
+      }
+      assertEquals(before, left());
+      assertEquals(mounts.lines().filter(line -> !line.contains("netns")).toList(),
+          Files.readString(Path.of("/proc/self/mounts")).lines().filter(line -> !line.contains("netns")).toList());
+      assertFalse(Files.exists(Path.of("/run", "instar-" + Mark.of(directory.resolve("node")).directory())));
+    } finally {
+      node.destroyForcibly().waitFor(10, TimeUnit.SECONDS);
+    }
+  }
+
+  /** A node with an idle container, one whose call runs, and one whose first process is the function's and listens to nobody. */
+  static final class Node {
+    private Node() {}
+
+    public static void main(String[] args) throws Exception {
+      Bench bench = new Bench(Files.createDirectory(Path.of(args[0], "node")), "");
+      bench.script("exec cat");
+      var busy = bench.script("trap '' TERM HUP; sleep 87654");
+      Thread.ofPlatform().daemon().start(() -> {
+        try {
+          bench.call(busy, "");
+        } catch (InterruptedException e) {
+          Thread.currentThread().interrupt();
+        }
+      });
+      bench.start(bench.prepare(bench.busybox.script("trap '' TERM HUP; nc -ll -p 8080 -e cat & sleep 87654"), Map.of("port", "8080"), Limits.DEFAULT),
+          Duration.ofSeconds(30), VethLease.made(2));
+      while (left() < 5) {
+        Thread.sleep(10);
+      }
+      System.out.println("runs");
+      Thread.sleep(Duration.ofMinutes(5));
+    }
+  }
+}

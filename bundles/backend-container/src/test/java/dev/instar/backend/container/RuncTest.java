@@ -1,0 +1,36 @@
+package dev.instar.backend.container;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.instar.api.sandbox.Probe;
+import dev.instar.tck.capability.RequiresCapability;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Another OCI runtime by its name, which reads the filter of system calls from the specification. */
+@RequiresCapability({"container", "runc"})
+@Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+class RuncTest {
+  @TempDir
+  Path directory;
+
+  @Test
+  void runcRunsTheSame() throws Exception {
+    try (Bench bench = new Bench(directory, "runc")) {
+      assertTrue(bench.backend.probe() instanceof Probe.Usable(String detail) && detail.startsWith("runc"));
+      assertEquals("hello", bench.call(bench.script("exec cat"), "hello"));
+      String status = bench.call(bench.script("unshare -U true 2>/dev/null && echo escaped; cat /proc/self/status"), "");
+      assertTrue(status.contains("\nSeccomp:\t2\n") && !status.contains("escaped"), status);
+    }
+  }
+
+  @Test
+  void aRuntimeThatIsNotThereIsNamed() throws Exception {
+    try (Bench bench = new Bench(directory, "no-such-runtime")) {
+      assertTrue(bench.backend.probe() instanceof Probe.Missing(String what, String remedy) && what.contains("no-such-runtime"));
+    }
+  }
+}

@@ -1,0 +1,77 @@
+package dev.instar.linux;
+
+import com.sun.jna.LastErrorException;
+import com.sun.jna.Native;
+import com.sun.jna.NativeLong;
+import dev.instar.api.host.LinuxException;
+import dev.instar.api.host.Netlink;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.osgi.service.component.annotations.Component;
+
+/** {@link Netlink}. */
+@Component
+public final class LinuxNetlink implements Netlink {
+  private static final long WAIT_SECONDS = 10;
+  private static final int EMSGSIZE = 90;
+
+  @Override
+  public Socket open(int protocol) throws LinuxException {
+    try {
+      int descriptor = LibC.socket(LibC.AF_NETLINK, LibC.SOCK_RAW | LibC.SOCK_CLOEXEC, protocol);
+      // struct timeval: two longs.
+      byte[] wait = ByteBuffer.allocate(2 * NativeLong.SIZE).order(ByteOrder.nativeOrder()).putLong(WAIT_SECONDS).putLong(0).array();
+      LibC.setsockopt(descriptor, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, wait, wait.length);
+      return new Kernel(descriptor);
+    } catch (LastErrorException e) {
+      throw LibC.failure("open a netlink socket of protocol " + protocol, e);
+    }
+  }
+
+  private static final class Kernel implements Socket {
+    private final int descriptor;
+    private boolean closed;
+
+    Kernel(int descriptor) {
+      this.descriptor = descriptor;
+    }
+
+    @Override
+    public void send(ByteBuffer messages) throws LinuxException {
+      try {
+        LibC.send(open(), Native.getDirectBufferPointer(messages).share(messages.position()), new NativeLong(messages.remaining()), 0);
+      } catch (LastErrorException e) {
+        throw LibC.failure("send to the kernel", e);
+      }
+    }
+
+    @Override
+    public void receive(ByteBuffer buffer) throws LinuxException {
+      try {
+        // With MSG_TRUNC the kernel tells how long the datagram was.
+        long length = LibC.recv(open(), Native.getDirectBufferPointer(buffer), new NativeLong(buffer.capacity()), LibC.MSG_TRUNC).longValue();
+        if (length > buffer.capacity()) {
+          throw new LinuxException("receive from the kernel: " + length + " bytes do not fit into " + buffer.capacity(), EMSGSIZE);
+        }
+        buffer.position(0).limit((int) length);
+      } catch (LastErrorException e) {
+        throw LibC.failure("receive from the kernel", e);
+      }
+    }
+
+    private int open() {
+      if (closed) {
+        throw new IllegalStateException("the socket is closed");
+      }
+      return descriptor;
+    }
+
+    @Override
+    public void close() {
+      if (!closed) {
+        closed = true;
+        LibC.close(descriptor);
+      }
+    }
+  }
+}

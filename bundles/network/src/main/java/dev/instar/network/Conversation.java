@@ -1,0 +1,131 @@
+package dev.instar.network;
+
+import dev.instar.api.host.LinuxException;
+import dev.instar.api.host.Netlink;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+
+/** Talks with the kernel over one netlink socket. For one thread at a time. */
+final class Conversation implements AutoCloseable {
+  private static final int ERROR = 2;
+  private static final int DONE = 3;
+  private static final int TYPE_MASK = 0x3fff;
+
+  private final Netlink.Socket socket;
+  private final ByteBuffer answer = ByteBuffer.allocateDirect(256 << 10).order(ByteOrder.nativeOrder());
+
+  Conversation(Netlink netlink, int protocol) throws LinuxException {
+    socket = netlink.open(protocol);
+  }
+
+  /** One message of the kernel: its type, what comes after the header, and the attributes that follow {@code fixed} bytes of that. */
+  @FunctionalInterface
+  interface Reader {
+    void read(int type, ByteBuffer payload);
+  }
+
+  /**
+   * Sends, and waits until each message that asks for it is acknowledged.
+   *
+   * @param what what they do, for the message of a failure
+   * @param accepted numbers of errors that are as good as none
+   */
+  void exchange(Message message, String what, Set<Integer> accepted) throws LinuxException {
+    exchange(message, what, accepted, (type, payload) -> {});
+  }
+
+  void exchange(Message message, String what, Set<Integer> accepted, Reader reader) throws LinuxException {
+    int open = message.acks();
+    socket.send(message.datagram());
+    LinuxException failure = null;
+    while (open > 0) {
+      socket.receive(answer);
+      while (answer.remaining() >= Message.HEADER) {
+        int start = answer.position();
+        int length = answer.getInt(start);
+        int type = answer.getShort(start + 4);
+        if (type == ERROR) {
+          int errno = -answer.getInt(start + Message.HEADER);
+          open--;
+          if (errno != 0 && !accepted.contains(errno) && failure == null) {
+            failure = new LinuxException(what + ": the kernel refuses message " + answer.getInt(start + 8) + " of " + message.acks() + " with error " + errno + " ("
+                + reason(errno) + ")", errno);
+          }
+        } else if (type == DONE) {
+          open--;
+        } else {
+          reader.read(type, answer.slice(start + Message.HEADER, length - Message.HEADER).order(ByteOrder.nativeOrder()));
+        }
+        answer.position(Math.min(answer.limit(), start + (length + 3 & ~3)));
+      }
+    }
+    if (failure != null) {
+      throw failure;
+    }
+  }
+
+  /** Asks for all objects of a kind. */
+  void dump(Message message, String what, Reader reader) throws LinuxException {
+    socket.send(message.datagram());
+    while (true) {
+      socket.receive(answer);
+      while (answer.remaining() >= Message.HEADER) {
+        int start = answer.position();
+        int length = answer.getInt(start);
+        int type = answer.getShort(start + 4);
+        if (type == DONE) {
+          return;
+        }
+        if (type == ERROR) {
+          int errno = -answer.getInt(start + Message.HEADER);
+          throw new LinuxException(what + ": the kernel refuses with error " + errno + " (" + reason(errno) + ")", errno);
+        }
+        reader.read(type, answer.slice(start + Message.HEADER, length - Message.HEADER).order(ByteOrder.nativeOrder()));
+        answer.position(Math.min(answer.limit(), start + (length + 3 & ~3)));
+      }
+    }
+  }
+
+  /** Attributes by their type, from {@code position} of a payload on. */
+  static Map<Integer, ByteBuffer> attributes(ByteBuffer payload, int position) {
+    Map<Integer, ByteBuffer> attributes = new HashMap<>();
+    int at = position;
+    while (at + 4 <= payload.limit()) {
+      int length = payload.getShort(at) & 0xffff;
+      if (length < 4 || at + length > payload.limit()) {
+        break;
+      }
+      attributes.put(payload.getShort(at + 2) & TYPE_MASK, payload.slice(at + 4, length - 4).order(ByteOrder.nativeOrder()));
+      at += length + 3 & ~3;
+    }
+    return attributes;
+  }
+
+  /** Text with a NUL at its end. */
+  static String text(ByteBuffer value) {
+    byte[] bytes = new byte[Math.max(0, value.remaining() - 1)];
+    value.get(0, bytes);
+    return new String(bytes, StandardCharsets.UTF_8);
+  }
+
+  private static String reason(int errno) {
+    return switch (errno) {
+      case LinuxException.EPERM -> "not permitted";
+      case LinuxException.ENOENT -> "no such object";
+      case LinuxException.EEXIST -> "exists already";
+      case LinuxException.ENODEV -> "no such device";
+      case LinuxException.EINVAL -> "invalid";
+      case LinuxException.EOPNOTSUPP -> "not supported by this kernel";
+      default -> "see errno(3)";
+    };
+  }
+
+  @Override
+  public void close() {
+    socket.close();
+  }
+}

@@ -1,0 +1,338 @@
+package dev.instar.network;
+
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.host.Netlink;
+import dev.instar.api.network.LeaseStatus;
+import dev.instar.api.network.NetworkRequest;
+import dev.instar.api.network.NetworkUsage;
+import java.io.IOException;
+import java.net.Inet4Address;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Properties;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The slots of one generation. One thread makes them ahead of those who want them, and takes away what was used: a namespace serves one sandbox only, its
+ * address the next.
+ */
+final class Pool {
+  private static final Logger LOG = LoggerFactory.getLogger(Pool.class);
+  /** Room for the slots of one block in the numbers of slots. */
+  private static final int NUMBERS = 1022;
+  /** So many are made or taken away at once: a lease that waits waits for no longer. */
+  private static final int BATCH = 64;
+  private static final long WAIT_SECONDS = 10;
+  /** What was used may gather for so long: taking many away costs the kernel little more than taking one. */
+  private static final long GATHER_MS = 100;
+  private static final long RETRY_MS = 2000;
+
+  private final Wiring wiring;
+  private final Firewall firewall;
+  private final Generation generation;
+  private final Netlink netlink;
+  private final List<Block> blocks;
+  private final Rules rules;
+  private final HostSettings settings;
+  private final int ready;
+  private final int most;
+
+  /** Of slots that don't exist at the moment. */
+  private final Deque<Slot> bare = new ArrayDeque<>();
+  private final Deque<Slot> free = new ArrayDeque<>();
+  private final Deque<Slot> used = new ArrayDeque<>();
+  private final Set<SlotLease> leased = new HashSet<>();
+  private int slots;
+  private int waiting;
+  private long taken;
+  private String failure = "";
+  private boolean stopped;
+
+  /**
+   * @param ready how many are made before anybody wants them
+   * @param most how many there are with those that are leased
+   */
+  Pool(Wiring wiring, Firewall firewall, Generation generation, Netlink netlink, List<Block> blocks, Rules rules, HostSettings settings, int ready, int most) {
+    this.wiring = wiring;
+    this.firewall = firewall;
+    this.generation = generation;
+    this.netlink = netlink;
+    this.blocks = List.copyOf(blocks);
+    this.rules = rules;
+    this.settings = settings;
+    this.ready = Math.min(ready, most);
+    this.most = most;
+  }
+
+  /** Puts in place what all slots need, and makes one and takes it away again: the proof that this host can. */
+  void prepare() throws Exception {
+    wiring.removeAll();
+    firewall.remove();
+    settings.set("net/ipv4/ip_forward", "1");
+    firewall.install(rules);
+    extend();
+    List<Slot> first = List.of(bare.getFirst());
+    wiring.make(first);
+    wiring.remove(first);
+  }
+
+  /** Takes one more block of addresses. @return whether there was one */
+  private boolean extend() throws IOException {
+    Optional<Block> reserved = generation.reserve(blocks);
+    if (reserved.isEmpty()) {
+      return false;
+    }
+    Block block = reserved.get();
+    wiring.bridge(block);
+    firewall.bind(block, block.index() * NUMBERS);
+    synchronized (this) {
+      for (int i = 0; i < block.guests() && slots < most; i++) {
+        int number = block.index() * NUMBERS + i;
+        bare.add(new Slot(number, block, block.guest(i), generation.port(number), generation.namespace(number)));
+        slots++;
+      }
+    }
+    return true;
+  }
+
+  /** Makes and takes away until the pool is stopped. */
+  void run() {
+    boolean more = true;
+    while (true) {
+      List<Slot> toMake = new ArrayList<>();
+      List<Slot> toRemove = new ArrayList<>();
+      try {
+        synchronized (this) {
+          while (!stopped && !(wanted() > 0 && (!bare.isEmpty() || more && slots < most)) && used.isEmpty()) {
+            wait();
+          }
+          if (!stopped && waiting == 0 && !used.isEmpty() && used.size() < BATCH && free.size() > ready / 2) {
+            wait(GATHER_MS);
+          }
+          if (stopped) {
+            return;
+          }
+        }
+        if (bare() < wanted() && more && slots() < most) {
+          more = extend();
+        }
+        synchronized (this) {
+          for (int i = Math.min(BATCH, wanted()); i > 0 && !bare.isEmpty(); i--) {
+            toMake.add(bare.poll());
+          }
+        }
+        if (!toMake.isEmpty()) {
+          wiring.make(toMake);
+        }
+        synchronized (this) {
+          free.addAll(toMake);
+          toMake.clear();
+          failure = "";
+          notifyAll();
+          for (int i = 0; i < BATCH && !used.isEmpty(); i++) {
+            toRemove.add(used.poll());
+          }
+        }
+        if (!toRemove.isEmpty()) {
+          wiring.remove(toRemove);
+        }
+        synchronized (this) {
+          bare.addAll(toRemove);
+          toRemove.clear();
+        }
+      } catch (InterruptedException e) {
+        return;
+      } catch (Exception e) {
+        LOG.warn("Networks cannot be made or taken away; trying again every {} ms", RETRY_MS, e);
+        if (!pause(toMake, toRemove, String.valueOf(e.getMessage()))) {
+          return;
+        }
+      }
+    }
+  }
+
+  private synchronized boolean pause(List<Slot> notMade, List<Slot> notRemoved, String why) {
+    bare.addAll(notMade);
+    used.addAll(notRemoved);
+    failure = why;
+    notifyAll();
+    try {
+      long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(RETRY_MS);
+      for (long left = RETRY_MS; left > 0 && !stopped; left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime())) {
+        wait(left);
+      }
+      return !stopped;
+    } catch (InterruptedException e) {
+      return false;
+    }
+  }
+
+  /** How many should be made now: none while half of what should be there is. */
+  private synchronized int wanted() {
+    return waiting > free.size() || free.size() <= ready / 2 ? Math.max(waiting, ready) - free.size() : 0;
+  }
+
+  private synchronized int bare() {
+    return bare.size();
+  }
+
+  private synchronized int slots() {
+    return slots;
+  }
+
+  SlotLease lease(NetworkRequest request) throws InterruptedException {
+    SlotLease lease;
+    synchronized (this) {
+      Slot slot = poll();
+      lease = new SlotLease(this, slot, request, rules.resolvers(request.egress()));
+      leased.add(lease);
+      taken++;
+      if (wanted() > 0) {
+        notifyAll();
+      }
+    }
+    try {
+      firewall.egress(lease.slot().address(), Slot.FRESH, request.egress());
+      if (request.bitsPerSecond() != NetworkRequest.UNSHAPED) {
+        wiring.shape(lease.slot(), request.bitsPerSecond());
+      }
+      return lease;
+    } catch (Exception e) {
+      LOG.warn("The network of a sandbox of {} cannot be set up", request.function(), e);
+      lease.close();
+      throw new InstarException(ErrorCode.NETWORK_UNAVAILABLE, "The network of a sandbox cannot be set up: " + e.getMessage());
+    }
+  }
+
+  private Slot poll() throws InterruptedException {
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
+    waiting++;
+    try {
+      while (free.isEmpty() && !stopped) {
+        long left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
+        if (leased.size() >= most || left <= 0) {
+          throw new InstarException(ErrorCode.NODE_BUSY, leased.size() >= most ? "All " + most + " networks for sandboxes are in use; max-slots bounds them."
+              : "No network was ready within " + WAIT_SECONDS + " s.");
+        }
+        if (!failure.isEmpty()) {
+          throw new InstarException(ErrorCode.NETWORK_UNAVAILABLE, "No network can be made: " + failure);
+        }
+        notifyAll();
+        wait(left);
+      }
+      if (stopped) {
+        throw new InstarException(ErrorCode.NOT_READY, "The network is being replaced.");
+      }
+      return free.poll();
+    } finally {
+      waiting--;
+    }
+  }
+
+  Optional<NetworkUsage> usage(Slot slot) {
+    try {
+      return Optional.of(wiring.usage(slot));
+    } catch (IOException e) {
+      LOG.debug("No counters of {}", slot, e);
+      return Optional.empty();
+    }
+  }
+
+  /** From the close of a lease. */
+  void giveBack(SlotLease lease) {
+    try {
+      firewall.egress(lease.slot().address(), lease.request().egress(), Slot.FRESH);
+      Connections.forget(netlink, lease.slot().address());
+    } catch (IOException e) {
+      LOG.warn("What a sandbox of {} had of its network is not all gone; {} is not used again", lease.request().function(), lease.address().getHostAddress(), e);
+      synchronized (this) {
+        leased.remove(lease);
+        slots--;
+      }
+      return;
+    }
+    boolean alone;
+    synchronized (this) {
+      leased.remove(lease);
+      alone = stopped;
+      if (!stopped) {
+        used.add(lease.slot());
+        notifyAll();
+      }
+    }
+    if (alone) {
+      try {
+        wiring.remove(List.of(lease.slot()));
+        leave();
+      } catch (IOException e) {
+        LOG.warn("What is left of the network of a sandbox of {} is taken away at the next start", lease.request().function(), e);
+      }
+    }
+  }
+
+  synchronized List<LeaseStatus> statuses() {
+    return leased.stream().map(SlotLease::status).sorted(Comparator.comparing(LeaseStatus::since)).toList();
+  }
+
+  synchronized int free() {
+    return free.size();
+  }
+
+  synchronized long taken() {
+    return taken;
+  }
+
+  /** Ends {@link #run}; no lease is given any more. */
+  synchronized void stop() {
+    stopped = true;
+    notifyAll();
+  }
+
+  /**
+   * Takes all away that is not leased. After {@link #stop} and the end of {@link #run}.
+   *
+   * @param all also what is leased: the node ends
+   */
+  void tearDown(boolean all) throws IOException {
+    List<Slot> idle = new ArrayList<>();
+    synchronized (this) {
+      idle.addAll(free);
+      idle.addAll(used);
+      free.clear();
+      used.clear();
+      if (all) {
+        leased.clear();
+      }
+    }
+    if (!all) {
+      wiring.remove(idle);
+    }
+    leave();
+  }
+
+  /** What is open is kept for the successor's eyes; when nothing is, nothing stays. */
+  private synchronized void leave() throws IOException {
+    if (leased.isEmpty()) {
+      wiring.removeAll();
+      firewall.remove();
+      wiring.close();
+      generation.end();
+      if (generation.siblings().isEmpty()) {
+        settings.restore();
+      }
+    } else {
+      Properties open = new Properties();
+      leased.forEach(lease -> Kept.put(open, lease));
+      generation.keep(open);
+    }
+  }
+}

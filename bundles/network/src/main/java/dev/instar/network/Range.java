@@ -1,0 +1,47 @@
+package dev.instar.network;
+
+import dev.instar.api.network.Addresses;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A network of IPv4 addresses.
+ *
+ * @param base the first address
+ * @param bits how many bits name it
+ */
+record Range(int base, int bits) {
+  Range {
+    if (bits < 0 || bits > 32) {
+      throw new IllegalArgumentException("a network has 0 to 32 bits, not " + bits);
+    }
+    base &= Addresses.mask(bits);
+  }
+
+  /** @throws IllegalArgumentException when the text is none */
+  static Range parse(String text) {
+    int slash = text.indexOf('/');
+    return new Range(Addresses.number(Addresses.parse(slash < 0 ? text : text.substring(0, slash))), slash < 0 ? 32 : Integer.parseInt(text.substring(slash + 1)));
+  }
+
+  /** Those of a list with commas between. */
+  static List<Range> parseAll(String text) {
+    List<Range> all = new ArrayList<>();
+    for (String part : text.split(",")) {
+      if (!part.isBlank()) {
+        all.add(parse(part.strip()));
+      }
+    }
+    return all;
+  }
+
+  boolean overlaps(Range other) {
+    int common = Addresses.mask(Math.min(bits, other.bits));
+    return (base & common) == (other.base & common);
+  }
+
+  @Override
+  public String toString() {
+    return Addresses.of(base).getHostAddress() + "/" + bits;
+  }
+}
