@@ -14,8 +14,12 @@ final class WrittenPages {
   /** Start and end of each range; more ranges are rare with so few pages, and then all are given up. */
   private static final int ROOM = 2 * 64;
 
+  /** Holds the descriptor for all versions of this bundle: none of them could close it, as nothing tells that a class has gone. */
+  private static final String SHARED = "dev.instar.backend.wasm.pagemap";
+  private static final String NONE = "none";
+
   /** Empty where the kernel has no PAGEMAP_SCAN (before Linux 6.7) or /proc is closed to us. */
-  private static final OptionalInt PAGEMAP = open();
+  private static final OptionalInt PAGEMAP = shared();
 
   /** Does something to a range of pages. */
   interface Range {
@@ -46,6 +50,11 @@ final class WrittenPages {
       action.accept(ranges[2 * i], ranges[2 * i + 1]);
     }
     return true;
+  }
+
+  private static OptionalInt shared() {
+    Object descriptor = System.getProperties().computeIfAbsent(SHARED, name -> open().stream().mapToObj(Integer::toString).findFirst().orElse(NONE));
+    return descriptor.equals(NONE) ? OptionalInt.empty() : OptionalInt.of(Integer.parseInt(descriptor.toString()));
   }
 
   /** Takes it for usable only when it tells a page that is written from one that is not. */
