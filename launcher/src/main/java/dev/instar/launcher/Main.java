@@ -12,6 +12,7 @@ import dev.instar.launcher.cli.FeaturesCommand;
 import dev.instar.launcher.cli.InvokeCommand;
 import dev.instar.launcher.cli.ListCommand;
 import dev.instar.launcher.cli.LogsCommand;
+import dev.instar.launcher.cli.NetworkCommand;
 import dev.instar.launcher.cli.NewCommand;
 import dev.instar.launcher.cli.RemoveCommand;
 import dev.instar.launcher.cli.RollbackCommand;
@@ -37,7 +38,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
 @Command(name = "instar", synopsisSubcommandLabel = "COMMAND", usageHelpAutoWidth = true,
     description = "Runs a node for functions, and talks to one.",
     subcommands = {RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class, InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class,
-        RemoveCommand.class, SnapshotsCommand.class, BackendsCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class, BenchCommand.class, NewCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class, VersionCommand.class},
+        RemoveCommand.class, SnapshotsCommand.class, BackendsCommand.class, NetworkCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class, BenchCommand.class, NewCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class, VersionCommand.class},
     footer = {"", "'instar COMMAND --help' says more about one.", "",
         "Exit codes: 0 ok, 1 the operation failed, 2 wrong usage, 3 no node answers, 4 something is missing on this machine;",
         "130 ended by Ctrl-C (SIGINT), 143 by SIGTERM: a node that is stopped in an orderly way ends with these, too.",

@@ -284,7 +284,7 @@ class LauncherIT {
   void anUnknownFeatureIsOneLineThatNamesTheKnownOnes() throws Exception {
     Result result = shell.instar("run", "--feature", "teleport", "--data", home.resolve("data").toString());
     assertEquals(2, result.code());
-    assertEquals("instar: There is no feature 'teleport'; this distribution has: node, process, wasmtime.\nSee 'instar run --help'.\n", result.err());
+    assertEquals("instar: There is no feature 'teleport'; this distribution has: container, node, process, wasmtime.\nSee 'instar run --help'.\n", result.err());
     assertFalse(Files.exists(home.resolve("data")), "nothing has been made yet");
   }
 

@@ -23,6 +23,7 @@ import java.util.Optional;
 import java.util.Properties;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.Function;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.service.component.annotations.Activate;
@@ -48,6 +49,7 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
   private final Path area;
   private final Config config;
   private final BundleContext context;
+  private final Function<String, Optional<Program>> programs;
   private final Thread thread;
   private final CountDownLatch decided = new CountDownLatch(1);
   private volatile String mark = "";
@@ -57,6 +59,12 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
   /** For Declarative Services. */
   @Activate
   public NetworkComponent(@Reference DataDirectory data, @Reference Netlink netlink, @Reference Namespaces namespaces, Config config, BundleContext context) {
+    this(data, netlink, namespaces, config, context, Program::find);
+  }
+
+  /** @param programs finds programs of the host by their names */
+  NetworkComponent(DataDirectory data, Netlink netlink, Namespaces namespaces, Config config, BundleContext context, Function<String, Optional<Program>> programs) {
+    this.programs = programs;
     this.netlink = netlink;
     this.namespaces = namespaces;
     this.config = config;
@@ -83,9 +91,9 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
       List<Range> networks = networks();
       mark = Generation.mark(area);
       HostSettings settings = new HostSettings(area, KERNEL_SETTINGS);
-      Optional<Program> nft = Program.find("nft");
-      Optional<Program> restore = Program.find("iptables-restore");
-      Optional<Program> save = Program.find("iptables-save");
+      Optional<Program> nft = programs.apply("nft");
+      Optional<Program> restore = programs.apply("iptables-restore");
+      Optional<Program> save = programs.apply("iptables-save");
       List<Generation> killed = Generation.killed(area);
       Optional<Probe.Missing> missing = Host.missing(List.of(), mark);
       if (missing.isPresent()) {
@@ -101,6 +109,7 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
       if (nft.isEmpty() && (restore.isEmpty() || save.isEmpty())) {
         return new Probe.Missing("nft, or iptables", "apt-get install nftables");
       }
+      Generation.tidy(area);
       Generation generation = Generation.begin(area);
       if (generation.siblings().isEmpty()) {
         settings.restore();

@@ -24,10 +24,10 @@ record Range(int base, int bits) {
     return new Range(Addresses.number(Addresses.parse(slash < 0 ? text : text.substring(0, slash))), slash < 0 ? 32 : Integer.parseInt(text.substring(slash + 1)));
   }
 
-  /** Those of a list with commas between. */
+  /** Those of a list with spaces or commas between. */
   static List<Range> parseAll(String text) {
     List<Range> all = new ArrayList<>();
-    for (String part : text.split(",")) {
+    for (String part : text.split("[,\\s]+")) {
       if (!part.isBlank()) {
         all.add(parse(part.strip()));
       }

@@ -17,6 +17,9 @@ public enum Capability {
       "d=$PWD; while [ ! -x \"$d/examples/build.sh\" ] && [ \"$d\" != / ]; do d=$(dirname \"$d\"); done; exec \"$d/examples/build.sh\" --check-toolchain"),
   /** To mount something that nobody else sees, and to become another user. */
   MOUNT_NAMESPACE("run the tests as root on Linux", "unshare", "--mount", "setpriv", "--reuid", "10001", "--clear-groups", "--no-new-privs", "true"),
+  /** A network of its own for a process, where it can make interfaces and filter packets. */
+  NETWORK_NAMESPACE("run the tests as root on Linux, with apt-get install iproute2 nftables iptables", "unshare", "--net", "--mount", "sh", "-c",
+      "ip link add dev probe type bridge && nft add table inet probe && iptables-save >/dev/null"),
   /** systemd-analyze. */
   SYSTEMD("apt-get install systemd", "systemd-analyze", "--version"),
   /** wat2wasm and wast2json. */
