@@ -115,7 +115,7 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
         settings.restore();
       }
       Firewall firewall = nft.isPresent() ? new NftFirewall(nft.get(), netlink, generation) : new IptablesFirewall(restore.orElseThrow(), save.orElseThrow(), generation);
-      Rules rules = new Rules(networks, Range.parseAll(config.denied()), config.nameservers().isBlank() ? Resolvers.ofHost()
+      Rules rules = new Rules(networks, Range.parseAll(config.denied()), config.nameservers().length == 0 ? Resolvers.ofHost()
           : Range.parseAll(config.nameservers()).stream().map(range -> Addresses.of(range.base())).toList());
       Pool made = new Pool(new Wiring(netlink, namespaces, generation), firewall, generation, netlink, Block.of(networks), rules, settings, config.ready(), config.max$_$slots());
       try {

@@ -47,7 +47,7 @@ final class NetworkBench {
       component.probe();
       long begin = System.nanoTime();
       while (component.status().free() < SLOTS) {
-        Thread.sleep(1);
+        Thread.sleep(5);
       }
       made.add(millis(begin));
       List<NetworkLease> leases = new ArrayList<>();

@@ -24,7 +24,7 @@ class PlanTest {
 
   @Test
   void aBridgeHasNoMorePortsThanTheKernelAllowsAndNoAddressIsThereTwice() {
-    List<Block> blocks = Block.of(Range.parseAll("10.62.0.0/16, 10.63.0.0/16,192.168.7.0/28"));
+    List<Block> blocks = Block.of(Range.parseAll("10.62.0.0/16", " 10.63.0.0/16", "192.168.7.0/28"));
     assertEquals(64 + 64 + 1, blocks.size());
     Set<Integer> all = new HashSet<>();
     for (Block block : blocks) {
@@ -73,7 +73,7 @@ class PlanTest {
     assertEquals(0, first.reserve(blocks).orElseThrow().index());
     assertEquals(1, second.reserve(blocks).orElseThrow().index());
     assertEquals(Optional.empty(), second.reserve(blocks));
-    assertEquals(Optional.empty(), second.reserve(Block.of(Range.parseAll("10.62.3.0/24,10.62.4.0/28"))), "under other networks, too");
+    assertEquals(Optional.empty(), second.reserve(Block.of(Range.parseAll("10.62.3.0/24", "10.62.4.0/28"))), "under other networks, too");
     assertEquals(List.of(), Generation.killed(area), "both are of this process");
     first.end();
     assertEquals(0, second.reserve(blocks).orElseThrow().index());

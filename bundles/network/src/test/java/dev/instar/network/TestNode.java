@@ -77,8 +77,8 @@ final class TestNode {
   private static Config config(String networks, int ready, int most) {
     return new Config() {
       @Override
-      public String networks() {
-        return networks;
+      public String[] networks() {
+        return networks.split(",");
       }
 
       @Override
@@ -92,13 +92,13 @@ final class TestNode {
       }
 
       @Override
-      public String denied() {
-        return Config.NOT_PUBLIC;
+      public String[] denied() {
+        return new String[] {"10.0.0.0/8", "192.168.0.0/16"};
       }
 
       @Override
-      public String nameservers() {
-        return "";
+      public String[] nameservers() {
+        return new String[0];
       }
 
       @Override
