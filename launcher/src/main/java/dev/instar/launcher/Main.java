@@ -13,6 +13,7 @@ import dev.instar.launcher.cli.FeaturesCommand;
 import dev.instar.launcher.cli.InvokeCommand;
 import dev.instar.launcher.cli.ListCommand;
 import dev.instar.launcher.cli.LogsCommand;
+import dev.instar.launcher.cli.NetworkCommand;
 import dev.instar.launcher.cli.NewCommand;
 import dev.instar.launcher.cli.RemoveCommand;
 import dev.instar.launcher.cli.RollbackCommand;
@@ -46,7 +47,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
 public final class Main implements Runnable {
   private static final List<Class<?>> COMMANDS = List.of(RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class,
       InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class, RemoveCommand.class, SnapshotsCommand.class,
-      BackendsCommand.class, CgroupsCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class,
+      BackendsCommand.class, CgroupsCommand.class, NetworkCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class,
       BenchCommand.class, NewCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class,
       VersionCommand.class);
 

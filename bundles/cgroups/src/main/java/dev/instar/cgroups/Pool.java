@@ -3,6 +3,7 @@ package dev.instar.cgroups;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -32,7 +33,7 @@ final class Pool implements AutoCloseable {
     this.tree = tree;
     this.size = size;
     this.tidy = tidy;
-    thread = Thread.ofPlatform().daemon().name("instar-cgroups").start(this::work);
+    thread = Threads.startPlatform("instar-cgroups", this::work);
   }
 
   Tree tree() {

@@ -17,6 +17,7 @@ import dev.instar.api.http.Route;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.log.FunctionLogs;
+import dev.instar.api.network.NetworkRequest;
 import dev.instar.gateway.Json.JsonObject;
 import dev.instar.gateway.access.Access;
 import dev.instar.gateway.access.Caller;
@@ -167,6 +168,8 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     JsonObject body = Json.body(x);
     ImageStore images = images();
     FunctionSpec spec = FunctionJson.spec(body, images::find);
+    // A label that is wrong is told to whoever deploys, and not to each caller.
+    NetworkRequest.of(name, spec.labels());
     FunctionVersion version = registry().publish(name, spec, body.bool("activate", true));
     Json.respond(x, 201, Map.of("Location", "/v1/functions/" + name + "/versions/" + version.number()), FunctionJson.of(version));
   }

@@ -2,6 +2,7 @@ package dev.instar.linux;
 
 import com.sun.jna.LastErrorException;
 import com.sun.jna.NativeLong;
+import dev.instar.api.Threads;
 import dev.instar.api.host.LinuxException;
 import dev.instar.api.host.Mounts;
 import dev.instar.api.host.Namespaces;
@@ -21,7 +22,7 @@ public final class LinuxNamespaces implements Namespaces {
   public <T> T apart(Work<T> work) throws Exception {
     FutureTask<T> task = new FutureTask<>(() -> work.run(new OfThread()));
     // Of the platform: a virtual thread's carrier would stay in the namespace.
-    Thread thread = Thread.ofPlatform().name("instar-apart").daemon().start(task);
+    Thread thread = Threads.startPlatform("instar-apart", task);
     boolean interrupted = false;
     try {
       while (true) {

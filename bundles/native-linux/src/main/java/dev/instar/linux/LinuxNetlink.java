@@ -13,6 +13,7 @@ import org.osgi.service.component.annotations.Component;
 @Component
 public final class LinuxNetlink implements Netlink {
   private static final long WAIT_SECONDS = 10;
+  private static final int EBADF = 9;
   private static final int EMSGSIZE = 90;
 
   @Override
@@ -59,9 +60,9 @@ public final class LinuxNetlink implements Netlink {
       }
     }
 
-    private int open() {
+    private int open() throws LinuxException {
       if (closed) {
-        throw new IllegalStateException("the socket is closed");
+        throw new LinuxException("the netlink socket is closed", EBADF);
       }
       return descriptor;
     }

@@ -16,10 +16,21 @@ final class Conversation implements AutoCloseable {
   private static final int TYPE_MASK = 0x3fff;
 
   private final Netlink.Socket socket;
-  private final ByteBuffer answer = ByteBuffer.allocateDirect(256 << 10).order(ByteOrder.nativeOrder());
+  private final ByteBuffer answer;
 
   Conversation(Netlink netlink, int protocol) throws LinuxException {
+    this(netlink, protocol, buffer());
+  }
+
+  /** @param answer of {@link #buffer}; nobody else uses it meanwhile */
+  Conversation(Netlink netlink, int protocol, ByteBuffer answer) throws LinuxException {
+    this.answer = answer;
     socket = netlink.open(protocol);
+  }
+
+  /** As large as the kernel's datagrams may be. */
+  static ByteBuffer buffer() {
+    return ByteBuffer.allocateDirect(32 << 10).order(ByteOrder.nativeOrder());
   }
 
   /** One message of the kernel: its type, what comes after the header, and the attributes that follow {@code fixed} bytes of that. */

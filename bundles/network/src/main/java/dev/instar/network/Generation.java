@@ -24,6 +24,7 @@ final class Generation {
   private static final String MARK = "mark";
   private static final String FILE = "generation-";
   private static final String BLOCK = "block-";
+  private static final String LETTER = "letter";
   private static final String PROCESS = "process";
   /** Unique on a host until it boots anew, and then nothing is left. */
   private static final String THIS = ProcessHandle.current().pid() + "@"
@@ -86,6 +87,18 @@ final class Generation {
     return killed;
   }
 
+  /** After the sweep of {@link #killed}: where no generation is, nothing is reserved, whatever a kill between two files has left. */
+  static void tidy(Path area) throws IOException {
+    try (var generations = Files.newDirectoryStream(area, FILE + "?"); var blocks = Files.newDirectoryStream(area, BLOCK + "*")) {
+      if (!generations.iterator().hasNext()) {
+        DurableFiles.sweep(area);
+        for (Path block : blocks) {
+          Files.delete(block);
+        }
+      }
+    }
+  }
+
   /** Others of this process: predecessors with leases that are open, or about to stop. */
   List<Generation> siblings() throws IOException {
     List<Generation> siblings = new ArrayList<>();
@@ -103,12 +116,33 @@ final class Generation {
   Optional<Block> reserve(List<Block> blocks) throws IOException {
     for (Block block : blocks) {
       Properties properties = new Properties();
-      properties.setProperty("letter", letter);
-      if (reserve(area.resolve(BLOCK + block.index()), properties)) {
-        return Optional.of(block);
+      properties.setProperty(LETTER, letter);
+      // Who reserves first and looks then may find that another one does so, too, but never that he has it alone and has not.
+      if (reserve(blockFile(block.range()), properties)) {
+        if (isAlone(block.range())) {
+          return Optional.of(block);
+        }
+        Files.delete(blockFile(block.range()));
       }
     }
     return Optional.empty();
+  }
+
+  private Path blockFile(Range range) {
+    return area.resolve(BLOCK + range.toString().replace('/', '-'));
+  }
+
+  /** A predecessor may have been configured with other networks. */
+  private boolean isAlone(Range range) throws IOException {
+    try (var files = Files.newDirectoryStream(area, BLOCK + "*-*")) {
+      for (Path file : files) {
+        Range other = Range.parse(file.getFileName().toString().substring(BLOCK.length()).replace('-', '/'));
+        if (!other.equals(range) && other.overlaps(range)) {
+          return false;
+        }
+      }
+    }
+    return true;
   }
 
   private static boolean reserve(Path file, Properties content) throws IOException {
@@ -125,7 +159,7 @@ final class Generation {
   void end() throws IOException {
     try (var files = Files.newDirectoryStream(area, BLOCK + "*")) {
       for (Path file : files) {
-        if (letter.equals(read(file).getProperty("letter"))) {
+        if (letter.equals(read(file).getProperty(LETTER))) {
           Files.delete(file);
         }
       }

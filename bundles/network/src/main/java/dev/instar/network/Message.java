@@ -15,7 +15,7 @@ final class Message {
   static final int HEADER = 16;
   private static final int NESTED = 0x8000;
 
-  private final ByteBuffer bytes = ByteBuffer.allocateDirect(64 << 10).order(ByteOrder.nativeOrder());
+  private final ByteBuffer bytes = ByteBuffer.allocateDirect(16 << 10).order(ByteOrder.nativeOrder());
   private int begin = -1;
   private int count;
   private int acks;

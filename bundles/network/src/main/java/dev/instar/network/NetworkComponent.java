@@ -2,6 +2,7 @@ package dev.instar.network;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Threads;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.host.Namespaces;
@@ -23,6 +24,7 @@ import java.util.Optional;
 import java.util.Properties;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.Function;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
 import org.osgi.service.component.annotations.Activate;
@@ -48,6 +50,7 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
   private final Path area;
   private final Config config;
   private final BundleContext context;
+  private final Function<String, Optional<Program>> programs;
   private final Thread thread;
   private final CountDownLatch decided = new CountDownLatch(1);
   private volatile String mark = "";
@@ -57,12 +60,18 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
   /** For Declarative Services. */
   @Activate
   public NetworkComponent(@Reference DataDirectory data, @Reference Netlink netlink, @Reference Namespaces namespaces, Config config, BundleContext context) {
+    this(data, netlink, namespaces, config, context, Program::find);
+  }
+
+  /** @param programs finds programs of the host by their names */
+  NetworkComponent(DataDirectory data, Netlink netlink, Namespaces namespaces, Config config, BundleContext context, Function<String, Optional<Program>> programs) {
+    this.programs = programs;
     this.netlink = netlink;
     this.namespaces = namespaces;
     this.config = config;
     this.context = context;
     area = data.area("network");
-    thread = Thread.ofPlatform().daemon().name("instar-network").start(this::run);
+    thread = Threads.startPlatform("instar-network", this::run);
   }
 
   private void run() {
@@ -83,9 +92,9 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
       List<Range> networks = networks();
       mark = Generation.mark(area);
       HostSettings settings = new HostSettings(area, KERNEL_SETTINGS);
-      Optional<Program> nft = Program.find("nft");
-      Optional<Program> restore = Program.find("iptables-restore");
-      Optional<Program> save = Program.find("iptables-save");
+      Optional<Program> nft = programs.apply("nft");
+      Optional<Program> restore = programs.apply("iptables-restore");
+      Optional<Program> save = programs.apply("iptables-save");
       List<Generation> killed = Generation.killed(area);
       Optional<Probe.Missing> missing = Host.missing(List.of(), mark);
       if (missing.isPresent()) {
@@ -101,12 +110,13 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
       if (nft.isEmpty() && (restore.isEmpty() || save.isEmpty())) {
         return new Probe.Missing("nft, or iptables", "apt-get install nftables");
       }
+      Generation.tidy(area);
       Generation generation = Generation.begin(area);
       if (generation.siblings().isEmpty()) {
         settings.restore();
       }
       Firewall firewall = nft.isPresent() ? new NftFirewall(nft.get(), netlink, generation) : new IptablesFirewall(restore.orElseThrow(), save.orElseThrow(), generation);
-      Rules rules = new Rules(networks, Range.parseAll(config.denied()), config.nameservers().isBlank() ? Resolvers.ofHost()
+      Rules rules = new Rules(networks, Range.parseAll(config.denied()), config.nameservers().length == 0 ? Resolvers.ofHost()
           : Range.parseAll(config.nameservers()).stream().map(range -> Addresses.of(range.base())).toList());
       Pool made = new Pool(new Wiring(netlink, namespaces, generation), firewall, generation, netlink, Block.of(networks), rules, settings, config.ready(), config.max$_$slots());
       try {

@@ -53,9 +53,12 @@ final class Pool {
   private final Set<SlotLease> leased = new HashSet<>();
   private int slots;
   private int waiting;
+  private boolean filling;
   private long taken;
   private String failure = "";
   private boolean stopped;
+  /** Nothing is left. */
+  private volatile boolean gone;
 
   /**
    * @param ready how many are made before anybody wants them
@@ -79,7 +82,9 @@ final class Pool {
     firewall.remove();
     settings.set("net/ipv4/ip_forward", "1");
     firewall.install(rules);
-    extend();
+    if (!extend()) {
+      throw new IOException("all addresses of the networks are those of leases that a predecessor has left open");
+    }
     List<Slot> first = List.of(bare.getFirst());
     wiring.make(first);
     wiring.remove(first);
@@ -176,9 +181,14 @@ final class Pool {
     }
   }
 
-  /** How many should be made now: none while half of what should be there is. */
+  /** How many should be made now: from when half is gone until all are there again. */
   private synchronized int wanted() {
-    return waiting > free.size() || free.size() <= ready / 2 ? Math.max(waiting, ready) - free.size() : 0;
+    if (free.size() >= ready) {
+      filling = false;
+    } else if (free.size() <= ready / 2) {
+      filling = true;
+    }
+    return waiting > free.size() || filling ? Math.max(waiting, ready) - free.size() : 0;
   }
 
   private synchronized int bare() {
@@ -239,6 +249,9 @@ final class Pool {
   }
 
   Optional<NetworkUsage> usage(Slot slot) {
+    if (gone) {
+      return Optional.empty();
+    }
     try {
       return Optional.of(wiring.usage(slot));
     } catch (IOException e) {
@@ -249,6 +262,9 @@ final class Pool {
 
   /** From the close of a lease. */
   void giveBack(SlotLease lease) {
+    if (gone) {
+      return;
+    }
     try {
       firewall.egress(lease.slot().address(), lease.request().egress(), Slot.FRESH);
       Connections.forget(netlink, lease.slot().address());
@@ -322,6 +338,7 @@ final class Pool {
   /** What is open is kept for the successor's eyes; when nothing is, nothing stays. */
   private synchronized void leave() throws IOException {
     if (leased.isEmpty()) {
+      gone = true;
       wiring.removeAll();
       firewall.remove();
       wiring.close();

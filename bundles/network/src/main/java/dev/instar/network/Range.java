@@ -1,7 +1,7 @@
 package dev.instar.network;
 
 import dev.instar.api.network.Addresses;
-import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -24,15 +24,8 @@ record Range(int base, int bits) {
     return new Range(Addresses.number(Addresses.parse(slash < 0 ? text : text.substring(0, slash))), slash < 0 ? 32 : Integer.parseInt(text.substring(slash + 1)));
   }
 
-  /** Those of a list with commas between. */
-  static List<Range> parseAll(String text) {
-    List<Range> all = new ArrayList<>();
-    for (String part : text.split(",")) {
-      if (!part.isBlank()) {
-        all.add(parse(part.strip()));
-      }
-    }
-    return all;
+  static List<Range> parseAll(String... texts) {
+    return Arrays.stream(texts).map(text -> parse(text.strip())).toList();
   }
 
   boolean overlaps(Range other) {

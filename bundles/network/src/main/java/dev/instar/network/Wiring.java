@@ -73,6 +73,8 @@ final class Wiring implements AutoCloseable {
   private final Conversation quick;
   private final Message batchMessage = new Message();
   private final Message quickMessage = new Message();
+  private final Message insideMessage = new Message();
+  private final ByteBuffer insideAnswer = Conversation.buffer();
   /** What is about to go: a group that nobody else has. */
   private final int doomed;
 
@@ -139,7 +141,7 @@ final class Wiring implements AutoCloseable {
   private void inside(Namespaces.Here here, Slot slot, int host) throws LinuxException {
     here.newNetwork();
     here.bindNetwork(slot.namespace());
-    Message m = new Message();
+    Message m = insideMessage.clear();
     m.begin(NEWLINK, Message.ACK | Message.CREATE | Message.EXCLUSIVE).link(0, GUEST_INDEX, 0, 0).attribute(IFLA_IFNAME, GUEST)
         .attribute(IFLA_ADDRESS, Block.mac(slot.address())).nested(IFLA_LINKINFO, () -> m.attribute(INFO_KIND, "veth").nested(INFO_DATA,
             () -> m.nested(VETH_PEER, () -> m.link(0, 0, 0, 0).attribute(IFLA_IFNAME, slot.port()).attribute(IFLA_NET_NS_FD, host))));
@@ -152,7 +154,7 @@ final class Wiring implements AutoCloseable {
     // struct rtmsg: family, lengths of destination and source, tos, table main, protocol static, scope, unicast, flags.
     m.begin(NEWROUTE, Message.ACK | Message.CREATE | Message.EXCLUSIVE).bytes(AF_INET, 0, 0, 0, 254, 4, 0, 1).number(0)
         .address(ROUTE_GATEWAY, slot.block().gateway()).attribute(ROUTE_OUT, GUEST_INDEX);
-    try (Conversation within = new Conversation(netlink, Netlink.ROUTE)) {
+    try (Conversation within = new Conversation(netlink, Netlink.ROUTE, insideAnswer)) {
       within.exchange(m, "wire the namespace " + slot.namespace(), Set.of());
     }
   }
@@ -282,8 +284,10 @@ final class Wiring implements AutoCloseable {
   }
 
   @Override
-  public void close() {
+  public synchronized void close() {
     batch.close();
-    quick.close();
+    synchronized (quick) {
+      quick.close();
+    }
   }
 }

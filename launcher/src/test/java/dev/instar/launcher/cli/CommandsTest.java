@@ -169,6 +169,30 @@ class CommandsTest {
   }
 
   @Test
+  void networkShowsWhatTheHostCanAndWhoHasWhich() {
+    json("GET /v1/network", """
+        {"usable":true,"detail":"nftables, 10.62.0.0/16","mark":"abcde","networks":["10.62.0.0/16"],"ready":31,"most":1000,"taken":5,
+         "leases":[{"id":"1","function":"u/f","address":"10.62.0.2","namespace":"/run/netns/iabcde0-0","egress":"internet","bitsPerSecond":8000,
+           "since":"2026-01-01T00:00:00Z","receivedBytes":1048576,"sentBytes":2097152}]}""");
+    assertEquals(0, instar("network"), err);
+    assertEquals("""
+        network nftables, 10.62.0.0/16: 31 ready, 1 leased, 1000 at most; names on the host begin with iabcde
+        FUNCTION  ADDRESS    NAMESPACE  EGRESS    BANDWIDTH   RECEIVED  SENT   SINCE
+        u/f       10.62.0.2  iabcde0-0  internet  8000 bit/s  1 MiB     2 MiB  2026-01-01T00:00:00Z
+        """, out);
+    json("GET /v1/network", "{\"usable\":false,\"missing\":\"nft\",\"remedy\":\"install it\",\"mark\":\"\",\"leases\":[]}");
+    assertEquals(0, instar("network"), err);
+    assertEquals("""
+        network not usable, so sandboxes have none of their own
+        missing: nft; remedy: install it
+        No sandbox has a network.
+        """, out);
+    answers.clear();
+    assertEquals(1, instar("network"));
+    assertTrue(err.contains("instar features apply container"), err);
+  }
+
+  @Test
   void deployUploadsTheArtifactAndThenPublishesIt() throws IOException {
     Path module = Files.writeString(directory.resolve("f.wasm"), "module");
     answers.put("POST /v1/images", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));

@@ -3,6 +3,7 @@ package dev.instar.backend.container;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Sandbox;
@@ -145,7 +146,7 @@ final class HttpSandbox implements Sandbox {
 
   private void exchange(Call call, HttpConnection http) throws CallEnd, InterruptedException {
     Feed feed = new Feed(call, http, host);
-    Thread feeding = Thread.ofVirtual().name("container-" + container.id() + "-in").start(feed);
+    Thread feeding = Threads.startVirtual("container-" + container.id() + "-in", feed);
     boolean ended = false;
     try {
       int status = http.readHead();

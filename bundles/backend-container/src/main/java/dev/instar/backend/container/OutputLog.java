@@ -1,5 +1,6 @@
 package dev.instar.backend.container;
 
+import dev.instar.api.Threads;
 import dev.instar.api.sandbox.GuestLog;
 import java.io.IOException;
 import java.io.InputStream;
@@ -18,7 +19,7 @@ final class OutputLog {
 
   OutputLog(String id, List<InputStream> streams, GuestLog log) {
     this.log = log;
-    threads = streams.stream().map(in -> Thread.ofPlatform().daemon().name("container-" + id + "-log").start(() -> read(in))).toList();
+    threads = streams.stream().map(in -> Threads.startPlatform("container-" + id + "-log", () -> read(in))).toList();
   }
 
   void to(GuestLog log) {

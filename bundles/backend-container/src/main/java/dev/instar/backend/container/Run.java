@@ -3,6 +3,7 @@ package dev.instar.backend.container;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.sandbox.Call;
 import java.io.IOException;
 import java.io.InputStream;
@@ -84,7 +85,7 @@ final class Run {
   }
 
   private static Thread thread(String name, Runnable work) {
-    return Thread.ofPlatform().daemon().name("container-" + name).unstarted(work);
+    return Threads.platform("container-" + name, work);
   }
 
   /** Returns when the process has answered with success. */

@@ -22,7 +22,7 @@ import java.util.function.Supplier;
  * <tr><td>{@code /readyz}, {@code /v1}, {@code /v1/openapi.json}, {@code GET /v1/functions} (what one may see of it)</td><td>nothing</td><td>any token</td></tr>
  * <tr><td>routes with <code>{user}</code> outside of {@code /v1} and below {@code /v1/functions}</td><td>nothing</td><td>the right to call or to upload for that user</td></tr>
  * <tr><td>{@code /v1/images}</td><td>nothing</td><td>the right to upload for some user</td></tr>
- * <tr><td>reading {@code /v1/backends}, {@code /v1/cgroups}, {@code /v1/snapshots} (archives left out), and routes of dialects without <code>{user}</code></td><td>nothing</td><td>the administrator's token</td></tr>
+ * <tr><td>reading {@code /v1/backends}, {@code /v1/cgroups}, {@code /v1/network}, {@code /v1/snapshots} (archives left out), and routes of dialects without <code>{user}</code></td><td>nothing</td><td>the administrator's token</td></tr>
  * <tr><td>all else below {@code /v1}: bundles, features, configuration, users, swaps, what changes snapshots</td><td>the administrator's token</td><td>the administrator's token</td></tr>
  * </table>
  *
@@ -89,7 +89,7 @@ public final class Access {
     }
     return switch (path.get(1)) {
       case "functions", "images", "openapi.json" -> Need.TOKEN;
-      case "backends", "cgroups" -> reads ? Need.OPERATOR : Need.ADMINISTRATOR;
+      case "backends", "cgroups", "network" -> reads ? Need.OPERATOR : Need.ADMINISTRATOR;
       // An archive holds what a function's memory held.
       case "snapshots" -> reads && !"archive".equals(path.getLast()) ? Need.OPERATOR : Need.ADMINISTRATOR;
       default -> Need.ADMINISTRATOR;

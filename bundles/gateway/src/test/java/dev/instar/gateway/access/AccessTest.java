@@ -45,7 +45,7 @@ class AccessTest {
   void offLoopbackEverythingAsksWhateverTheMode() {
     for (Access.Mode mode : Access.Mode.values()) {
       access.mode(mode);
-      for (String path : List.of("/", "/v1", "/v1/openapi.json", "/v1/functions", "/v1/functions/a/b/invoke", "/f/a/b", "/readyz", "/v1/backends", "/v1/cgroups", "/v1/snapshots", "/v1/bundles", "/healthz/x", "/x")) {
+      for (String path : List.of("/", "/v1", "/v1/openapi.json", "/v1/functions", "/v1/functions/a/b/invoke", "/f/a/b", "/readyz", "/v1/backends", "/v1/cgroups", "/v1/network", "/v1/snapshots", "/v1/bundles", "/healthz/x", "/x")) {
         for (String method : List.of("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "BREW")) {
           asks(method, path, false);
         }

@@ -33,6 +33,9 @@ public enum Capability {
       "crun --version && busybox true && unshare --mount --propagation private mount -t tmpfs tmpfs /mnt"),
   /** The other usual OCI runtime. */
   RUNC("apt-get install runc", "runc", "--version"),
+  /** A network of its own for a process, where it can make interfaces and filter packets. */
+  NETWORK_NAMESPACE("run the tests as root on Linux, with apt-get install iproute2 nftables iptables", "unshare", "--net", "--mount", "sh", "-c",
+      "ip link add dev probe type bridge && nft add table inet probe && iptables-save >/dev/null"),
   /** systemd-analyze. */
   SYSTEMD("apt-get install systemd", "systemd-analyze", "--version"),
   /** wat2wasm and wast2json. */

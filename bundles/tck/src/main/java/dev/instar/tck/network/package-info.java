@@ -1,0 +1,4 @@
+/** What every allocator of networks does. */
+@org.osgi.annotation.bundle.Export
+@org.osgi.annotation.versioning.Version("0.1.0")
+package dev.instar.tck.network;

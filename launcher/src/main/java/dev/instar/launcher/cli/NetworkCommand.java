@@ -1,0 +1,58 @@
+package dev.instar.launcher.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.instar.launcher.ExitCode;
+import dev.instar.launcher.Failure;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+/** {@code instar network}. */
+@Command(name = "network", description = {"Lists the networks that sandboxes have: whose they are, what may go out of them, and what has gone through.",
+    "The first line says whether this host can make networks, and how many are ready."})
+public final class NetworkCommand implements Callable<Integer> {
+  @Mixin
+  private Output output;
+  @Mixin
+  private NodeOption node;
+
+  @Override
+  public Integer call() throws Exception {
+    try (NodeClient client = node.connect()) {
+      JsonNode answer = client.get("/v1/network");
+      if (output.json()) {
+        Output.print(answer);
+      } else {
+        print(answer);
+      }
+      return ExitCode.OK;
+    } catch (NodeClient.Refused e) {
+      throw e.code().equals("route-not-found")
+          ? new Failure(ExitCode.FAILED, "This node gives no networks: the bundle dev.instar.network is not there. 'instar features apply container' brings it.") : e;
+    }
+  }
+
+  private static void print(JsonNode answer) {
+    if (answer.path("usable").asBoolean()) {
+      System.out.println(Output.printable("network " + answer.path("detail").asText() + ": " + answer.path("ready").asText() + " ready, "
+          + answer.path("leases").size() + " leased, " + answer.path("most").asText() + " at most; names on the host begin with i" + answer.path("mark").asText()));
+    } else {
+      System.out.println(Output.printable("network not usable, so sandboxes have none of their own"));
+      System.out.println(Output.printable("missing: " + answer.path("missing").asText() + "; remedy: " + answer.path("remedy").asText()));
+    }
+    List<List<String>> rows = new ArrayList<>();
+    for (JsonNode lease : answer.path("leases")) {
+      String namespace = lease.path("namespace").asText();
+      rows.add(List.of(lease.path("function").asText(), lease.path("address").asText(), namespace.substring(namespace.lastIndexOf('/') + 1), lease.path("egress").asText(),
+          lease.has("bitsPerSecond") ? lease.path("bitsPerSecond").asText() + " bit/s" : "-", Output.size(lease.path("receivedBytes").asLong()),
+          Output.size(lease.path("sentBytes").asLong()), lease.path("since").asText()));
+    }
+    if (rows.isEmpty()) {
+      System.out.println("No sandbox has a network.");
+    } else {
+      Output.table(List.of("FUNCTION", "ADDRESS", "NAMESPACE", "EGRESS", "BANDWIDTH", "RECEIVED", "SENT", "SINCE"), rows);
+    }
+  }
+}
