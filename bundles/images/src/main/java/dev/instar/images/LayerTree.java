@@ -28,6 +28,10 @@ final class LayerTree {
   private static final int PATH_BYTES = 2048; // PATH_MAX is 4096 on Linux, the data directory's own path included
   private static final int LINK_HOPS = 40; // as the kernel, path_resolution(7)
   private static final int IDS = 65_536;
+  /** Characters of all names and targets of links together: they are in the heap until the tree is made. */
+  private static final long MOST_TEXT = 32 << 20;
+  /** Segments of paths and of links on their way, of all entries together: a few links may stand for many. */
+  private static final int MOST_STEPS = 20_000_000;
   private static final String WHITEOUT = ".wh.";
   private static final String OPAQUE = ".wh..wh..opq";
 
@@ -35,6 +39,8 @@ final class LayerTree {
   private final Node root = new Node(TarReader.Type.DIRECTORY, 0, 0755, 0, 0, 0, "", Optional.empty());
   private int layer;
   private int entries;
+  private long text;
+  private int steps;
 
   LayerTree(ArchiveLimits limits) {
     this.limits = limits;
@@ -84,7 +90,12 @@ final class LayerTree {
       return;
     }
     String name = segments.removeLast();
-    Node parent = directory(entry.name(), segments);
+    text += name.length() + entry.target().length();
+    if (text > MOST_TEXT) {
+      throw Refusal.entry(entry.name(), "is one too many: the names and links of all have more than " + MOST_TEXT + " characters");
+    }
+    Deque<Node> way = directory(entry.name(), segments);
+    Node parent = way.getLast();
     if (name.startsWith(WHITEOUT)) {
       whiteOut(entry.name(), parent, name);
       return;
@@ -93,6 +104,10 @@ final class LayerTree {
     if (entry.type() == TarReader.Type.DIRECTORY && before != null && before.type == TarReader.Type.DIRECTORY) {
       attributes(before, entry);
       return;
+    }
+    // Behind links a short name may lead far down.
+    if (entry.type() == TarReader.Type.DIRECTORY && way.size() > limits.depth()) {
+      throw Refusal.entry(entry.name(), "is more than " + limits.depth() + " directories deep");
     }
     if (entry.type() == TarReader.Type.HARDLINK) {
       parent.children.put(name, linked(entry));
@@ -133,7 +148,7 @@ final class LayerTree {
     Node node = null;
     if (!segments.isEmpty()) {
       String name = segments.removeLast();
-      node = walk(entry.name(), segments, false).map(parent -> parent.children.get(name)).orElse(null);
+      node = walk(entry.name(), segments, false).map(way -> way.getLast().children.get(name)).orElse(null);
     }
     if (node == null || node.type == TarReader.Type.DIRECTORY) {
       throw Refusal.entry(entry.name(), "is a hard link to '" + Refusal.shown(entry.target()) + "', which is no file of the image before it");
@@ -166,17 +181,21 @@ final class LayerTree {
     return node.layer < layer && node.children.isEmpty();
   }
 
-  private Node directory(String entry, List<String> segments) {
+  /** The way to it, from the root on. */
+  private Deque<Node> directory(String entry, List<String> segments) {
     return walk(entry, segments, true).orElseThrow();
   }
 
   /** Follows links as the kernel would if the root of the tree were the root of all. Empty when there is nothing and it is not to be made. */
-  private Optional<Node> walk(String entry, List<String> segments, boolean make) {
+  private Optional<Deque<Node>> walk(String entry, List<String> segments, boolean make) {
     Deque<Node> at = new ArrayDeque<>(List.of(root));
     Deque<String> ahead = new ArrayDeque<>(segments);
     int hops = 0;
     while (!ahead.isEmpty()) {
       String segment = ahead.removeFirst();
+      if (++steps > MOST_STEPS) {
+        throw Refusal.entry(entry, "is one too many: the ways to all are longer than " + MOST_STEPS + " names and links");
+      }
       if (segment.isEmpty() || segment.equals(".")) {
         continue;
       }
@@ -200,6 +219,7 @@ final class LayerTree {
         }
         next = new Node(TarReader.Type.DIRECTORY, layer, 0755, 0, 0, 0, "", Optional.empty());
         here.children.put(segment, next);
+        text += segment.length();
       }
       switch (next.type) {
         case DIRECTORY -> at.addLast(next);
@@ -219,7 +239,7 @@ final class LayerTree {
         default -> throw Refusal.entry(entry, "stands below '" + Refusal.shown(segment) + "', which is a file");
       }
     }
-    return Optional.of(at.getLast());
+    return Optional.of(at);
   }
 
   private List<String> segments(String name, String path) {

@@ -115,6 +115,33 @@ class ContainerImageTest {
     assertEquals(node ? first + 100 : first, (int) Files.getAttribute(root.resolve("f"), "unix:uid"));
   }
 
+  /** Each of these is a small upload. */
+  @Test
+  void whatWouldFillTheHeapOrTheStackOrTakeForeverIsRefused() throws Exception {
+    Tars text = new Tars();
+    Tars deep = new Tars().directory("d").link("s0", "d");
+    Tars far = new Tars().directory("d").link("s0", "d");
+    String target = "x".repeat(2000);
+    for (int i = 0; i < 20_000; i++) {
+      text.pax(Tars.record("linkpath", target)).link("l" + i, "");
+    }
+    for (int i = 0; i < 3; i++) {
+      for (int j = 0; j < 40; j++) {
+        deep.link("h", "s" + i + "/a".repeat(j)).directory("h/a");
+      }
+      deep.link("s" + (i + 1), "s" + i + "/a".repeat(40));
+    }
+    for (int i = 0; i < 38; i++) {
+      far.pax(Tars.record("linkpath", "./".repeat(1000) + "s" + i)).link("s" + (i + 1), "");
+    }
+    for (int i = 0; i < 2000; i++) {
+      far.directory("s38/" + i);
+    }
+    for (Tars layer : List.of(text, deep, far)) {
+      assertEquals(ErrorCode.ARCHIVE_REFUSED, refused(ErrorCode.ARCHIVE_REFUSED, new Containers().packedLayer(layer).oci()).code());
+    }
+  }
+
   @Test
   void linksMayPointAnywhereSinceAContainerFollowsThemInside() throws Exception {
     Path outside = Files.createDirectory(directory.resolve("outside"));

@@ -140,10 +140,8 @@ final class LogWriter {
         batch.add(queue.take());
         long began = System.nanoTime();
         queue.drainTo(batch, BATCH);
+        orders.addAndGet(-(int) batch.stream().filter(task -> !(task instanceof Write)).count());
         for (Task task : batch) {
-          if (!(task instanceof Write)) {
-            orders.decrementAndGet();
-          }
           switch (task) {
             case Write write -> {
               queued.addAndGet(-write.stamped.cost());

@@ -22,7 +22,12 @@ public final class LinuxNetlink implements Netlink {
       int descriptor = LibC.socket(LibC.AF_NETLINK, LibC.SOCK_RAW | LibC.SOCK_CLOEXEC, protocol);
       // struct timeval: two longs.
       byte[] wait = ByteBuffer.allocate(2 * NativeLong.SIZE).order(ByteOrder.nativeOrder()).putLong(WAIT_SECONDS).putLong(0).array();
-      LibC.setsockopt(descriptor, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, wait, wait.length);
+      try {
+        LibC.setsockopt(descriptor, LibC.SOL_SOCKET, LibC.SO_RCVTIMEO, wait, wait.length);
+      } catch (LastErrorException e) {
+        LibC.close(descriptor);
+        throw e;
+      }
       return new Kernel(descriptor);
     } catch (LastErrorException e) {
       throw LibC.failure("open a netlink socket of protocol " + protocol, e);

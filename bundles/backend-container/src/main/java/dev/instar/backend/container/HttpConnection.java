@@ -20,6 +20,8 @@ import java.util.OptionalLong;
 final class HttpConnection implements AutoCloseable {
   private static final int LINE = 8 << 10;
   private static final int HEADERS = 64 << 10;
+  /** Heads before the final one. */
+  private static final int INTERIM = 16;
   private static final int BUFFER = 16 << 10;
   private static final byte[] CRLF = {'\r', '\n'};
 
@@ -87,7 +89,10 @@ final class HttpConnection implements AutoCloseable {
    * @return its status
    */
   int readHead() throws IOException {
-    while (true) {
+    for (int heads = 0; ; heads++) {
+      if (heads > INTERIM) {
+        throw new MalformedException("it sent more than " + INTERIM + " answers that were not final");
+      }
       String[] words = line().split(" ", 3);
       if (words.length < 2 || !words[0].matches("HTTP/1\\.[01]") || !words[1].matches("[1-5][0-9][0-9]")) {
         throw new MalformedException("it answered with no HTTP/1.1 status line");
@@ -145,8 +150,12 @@ final class HttpConnection implements AutoCloseable {
         }
         long length = Long.parseLong(digits, 16);
         if (length == 0) {
-          while (!line().isEmpty()) {
-            // A trailer.
+          int total = 0;
+          for (String trailer = line(); !trailer.isEmpty(); trailer = line()) {
+            total += trailer.length();
+            if (total > HEADERS) {
+              throw new MalformedException("its trailers have more than " + HEADERS + " bytes");
+            }
           }
           return;
         }

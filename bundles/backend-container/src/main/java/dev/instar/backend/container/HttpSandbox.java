@@ -148,9 +148,10 @@ final class HttpSandbox implements Sandbox {
     Feed feed = new Feed(call, http, host);
     Thread feeding = Threads.startVirtual("container-" + container.id() + "-in", feed);
     boolean ended = false;
+    Refused refused = new Refused();
     try {
       int status = http.readHead();
-      Refused refused = new Refused();
+      refused.status = status;
       http.readBody((bytes, length) -> {
         if (status / 100 != 2) {
           refused.take(bytes, length);
@@ -164,10 +165,10 @@ final class HttpSandbox implements Sandbox {
       });
       ended = true;
       if (status / 100 != 2) {
-        String words = refused.words();
-        throw new CallEnd(new InstarException(Problem.of(ErrorCode.FUNCTION_FAILED, "The function answered with HTTP status " + status + "."
-            + (words.isEmpty() ? "" : " It said: " + words), Map.of("exitCode", status, "status", status))));
+        throw new CallEnd(refused.failure());
       }
+    } catch (TooLongException e) {
+      throw new CallEnd(refused.failure());
     } catch (CallerFailure e) {
       if (Thread.interrupted() || e.getCause() instanceof InterruptedIOException) {
         throw new InterruptedException();
@@ -224,12 +225,30 @@ final class HttpSandbox implements Sandbox {
     };
   }
 
-  /** Keeps the begin of an answer that is no success. */
+  /** Of an answer that is no success enough was read. */
+  private static final class TooLongException extends IOException {
+    private static final long serialVersionUID = 1;
+  }
+
+  /** Keeps the begin of an answer that is no success; no limit of the function bounds such an answer. */
   private static final class Refused {
     private static final int MOST = 400;
+    private static final long MOST_READ = 1 << 20;
     private final StringBuilder text = new StringBuilder();
+    private int status;
+    private long read;
 
-    void take(byte[] bytes, int length) {
+    InstarException failure() {
+      String words = words();
+      return new InstarException(Problem.of(ErrorCode.FUNCTION_FAILED, "The function answered with HTTP status " + status + "."
+          + (words.isEmpty() ? "" : " It said: " + words), Map.of("exitCode", status, "status", status)));
+    }
+
+    void take(byte[] bytes, int length) throws TooLongException {
+      read += length;
+      if (read > MOST_READ) {
+        throw new TooLongException();
+      }
       for (int i = 0; i < length && text.length() < MOST; i++) {
         text.append((char) (bytes[i] & 0xff));
       }

@@ -15,6 +15,8 @@ import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -37,6 +39,8 @@ import org.slf4j.LoggerFactory;
  */
 final class PreparedContainer implements PreparedFunction {
   /** A label, or a variable of the environment as OpenFaaS has it: the program that answers calls, over its standard streams unless there is a port. */
+  /** The part of a call's time that is left when a port was not opened. */
+  private static final int SPARE = 20;
   static final String PROCESS = "fprocess";
   /** A label: the port on which the function takes calls as HTTP requests. */
   static final String PORT = "port";
@@ -148,7 +152,8 @@ final class PreparedContainer implements PreparedFunction {
     if (closed) {
       throw new InstarException(ErrorCode.NOT_READY, "The prepared function " + label + " is closed.");
     }
-    Optional<NetworkLease> network = context.leases().find(NetworkLease.class);
+    // Only crun joins a network that is the host's user's to a process which enters the container later: the kernel refuses runc, which is in the container's user namespace by then.
+    Optional<NetworkLease> network = talk instanceof Talk.PerCall && !host.runtime().crun() ? Optional.empty() : context.leases().find(NetworkLease.class);
     boolean alone = context.leases().find(CgroupLease.class).isEmpty();
     if (talk instanceof Talk.Http http && network.isEmpty()) {
       throw new InstarException(ErrorCode.NETWORK_UNAVAILABLE, "The function takes calls on port " + http.port()
@@ -175,7 +180,9 @@ final class PreparedContainer implements PreparedFunction {
       }
       case Talk.Http http -> {
         HttpSandbox sandbox = new HttpSandbox(container, new InetSocketAddress(network.orElseThrow().address(), http.port()), hostname, context, sandboxes);
-        sandbox.awaitReady(context.deadline());
+        // Before the call's time is up, or its end would be told instead of what was waited for.
+        Duration left = Duration.between(Instant.now(), context.deadline());
+        sandbox.awaitReady(context.deadline().minus(left.dividedBy(SPARE)));
         yield sandbox;
       }
     };

@@ -27,6 +27,9 @@ final class Specification {
 
   private final Limits limits;
   private final int processes;
+  /** The runtime opens so many inside of the limit before the program runs. */
+  private static final int FEWEST_FILES = 20;
+
   private final OptionalInt firstId;
   private final boolean readOnly;
   private final boolean crun;
@@ -62,7 +65,7 @@ final class Specification {
     process.put("noNewPrivileges", true);
     process.put("oomScoreAdj", OOM_SCORE);
     process.put("capabilities", Map.of("bounding", CAPABILITIES, "effective", CAPABILITIES, "permitted", CAPABILITIES));
-    List<Object> rlimits = new ArrayList<>(List.of(rlimit("RLIMIT_NOFILE", limits.openFiles()), rlimit("RLIMIT_CORE", 0)));
+    List<Object> rlimits = new ArrayList<>(List.of(rlimit("RLIMIT_NOFILE", Math.max(FEWEST_FILES, limits.openFiles())), rlimit("RLIMIT_CORE", 0)));
     if (alone) {
       // The first counts by user and user namespace, so for the whole container; the second for each process, and only what it can write to.
       rlimits.add(rlimit("RLIMIT_NPROC", processes));
@@ -104,10 +107,10 @@ final class Specification {
     linux.put("namespaces", namespaces);
     linux.put("maskedPaths", MASKED);
     linux.put("readonlyPaths", READ_ONLY);
+    // Always: crun before 0.18, which some distributions have, passes over the annotation, and would run the container without a filter.
+    linux.put("seccomp", SystemCallFilter.profile());
     if (crun) {
       spec.put("annotations", Map.of("run.oci.seccomp_bpf_data", SystemCallFilter.compiled()));
-    } else {
-      linux.put("seccomp", SystemCallFilter.profile());
     }
     spec.put("linux", linux);
     return spec;

@@ -131,6 +131,18 @@ class HttpSandboxTest {
   }
 
   @Test
+  void whatNeverEndsIsEnded() throws Exception {
+    for (var one : Map.of("exec yes \"$(printf 'HTTP/1.1 100 Continue\\r\\n\\r')\"", "not final",
+        "printf 'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n'; exec yes A:b", "trailers").entrySet()) {
+      try (Sandbox sandbox = serve(one.getKey(), "")) {
+        String detail = fails(sandbox, ErrorCode.SANDBOX_CRASHED).problem().detail();
+        assertTrue(detail.contains(one.getValue()), detail);
+      }
+    }
+    assertEquals(500, fails(serve("printf 'HTTP/1.1 500 Oops\\r\\n\\r\\n'; exec yes", ""), ErrorCode.FUNCTION_FAILED).problem().members().get("status"));
+  }
+
+  @Test
   void aPortThatIsNeverOpenedIsItsOwnErrorAndLeavesNothing() throws Exception {
     InstarException e = assertThrows(InstarException.class, () -> start("echo still thinking; sleep 3600", Duration.ofSeconds(2)));
     assertEquals(ErrorCode.PORT_NOT_OPENED, e.code());

@@ -365,8 +365,10 @@ public final class WasmtimeBackend implements SandboxBackend {
     if (ran.isEmpty()) {
       return new Begun(begin(source, source.module(), Optional.empty()), ran, List.of(), Optional.empty());
     }
-    Optional<Exposed> exposed = Exposed.of(source.module());
-    Program program = exposed.isPresent() ? load(source, exposed.get().module(), source.anew(), source.module()) : load(source, source.module(), source.anew());
+    Optional<Exposed> form = Exposed.of(source.module());
+    Optional<Program> open = form.isPresent() ? exposed(source, form.get()) : Optional.empty();
+    Optional<Exposed> exposed = open.isPresent() ? form : Optional.empty();
+    Program program = open.isPresent() ? open.get() : load(source, source.module(), source.anew());
     try {
       Initialised initialised = timed(source.request(), program, () -> inInstance(program, exported, source.request(),
           (instance, guest) -> Initialised.of(instance, guest.wasi(), source.module(), exposed, exported, config.module$_$bytes())));
@@ -432,6 +434,19 @@ public final class WasmtimeBackend implements SandboxBackend {
     long most = outline.tables().stream().mapToLong(Long::longValue).max().orElse(0);
     long each = outline.tables().size() < 2 ? elements : most + (elements - first) / outline.tables().size();
     return new Guest.Allowance(limit, declared.maximum() * PAGE, each, memory);
+  }
+
+  /** Nothing where this form is too much for the compiler: it is larger than the module. */
+  private Optional<Program> exposed(Source source, Exposed form) throws InterruptedException {
+    try {
+      return Optional.of(load(source, form.module(), source.anew(), source.module()));
+    } catch (InstarException e) {
+      if (e.code() == ErrorCode.MODULE_REFUSED || e.code() == ErrorCode.COMPILE_LIMIT) {
+        LOG.info("{} cannot be looked into, so its state is not kept: {}", source.request().version().label(), e.getMessage());
+        return Optional.empty();
+      }
+      throw e;
+    }
   }
 
   /** @param original of which this is another form; where that is refused, this tells why with its own addresses */

@@ -44,6 +44,7 @@ public final class StoredState implements AutoCloseable {
   /** What an engine takes; that of Chicory and that of wasmtime's parser. */
   private static final int SEGMENTS = 100_000;
 
+  private final Object changes = new Object();
   private final String engine;
   private final Supplier<Optional<SnapshotStore>> stores;
   private final SnapshotKey key;
@@ -349,11 +350,14 @@ public final class StoredState implements AutoCloseable {
 
   /** Another store is there than before, or none: what is open of the one before would keep its bundle, for as long as the function is there. */
   public void storeChanged() {
-    if (stage instanceof Restored r) {
-      r.hold(Optional.empty());
-      stores.get().flatMap(store -> open(store, r.layer)).ifPresent(lease -> r.hold(Optional.of(lease)));
-      if (closed) {
+    // One after the other, so that the last one's store is the one that is there.
+    synchronized (changes) {
+      if (stage instanceof Restored r) {
         r.hold(Optional.empty());
+        stores.get().flatMap(store -> open(store, r.layer)).ifPresent(lease -> r.hold(Optional.of(lease)));
+        if (closed) {
+          r.hold(Optional.empty());
+        }
       }
     }
   }
