@@ -1,39 +1,26 @@
 package dev.instar.cgroups;
 
+import dev.instar.api.data.NodeMark;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
 
 /**
  * What tells this node's cgroups from all others of the host: the name of the directory that holds them, {@code instar-<data directory>-<run of the node>}.
  *
- * @param directory stands for the data directory
- * @param run of the node; the same for all components in it, so that two that overlap in a swap spare each other's
+ * @param directory the first half of that of the {@link NodeMark}, since it stands in many paths
+ * @param run that of the {@link NodeMark}
  */
 record Mark(String directory, String run) {
   private static final String PREFIX = "instar-";
-  /** The process id and its start: the same in whatever class loader. */
-  private static final String THIS_RUN = ProcessHandle.current().pid() + "." + ProcessHandle.current().info().startInstant()
-      .map(start -> Long.toString(start.toEpochMilli())).orElse("0");
+  private static final int DIGITS = 16;
 
-  /** By place and identity of the directory: in two containers that see the same hierarchies, the same path can be two directories. */
   static Mark of(Path directory) throws IOException {
-    return of(directory, THIS_RUN);
+    NodeMark node = NodeMark.of(directory);
+    return new Mark(node.directory().substring(0, DIGITS), node.run());
   }
 
   static Mark of(Path directory, String run) throws IOException {
-    Path real = directory.toRealPath();
-    Object identity = Files.readAttributes(real, "fileKey").get("fileKey");
-    try {
-      byte[] hash = MessageDigest.getInstance("SHA-256").digest((real + "\n" + identity).getBytes(StandardCharsets.UTF_8));
-      return new Mark(HexFormat.of().formatHex(hash, 0, 8), run);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java platform has SHA-256.", e);
-    }
+    return new Mark(of(directory).directory, run);
   }
 
   /** The directory of this run. */

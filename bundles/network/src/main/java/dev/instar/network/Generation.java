@@ -1,6 +1,7 @@
 package dev.instar.network;
 
 import dev.instar.api.data.DurableFiles;
+import dev.instar.api.data.NodeMark;
 import java.io.IOException;
 import java.io.StringReader;
 import java.io.StringWriter;
@@ -26,9 +27,8 @@ final class Generation {
   private static final String BLOCK = "block-";
   private static final String LETTER = "letter";
   private static final String PROCESS = "process";
-  /** Unique on a host until it boots anew, and then nothing is left. */
-  private static final String THIS = ProcessHandle.current().pid() + "@"
-      + ProcessHandle.current().info().startInstant().map(start -> Long.toString(start.toEpochMilli())).orElse("");
+  /** Where the host has booted anew nothing is left. */
+  private static final String THIS = NodeMark.thisRun();
 
   private final Path area;
   private final String mark;
