@@ -3,13 +3,10 @@ package dev.instar.images;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.data.DurableFiles;
-import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayDeque;
@@ -33,12 +30,12 @@ import java.util.Map;
 final class BundleUnpacker {
   static final String PROGRAM = "function.wasm";
   static final String ROOTFS = "rootfs";
-  private static final int PATH_BYTES = 2048; // PATH_MAX is 4096 on Linux, the data directory's own path included
   private static final int LINK_HOPS = 40; // as the kernel, path_resolution(7)
   private static final int LINK_STEPS = 200_000;
 
   private final ArchiveLimits limits;
-  private final FileOpener opener;
+  private final EntryPaths paths;
+  private final Unpacking.FileOpener opener;
   private final Path tree;
   private final Map<String, TarReader.Type> made = new HashMap<>();
   private final Map<String, String> links = new HashMap<>();
@@ -46,16 +43,11 @@ final class BundleUnpacker {
   private long copied;
   private int steps;
 
-  private BundleUnpacker(ArchiveLimits limits, FileOpener opener, Path tree) {
+  private BundleUnpacker(ArchiveLimits limits, Unpacking.FileOpener opener, Path tree) {
     this.limits = limits;
+    paths = new EntryPaths(limits, false);
     this.opener = opener;
     this.tree = tree;
-  }
-
-  /** Opens a new file for writing; tests let it fail. */
-  @FunctionalInterface
-  interface FileOpener {
-    OutputStream open(Path file) throws IOException;
   }
 
   /**
@@ -63,25 +55,9 @@ final class BundleUnpacker {
    *
    * @throws InstarException ARCHIVE_REFUSED, UNSUPPORTED_ARTIFACT, NO_SPACE
    */
-  static void unpack(InputStream packed, Path view, ArchiveLimits limits, FileOpener opener) throws IOException {
+  static void unpack(InputStream packed, Path view, ArchiveLimits limits, Unpacking.FileOpener opener) throws IOException {
     Path tree = view.resolveSibling(view.getFileName() + ".tree");
-    boolean done = false;
-    try {
-      makeDirectory(tree);
-      makeDirectory(view);
-      new BundleUnpacker(limits, opener, tree).run(packed, view);
-      done = true;
-    } catch (EOFException e) {
-      throw Refusal.archive("ends early");
-    } catch (InvalidPathException e) {
-      throw Refusal.entry(e.getInput(), "cannot be a file name here (" + e.getReason()
-          + "); start the node in a UTF-8 locale, such as LC_ALL=C.UTF-8");
-    } finally {
-      DurableFiles.deleteTree(tree);
-      if (!done) {
-        DurableFiles.deleteTree(view);
-      }
-    }
+    Unpacking.make(view, tree, () -> new BundleUnpacker(limits, opener, tree).run(packed, view));
   }
 
   private void run(InputStream packed, Path view) throws IOException {
@@ -143,7 +119,7 @@ final class BundleUnpacker {
 
   private void take(TarReader.Entry entry, TarReader tar) throws IOException {
     String name = entry.name();
-    List<String> segments = segments(name, name);
+    List<String> segments = paths.segments(name, name);
     if (segments.isEmpty()) {
       if (entry.type() != TarReader.Type.DIRECTORY) {
         throw Refusal.entry(name, "has no name");
@@ -169,7 +145,7 @@ final class BundleUnpacker {
       case DIRECTORY -> {
         if (known == null) {
           add(name, path, TarReader.Type.DIRECTORY);
-          makeDirectory(tree.resolve(path));
+          Unpacking.makeDirectory(tree.resolve(path));
         }
       }
       case FILE -> {
@@ -183,7 +159,7 @@ final class BundleUnpacker {
         protect(path, entry.mode());
       }
       case HARDLINK -> {
-        String target = String.join("/", segments(name, entry.target()));
+        String target = String.join("/", paths.segments(name, entry.target()));
         if (made.get(target) != TarReader.Type.FILE) {
           throw Refusal.entry(name, "is a hard link to '" + Refusal.shown(entry.target()) + "', which is no file of the archive before it");
         }
@@ -193,13 +169,9 @@ final class BundleUnpacker {
       }
       case SYMLINK -> {
         add(name, path, TarReader.Type.SYMLINK);
-        checkCharacters(name, entry.target());
-        if (entry.target().isEmpty() || entry.target().startsWith("/")) {
-          throw Refusal.entry(name, "is a link to " + (entry.target().isEmpty() ? "nothing" : "the absolute path '" + Refusal.shown(entry.target())
-              + "'"));
-        }
-        if (entry.target().getBytes(StandardCharsets.UTF_8).length > PATH_BYTES) {
-          throw Refusal.entry(name, "is a link to more than " + PATH_BYTES + " bytes of path");
+        paths.checkTarget(name, entry.target());
+        if (entry.target().startsWith("/")) {
+          throw Refusal.entry(name, "is a link to the absolute path '" + Refusal.shown(entry.target()) + "'");
         }
         links.put(path, entry.target());
       }
@@ -225,15 +197,11 @@ final class BundleUnpacker {
     Files.setPosixFilePermissions(tree.resolve(path), PosixFilePermissions.fromString((mode & 0111) != 0 ? "r-x------" : "r--------"));
   }
 
-  private static void makeDirectory(Path directory) throws IOException {
-    Files.createDirectory(directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-  }
-
   private void parent(String name, String path) throws IOException {
     TarReader.Type known = made.get(path);
     if (known == null) {
       add(name, path, TarReader.Type.DIRECTORY);
-      makeDirectory(tree.resolve(path));
+      Unpacking.makeDirectory(tree.resolve(path));
     } else if (known != TarReader.Type.DIRECTORY) {
       throw Refusal.entry(name, "stands below '" + Refusal.shown(path) + "', which is " + (known == TarReader.Type.SYMLINK ? "a link" : "a file"));
     }
@@ -243,42 +211,6 @@ final class BundleUnpacker {
     made.put(path, type);
     if (made.size() > limits.entries()) {
       throw Refusal.entry(name, "is one too many: " + limits.entries() + " are allowed");
-    }
-  }
-
-  private List<String> segments(String name, String path) {
-    checkCharacters(name, path);
-    if (path.startsWith("/")) {
-      throw Refusal.entry(name, path.equals(name) ? "is an absolute path" : "links to the absolute path '" + Refusal.shown(path) + "'");
-    }
-    if (path.getBytes(StandardCharsets.UTF_8).length > PATH_BYTES) {
-      throw Refusal.entry(name, "has a path of more than " + PATH_BYTES + " bytes");
-    }
-    List<String> segments = new ArrayList<>();
-    for (String segment : path.split("/")) {
-      if (segment.isEmpty() || segment.equals(".")) {
-        continue;
-      }
-      if (segment.equals("..")) {
-        throw Refusal.entry(name, "has '..' in its path");
-      }
-      if (segment.getBytes(StandardCharsets.UTF_8).length > limits.nameBytes()) {
-        throw Refusal.entry(name, "has a name of more than " + limits.nameBytes() + " bytes");
-      }
-      segments.add(segment);
-    }
-    if (segments.size() > limits.depth()) {
-      throw Refusal.entry(name, "is more than " + limits.depth() + " directories deep");
-    }
-    return segments;
-  }
-
-  private static void checkCharacters(String name, String text) {
-    for (int i = 0; i < text.length(); i++) {
-      char c = text.charAt(i);
-      if (c == '\\' || Character.isISOControl(c)) {
-        throw Refusal.entry(name, c == '\\' ? "has a backslash in its path" : "has a control character in its path");
-      }
     }
   }
 

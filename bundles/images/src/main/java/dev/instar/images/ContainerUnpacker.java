@@ -1,14 +1,9 @@
 package dev.instar.images;
 
 import dev.instar.api.InstarException;
-import dev.instar.api.data.DurableFiles;
-import java.io.EOFException;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.file.Files;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -29,12 +24,9 @@ final class ContainerUnpacker {
    * @param firstId added to the ids of owners; empty when the node may not change owners
    * @throws InstarException ARCHIVE_REFUSED, DIGEST_MISMATCH, UNSUPPORTED_ARTIFACT, NO_SPACE
    */
-  static void unpack(Path archive, Path view, ArchiveLimits limits, OptionalInt firstId, BundleUnpacker.FileOpener opener) throws IOException {
+  static void unpack(Path archive, Path view, ArchiveLimits limits, OptionalInt firstId, Unpacking.FileOpener opener) throws IOException {
     Path contents = view.resolveSibling(view.getFileName() + ".contents");
-    boolean done = false;
-    try {
-      makeDirectory(contents);
-      makeDirectory(view);
+    Unpacking.make(view, contents, () -> {
       ContainerImage image = ContainerImage.open(archive, limits);
       LayerTree tree = new LayerTree(limits);
       int[] number = {0};
@@ -53,30 +45,15 @@ final class ContainerUnpacker {
       try (OutputStream out = opener.open(view.resolve(CONFIGURATION))) {
         out.write(image.configuration());
       }
-      done = true;
-    } catch (EOFException e) {
-      throw Refusal.archive("ends early");
-    } catch (InvalidPathException e) {
-      throw Refusal.entry(e.getInput(), "cannot be a file name here (" + e.getReason()
-          + "); start the node in a UTF-8 locale, such as LC_ALL=C.UTF-8");
-    } finally {
-      DurableFiles.deleteTree(contents);
-      if (!done) {
-        DurableFiles.deleteTree(view);
-      }
-    }
+    });
   }
 
-  private static void receive(TarReader tar, Path file, BundleUnpacker.FileOpener opener) throws IOException {
+  private static void receive(TarReader tar, Path file, Unpacking.FileOpener opener) throws IOException {
     byte[] buffer = new byte[64 << 10];
     try (OutputStream out = opener.open(file)) {
       for (int n; (n = tar.read(buffer)) >= 0;) {
         out.write(buffer, 0, n);
       }
     }
-  }
-
-  private static void makeDirectory(Path directory) throws IOException {
-    Files.createDirectory(directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
   }
 }

@@ -71,7 +71,7 @@ public final class ContentStore implements ImageStore {
   private final Path damaged;
   private final Path uploads;
   private final Path unpacked;
-  private final BundleUnpacker.FileOpener opener;
+  private final Unpacking.FileOpener opener;
   private final Map<Digest, Image> verified = new ConcurrentHashMap<>();
   /** When an upload returned, by {@link System#nanoTime}: the wall clock may jump. */
   private final Map<Digest, Long> added = new ConcurrentHashMap<>();
@@ -102,15 +102,15 @@ public final class ContentStore implements ImageStore {
     this(data, limits, DurableFiles::create);
   }
 
-  ContentStore(DataDirectory data, ArchiveLimits limits, BundleUnpacker.FileOpener opener) {
+  ContentStore(DataDirectory data, ArchiveLimits limits, Unpacking.FileOpener opener) {
     this(data, limits, ArchiveLimits.CONTAINER, opener);
   }
 
-  ContentStore(DataDirectory data, ArchiveLimits bundles, ArchiveLimits containers, BundleUnpacker.FileOpener opener) {
+  ContentStore(DataDirectory data, ArchiveLimits bundles, ArchiveLimits containers, Unpacking.FileOpener opener) {
     this(data, new Settings(bundles, containers, ImagesConfig.FIRST_ID), opener);
   }
 
-  private ContentStore(DataDirectory data, Settings settings, BundleUnpacker.FileOpener opener) {
+  private ContentStore(DataDirectory data, Settings settings, Unpacking.FileOpener opener) {
     this.settings = settings;
     this.opener = opener;
     Path area = data.area("images");

@@ -2,14 +2,12 @@ package dev.instar.images;
 
 import dev.instar.api.data.DurableFiles;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributeView;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
@@ -25,7 +23,6 @@ import java.util.concurrent.TimeUnit;
  * that sees the finished tree only, made from the top down, whose directories are new and ours.
  */
 final class LayerTree {
-  private static final int PATH_BYTES = 2048; // PATH_MAX is 4096 on Linux, the data directory's own path included
   private static final int LINK_HOPS = 40; // as the kernel, path_resolution(7)
   private static final int IDS = 65_536;
   /** Characters of all names and targets of links together: they are in the heap until the tree is made. */
@@ -36,6 +33,7 @@ final class LayerTree {
   private static final String OPAQUE = ".wh..wh..opq";
 
   private final ArchiveLimits limits;
+  private final EntryPaths paths;
   private final Node root = new Node(TarReader.Type.DIRECTORY, 0, 0755, 0, 0, 0, "", Optional.empty());
   private int layer;
   private int entries;
@@ -44,6 +42,7 @@ final class LayerTree {
 
   LayerTree(ArchiveLimits limits) {
     this.limits = limits;
+    paths = new EntryPaths(limits, true);
   }
 
   /** A file, directory or link; hard links are one node under several names. */
@@ -81,7 +80,7 @@ final class LayerTree {
     if (++entries > limits.entries()) {
       throw Refusal.entry(entry.name(), "is one too many: " + limits.entries() + " are allowed");
     }
-    List<String> segments = segments(entry.name(), entry.name());
+    List<String> segments = paths.segments(entry.name(), entry.name());
     if (segments.isEmpty()) {
       if (entry.type() != TarReader.Type.DIRECTORY) {
         throw Refusal.entry(entry.name(), "has no name");
@@ -132,19 +131,13 @@ final class LayerTree {
     node.modified = entry.modified();
   }
 
-  private static String target(TarReader.Entry entry) {
-    checkCharacters(entry.name(), entry.target());
-    if (entry.target().isEmpty()) {
-      throw Refusal.entry(entry.name(), "is a link to nothing");
-    }
-    if (entry.target().getBytes(StandardCharsets.UTF_8).length > PATH_BYTES) {
-      throw Refusal.entry(entry.name(), "is a link to more than " + PATH_BYTES + " bytes of path");
-    }
+  private String target(TarReader.Entry entry) {
+    paths.checkTarget(entry.name(), entry.target());
     return entry.target();
   }
 
   private Node linked(TarReader.Entry entry) {
-    List<String> segments = segments(entry.name(), entry.target());
+    List<String> segments = paths.segments(entry.name(), entry.target());
     Node node = null;
     if (!segments.isEmpty()) {
       String name = segments.removeLast();
@@ -240,41 +233,6 @@ final class LayerTree {
       }
     }
     return Optional.of(at);
-  }
-
-  private List<String> segments(String name, String path) {
-    checkCharacters(name, path);
-    if (path.startsWith("/")) {
-      throw Refusal.entry(name, path.equals(name) ? "is an absolute path" : "links to the absolute path '" + Refusal.shown(path) + "'");
-    }
-    if (path.getBytes(StandardCharsets.UTF_8).length > PATH_BYTES) {
-      throw Refusal.entry(name, "has a path of more than " + PATH_BYTES + " bytes");
-    }
-    List<String> segments = new ArrayList<>();
-    for (String segment : path.split("/")) {
-      if (segment.isEmpty() || segment.equals(".")) {
-        continue;
-      }
-      if (segment.equals("..")) {
-        throw Refusal.entry(name, "has '..' in its path");
-      }
-      if (segment.getBytes(StandardCharsets.UTF_8).length > limits.nameBytes()) {
-        throw Refusal.entry(name, "has a name of more than " + limits.nameBytes() + " bytes");
-      }
-      segments.add(segment);
-    }
-    if (segments.size() > limits.depth()) {
-      throw Refusal.entry(name, "is more than " + limits.depth() + " directories deep");
-    }
-    return segments;
-  }
-
-  private static void checkCharacters(String name, String text) {
-    for (int i = 0; i < text.length(); i++) {
-      if (Character.isISOControl(text.charAt(i))) {
-        throw Refusal.entry(name, "has a control character in its path");
-      }
-    }
   }
 
   /**
