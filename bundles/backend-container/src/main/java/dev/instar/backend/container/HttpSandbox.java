@@ -4,6 +4,8 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.Threads;
+import dev.instar.api.guest.CallerGate;
+import dev.instar.api.guest.GuestOutput;
 import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Sandbox;
@@ -30,15 +32,13 @@ final class HttpSandbox implements Sandbox {
   private final Container container;
   private final InetSocketAddress address;
   private final String host;
-  private final OutputLog output;
+  private final GuestOutput output;
   private final GuestLog startLog;
   private final Set<Sandbox> siblings;
 
-  private final Object lock = new Object();
-  private Optional<Thread> caller = Optional.empty();
-  private Optional<HttpConnection> connection = Optional.empty();
-  private boolean killed;
-  private boolean closed;
+  private final CallerGate gate = new CallerGate("container");
+  /** Set by who is inside the gate; who kills or closes looks at it afterwards. */
+  private volatile Optional<HttpConnection> connection = Optional.empty();
 
   /**
    * Takes over the container; joins {@code siblings} until it is closed.
@@ -51,7 +51,7 @@ final class HttpSandbox implements Sandbox {
     this.host = host;
     this.siblings = siblings;
     startLog = context.log();
-    output = new OutputLog(container.id(), List.of(container.output(), container.errors()), startLog);
+    output = new GuestOutput("container-" + container.id() + "-log", List.of(container.output(), container.errors()), startLog);
     siblings.add(this);
   }
 
@@ -59,7 +59,7 @@ final class HttpSandbox implements Sandbox {
   void awaitReady(Instant deadline) throws InterruptedException {
     boolean ready = false;
     try {
-      enter();
+      gate.enter();
       Duration pause = FIRST_PAUSE;
       while (!connect()) {
         if (!container.isRunning()) {
@@ -75,7 +75,7 @@ final class HttpSandbox implements Sandbox {
       }
       ready = true;
     } finally {
-      leave();
+      gate.leave();
       if (!ready) {
         close();
       }
@@ -85,11 +85,9 @@ final class HttpSandbox implements Sandbox {
   private boolean connect() {
     try {
       HttpConnection made = new HttpConnection(address, CONNECT_MILLIS);
-      synchronized (lock) {
-        connection = Optional.of(made);
-        if (killed) {
-          made.close();
-        }
+      connection = Optional.of(made);
+      if (gate.isKilled()) {
+        made.close();
       }
       return true;
     } catch (IOException e) {
@@ -99,7 +97,7 @@ final class HttpSandbox implements Sandbox {
 
   @Override
   public void call(Call call) throws InterruptedException {
-    enter();
+    gate.enter();
     output.to(call.log());
     Optional<CallEnd> end = Optional.empty();
     try {
@@ -115,18 +113,18 @@ final class HttpSandbox implements Sandbox {
     } catch (CallEnd e) {
       end = Optional.of(e);
     } catch (InterruptedException e) {
-      if (!isKilled()) {
+      if (!gate.isKilled()) {
         // In what state the function was is not known, so its container is of no further use.
         container.kill();
         throw e;
       }
     } finally {
       output.to(startLog);
-      leave();
+      gate.leave();
     }
     // After a kill every failure is the kill, and an answer may have lain in the connection while its caller was held up.
-    if (isKilled()) {
-      throw timedOut();
+    if (gate.isKilled()) {
+      throw gate.timedOut();
     }
     if (end.isPresent()) {
       throw end.get().failure;
@@ -337,76 +335,28 @@ final class HttpSandbox implements Sandbox {
     }
   }
 
-  private void enter() {
-    synchronized (lock) {
-      if (killed) {
-        throw timedOut();
-      }
-      if (closed) {
-        throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The sandbox is closed.");
-      }
-      caller = Optional.of(Thread.currentThread());
-    }
-  }
-
-  /** After this no kill interrupts the thread any more, and the interrupt of one that came is not left to its later work. */
-  private void leave() {
-    synchronized (lock) {
-      if (killed && caller.isPresent()) {
-        Thread.interrupted();
-      }
-      caller = Optional.empty();
-    }
-  }
-
-  private boolean isKilled() {
-    synchronized (lock) {
-      return killed;
-    }
-  }
-
-  private static InstarException timedOut() {
-    return new InstarException(ErrorCode.TIMED_OUT, "The call was ended, and its container with it.");
-  }
-
   @Override
   public boolean reusable() {
-    synchronized (lock) {
-      return !killed && !closed && container.isRunning();
-    }
+    return !gate.isKilled() && !gate.isClosed() && container.isRunning();
   }
 
   @Override
   public void kill() {
-    synchronized (lock) {
-      if (closed) {
-        return;
-      }
-      killed = true;
-      // The caller may be in a write to a client who does not read.
-      caller.ifPresent(Thread::interrupt);
+    if (gate.kill()) {
       connection.ifPresent(HttpConnection::close);
+      container.kill();
     }
-    container.kill();
   }
 
   @Override
   public void close() {
-    boolean running;
-    synchronized (lock) {
-      if (closed) {
-        return;
-      }
-      running = caller.isPresent() && caller.get() != Thread.currentThread();
-    }
-    if (running) {
+    if (gate.isOccupied()) {
       kill();
     }
-    synchronized (lock) {
-      closed = true;
+    if (gate.close()) {
       connection.ifPresent(HttpConnection::close);
+      container.close();
+      siblings.remove(this);
     }
-    container.close();
-    siblings.remove(this);
   }
 }

@@ -3,8 +3,10 @@ package dev.instar.backend.process;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.guest.CallerGate;
 import dev.instar.api.guest.FrameException;
 import dev.instar.api.guest.GuestConnection;
+import dev.instar.api.guest.GuestOutput;
 import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Sandbox;
@@ -13,8 +15,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
@@ -23,16 +25,13 @@ final class ProcessSandbox implements Sandbox {
   private final Process process;
   private final ProcessTree tree;
   private final GuestConnection connection;
-  private final ErrorStream errors;
+  private final GuestOutput errors;
   private final GuestLog startLog;
   private final Path work;
   private final Duration grace;
   private final Set<ProcessSandbox> siblings;
 
-  private final Object lock = new Object();
-  private Optional<Thread> caller = Optional.empty();
-  private boolean killed;
-  private boolean closed;
+  private final CallerGate gate = new CallerGate("process");
 
   /** Takes over the process; joins {@code siblings} until it is closed. */
   ProcessSandbox(StartContext context, Process process, String mark, Path work, Duration grace, Set<ProcessSandbox> siblings) {
@@ -43,7 +42,7 @@ final class ProcessSandbox implements Sandbox {
     startLog = context.log();
     tree = new ProcessTree(process, mark);
     try {
-      errors = new ErrorStream(context.sandboxId(), process.getErrorStream(), startLog);
+      errors = new GuestOutput("guest-err-" + context.sandboxId(), List.of(process.getErrorStream()), startLog);
       connection = new GuestConnection(context.sandboxId(), process.getInputStream(), process.getOutputStream());
     } catch (OutOfMemoryError e) {
       // "unable to create native thread": the host's limit of threads.
@@ -60,7 +59,7 @@ final class ProcessSandbox implements Sandbox {
   void awaitReady(Instant deadline) throws InterruptedException {
     boolean ready = false;
     try {
-      enter();
+      gate.enter();
       connection.handshake(deadline, startLog);
       ready = true;
     } catch (InstarException e) {
@@ -69,7 +68,7 @@ final class ProcessSandbox implements Sandbox {
     } catch (IOException e) {
       throw ended(e, "it was ready");
     } finally {
-      leave();
+      gate.leave();
       if (!ready) {
         tree.kill();
         close();
@@ -79,66 +78,34 @@ final class ProcessSandbox implements Sandbox {
 
   @Override
   public void call(Call call) throws InterruptedException {
-    enter();
+    gate.enter();
     errors.to(call.log());
     try {
       connection.call(call);
-      if (isKilled()) {
+      if (gate.isKilled()) {
         // The answer lay in the pipe while the caller was held up by its client beyond the deadline.
-        throw timedOut();
+        throw gate.timedOut();
       }
     } catch (IOException e) {
       throw ended(e, "it had answered");
     } catch (InstarException | InterruptedException e) {
-      if (isKilled()) {
-        throw timedOut();
+      if (gate.isKilled()) {
+        throw gate.timedOut();
       }
       throw e;
     } finally {
       errors.to(startLog);
-      leave();
+      gate.leave();
       if (!connection.usable()) {
         tree.kill();
       }
     }
   }
 
-  private void enter() {
-    synchronized (lock) {
-      if (killed) {
-        throw timedOut();
-      }
-      if (closed) {
-        throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The sandbox is closed.");
-      }
-      caller = Optional.of(Thread.currentThread());
-    }
-  }
-
-  /** After this no kill interrupts the thread any more, and the interrupt of one that came is not left to its later work. */
-  private void leave() {
-    synchronized (lock) {
-      if (killed && caller.isPresent()) {
-        Thread.interrupted();
-      }
-      caller = Optional.empty();
-    }
-  }
-
-  private boolean isKilled() {
-    synchronized (lock) {
-      return killed;
-    }
-  }
-
-  private static InstarException timedOut() {
-    return new InstarException(ErrorCode.TIMED_OUT, "The call was ended, and its process with it.");
-  }
-
   /** What a broken connection means for the one who waited. */
   private InstarException ended(IOException why, String before) throws InterruptedException {
-    if (isKilled()) {
-      return timedOut();
+    if (gate.isKilled()) {
+      return gate.timedOut();
     }
     try {
       if (why instanceof FrameException) {
@@ -154,8 +121,8 @@ final class ProcessSandbox implements Sandbox {
       return withLastWords(ErrorCode.SANDBOX_CRASHED, "The process ended with exit status " + status + signal + " before " + before + ".",
           Map.of("exitStatus", status));
     } catch (InterruptedException e) {
-      if (isKilled()) {
-        return timedOut();
+      if (gate.isKilled()) {
+        return gate.timedOut();
       }
       throw e;
     }
@@ -168,45 +135,27 @@ final class ProcessSandbox implements Sandbox {
 
   @Override
   public boolean reusable() {
-    synchronized (lock) {
-      if (killed || closed) {
-        return false;
-      }
-    }
-    return process.isAlive() && connection.usable();
+    return !gate.isKilled() && !gate.isClosed() && process.isAlive() && connection.usable();
   }
 
   @Override
   public void kill() {
-    synchronized (lock) {
-      if (closed) {
-        return;
-      }
-      killed = true;
-      // The caller may be in a write to a client who does not read.
-      caller.ifPresent(Thread::interrupt);
+    if (gate.kill()) {
+      tree.kill();
     }
-    tree.kill();
   }
 
   @Override
   public void close() {
-    boolean running;
-    synchronized (lock) {
-      if (closed) {
-        return;
-      }
-      running = caller.isPresent();
-    }
-    if (running) {
+    if (gate.isOccupied()) {
       kill();
     }
-    synchronized (lock) {
-      closed = true;
+    if (!gate.close()) {
+      return;
     }
     boolean interrupted = false;
     try {
-      if (process.isAlive() && !isKilled()) {
+      if (process.isAlive() && !gate.isKilled()) {
         connection.sayGoodbye();
         process.waitFor(grace.toMillis(), TimeUnit.MILLISECONDS);
       }

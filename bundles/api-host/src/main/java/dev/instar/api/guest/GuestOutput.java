@@ -1,4 +1,4 @@
-package dev.instar.backend.container;
+package dev.instar.api.guest;
 
 import dev.instar.api.Threads;
 import dev.instar.api.sandbox.GuestLog;
@@ -8,21 +8,35 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 
-/** Takes what a server in a container writes to its log: to that of the call that runs when it is read. Platform threads, since a read of a pipe holds its carrier. */
-final class OutputLog {
+/**
+ * Takes what a guest's process writes beside its answers to the log of the call that runs when it is read, and keeps its last words. A platform thread for
+ * each stream, since a read of a pipe cannot be interrupted and holds the carrier of a virtual thread; they end with the streams.
+ */
+public final class GuestOutput {
   /** What is kept for the detail of a crash, in bytes. */
   private static final int LAST_WORDS = 400;
+  private static final Duration END = Duration.ofMillis(200);
+
   private final List<Thread> threads;
   private final byte[] last = new byte[LAST_WORDS];
   private long total;
   private volatile GuestLog log;
 
-  OutputLog(String id, List<InputStream> streams, GuestLog log) {
+  /**
+   * Begins to read.
+   *
+   * @param name of the threads
+   * @param streams read to their ends, and closed there
+   * @param log until another is given
+   * @throws OutOfMemoryError when the host has no thread left
+   */
+  public GuestOutput(String name, List<InputStream> streams, GuestLog log) {
     this.log = log;
-    threads = streams.stream().map(in -> Threads.startPlatform("container-" + id + "-log", () -> read(in))).toList();
+    threads = streams.stream().map(in -> Threads.startPlatform(name, () -> read(in))).toList();
   }
 
-  void to(GuestLog log) {
+  /** What is read from now on goes there. */
+  public void to(GuestLog log) {
     this.log = log;
   }
 
@@ -34,7 +48,7 @@ final class OutputLog {
         log.write(bytes, 0, got);
       }
     } catch (IOException e) {
-      // The container was killed.
+      // The guest was killed.
     }
   }
 
@@ -45,10 +59,11 @@ final class OutputLog {
     total += length;
   }
 
-  /** The last line that came, once the container has ended; waits a moment for its end. Empty when there is none. */
-  String lastWords() throws InterruptedException {
+  /** The last line that the guest wrote, once it has ended, fit for people; waits for the ends of the streams, 200 ms at most. Empty when there is none. */
+  public String lastWords() throws InterruptedException {
+    long end = System.nanoTime() + END.toNanos();
     for (Thread thread : threads) {
-      thread.join(Duration.ofMillis(100));
+      thread.join(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
     }
     byte[] bytes;
     synchronized (this) {
