@@ -96,21 +96,7 @@ final class IptablesFirewall implements Firewall {
 
   @Override
   public void egress(int address, EgressPolicy before, EgressPolicy policy) throws IOException {
-    if (before.equals(policy)) {
-      return;
-    }
-    String target = policy instanceof EgressPolicy.Only list ? lists.use(list) : "";
-    try {
-      filter(rule("-D", address, before, before instanceof EgressPolicy.Only list ? lists.of(list) : "") + rule("-A", address, policy, target));
-    } catch (IOException e) {
-      if (policy instanceof EgressPolicy.Only list) {
-        lists.release(list);
-      }
-      throw e;
-    }
-    if (before instanceof EgressPolicy.Only list) {
-      lists.release(list);
-    }
+    lists.change(before, policy, (had, gets) -> filter(rule("-D", address, before, had) + rule("-A", address, policy, gets)));
   }
 
   private String rule(String what, int address, EgressPolicy policy, String list) {

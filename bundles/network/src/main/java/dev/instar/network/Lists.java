@@ -19,6 +19,15 @@ final class Lists {
     void remove(String name) throws IOException;
   }
 
+  /** Sets the policy of a guest. */
+  interface Change {
+    /**
+     * @param before the chain of the list that the guest has; empty where it has none
+     * @param after that of the list that it gets
+     */
+    void make(String before, String after) throws IOException;
+  }
+
   private static final class Entry {
     private final String name;
     private int users;
@@ -37,8 +46,27 @@ final class Lists {
     this.chains = chains;
   }
 
+  /** Changes a guest's policy, with the chains of lists that it had and gets; where that fails, it has the former. */
+  void change(EgressPolicy before, EgressPolicy after, Change change) throws IOException {
+    if (before.equals(after)) {
+      return;
+    }
+    String chain = after instanceof EgressPolicy.Only list ? use(list) : "";
+    try {
+      change.make(before instanceof EgressPolicy.Only list ? of(list) : "", chain);
+    } catch (IOException e) {
+      if (after instanceof EgressPolicy.Only list) {
+        release(list);
+      }
+      throw e;
+    }
+    if (before instanceof EgressPolicy.Only list) {
+      release(list);
+    }
+  }
+
   /** The name of the chain, for one more guest. */
-  synchronized String use(EgressPolicy.Only list) throws IOException {
+  private synchronized String use(EgressPolicy.Only list) throws IOException {
     Entry entry = used.get(list);
     if (entry == null) {
       entry = idle.remove(list);
@@ -53,12 +81,12 @@ final class Lists {
   }
 
   /** The name of the chain that a guest has. */
-  synchronized String of(EgressPolicy.Only list) {
+  private synchronized String of(EgressPolicy.Only list) {
     return used.get(list).name;
   }
 
   /** One guest less. */
-  synchronized void release(EgressPolicy.Only list) throws IOException {
+  private synchronized void release(EgressPolicy.Only list) throws IOException {
     Entry entry = used.get(list);
     if (--entry.users > 0) {
       return;

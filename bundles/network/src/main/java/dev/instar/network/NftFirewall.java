@@ -138,11 +138,7 @@ final class NftFirewall implements Firewall {
 
   @Override
   public void egress(int address, EgressPolicy before, EgressPolicy policy) throws IOException {
-    if (before.equals(policy)) {
-      return;
-    }
-    String chain = policy instanceof EgressPolicy.Only list ? lists.use(list) : "";
-    try {
+    lists.change(before, policy, (had, gets) -> {
       Message m = new Message();
       batch(m, BATCH_BEGIN);
       if (!(before instanceof EgressPolicy.Internet)) {
@@ -151,9 +147,9 @@ final class NftFirewall implements Firewall {
       if (!(policy instanceof EgressPolicy.Internet)) {
         // Data: a verdict, of a code and perhaps a chain.
         element(m, NEW_ELEMENT, Message.CREATE, address, () -> m.nested(2, () -> m.nested(2, () -> {
-          m.address(1, chain.isEmpty() ? DROP : GOTO);
-          if (!chain.isEmpty()) {
-            m.attribute(2, chain);
+          m.address(1, gets.isEmpty() ? DROP : GOTO);
+          if (!gets.isEmpty()) {
+            m.attribute(2, gets);
           }
         })));
       }
@@ -161,15 +157,7 @@ final class NftFirewall implements Firewall {
       try (Conversation kernel = new Conversation(netlink, Netlink.NETFILTER)) {
         kernel.exchange(m, "set the policy of a guest", Set.of());
       }
-    } catch (IOException e) {
-      if (policy instanceof EgressPolicy.Only list) {
-        lists.release(list);
-      }
-      throw e;
-    }
-    if (before instanceof EgressPolicy.Only list) {
-      lists.release(list);
-    }
+    });
   }
 
   /** struct nfgenmsg: family, version, resource (of the network's order). */
