@@ -1,41 +1,23 @@
 package dev.instar.launcher.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.instar.launcher.ExitCode;
 import dev.instar.launcher.Failure;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 
 /** {@code instar cgroups}. */
 @Command(name = "cgroups", description = {"Lists the cgroups that sandboxes have: whose they are, what they are held to, and what they use.",
     "The first line says what this host can hold sandboxes to."})
-public final class CgroupsCommand implements Callable<Integer> {
-  @Mixin
-  private Output output;
-  @Mixin
-  private NodeOption node;
-
+public final class CgroupsCommand extends AnswerCommand {
   @Override
-  public Integer call() throws Exception {
-    try (NodeClient client = node.connect()) {
-      JsonNode answer = client.get("/v1/cgroups");
-      if (output.json()) {
-        Output.print(answer);
-      } else {
-        print(answer);
-      }
-      return ExitCode.OK;
-    } catch (NodeClient.Refused e) {
-      throw e.code().equals("route-not-found") ? new Failure(ExitCode.FAILED, "This node lends no cgroups: the bundle dev.instar.cgroups is not there. 'instar features apply container'"
-          + " brings it.") : e;
-    }
+  JsonNode ask(NodeClient client) throws Failure, InterruptedException {
+    return optional(client, "/v1/cgroups", "This node lends no cgroups: the bundle dev.instar.cgroups is not there. 'instar features apply container' brings it.");
   }
 
-  private static void print(JsonNode answer) {
+  @Override
+  void show(JsonNode answer) {
     List<String> controllers = words(answer.path("controllers"));
     StringBuilder head = new StringBuilder("cgroups ").append(answer.path("mode").asText());
     if (answer.path("usable").asBoolean()) {

@@ -1,7 +1,7 @@
 package dev.instar.launcher.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.instar.launcher.ExitCode;
+import dev.instar.launcher.Failure;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -29,26 +29,18 @@ public final class FeaturesCommand implements Runnable {
 
   /** {@code instar features list}. */
   @Command(name = "list", description = "Lists the features of the distribution and those that were applied.")
-  static final class All implements Callable<Integer> {
-    @Mixin
-    private Output output;
-    @Mixin
-    private NodeOption node;
+  static final class All extends AnswerCommand {
+    @Override
+    JsonNode ask(NodeClient client) throws Failure, InterruptedException {
+      return client.get(PATH);
+    }
 
     @Override
-    public Integer call() throws Exception {
-      try (NodeClient client = node.connect()) {
-        JsonNode answer = client.get(PATH);
-        if (output.json()) {
-          Output.print(answer);
-          return ExitCode.OK;
-        }
-        List<List<String>> rows = new ArrayList<>();
-        answer.path("features").forEach(f -> rows.add(List.of(f.path("name").asText(), f.path("id").asText(), f.path("applied").asBoolean() ? "applied" : f.path("present").asBoolean() ? "present" : "",
-            Integer.toString(f.path("bundles").size()), f.path("description").asText())));
-        Output.table(List.of("NAME", "ID", "STATE", "BUNDLES", "DESCRIPTION"), rows);
-        return ExitCode.OK;
-      }
+    void show(JsonNode answer) {
+      List<List<String>> rows = new ArrayList<>();
+      answer.path("features").forEach(f -> rows.add(List.of(f.path("name").asText(), f.path("id").asText(), f.path("applied").asBoolean() ? "applied" : f.path("present").asBoolean() ? "present" : "",
+          Integer.toString(f.path("bundles").size()), f.path("description").asText())));
+      Output.table(List.of("NAME", "ID", "STATE", "BUNDLES", "DESCRIPTION"), rows);
     }
   }
 

@@ -1,40 +1,22 @@
 package dev.instar.launcher.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import dev.instar.launcher.ExitCode;
 import dev.instar.launcher.Failure;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 
 /** {@code instar network}. */
 @Command(name = "network", description = {"Lists the networks that sandboxes have: whose they are, what may go out of them, and what has gone through.",
     "The first line says whether this host can make networks, and how many are ready."})
-public final class NetworkCommand implements Callable<Integer> {
-  @Mixin
-  private Output output;
-  @Mixin
-  private NodeOption node;
-
+public final class NetworkCommand extends AnswerCommand {
   @Override
-  public Integer call() throws Exception {
-    try (NodeClient client = node.connect()) {
-      JsonNode answer = client.get("/v1/network");
-      if (output.json()) {
-        Output.print(answer);
-      } else {
-        print(answer);
-      }
-      return ExitCode.OK;
-    } catch (NodeClient.Refused e) {
-      throw e.code().equals("route-not-found")
-          ? new Failure(ExitCode.FAILED, "This node gives no networks: the bundle dev.instar.network is not there. 'instar features apply container' brings it.") : e;
-    }
+  JsonNode ask(NodeClient client) throws Failure, InterruptedException {
+    return optional(client, "/v1/network", "This node gives no networks: the bundle dev.instar.network is not there. 'instar features apply container' brings it.");
   }
 
-  private static void print(JsonNode answer) {
+  @Override
+  void show(JsonNode answer) {
     if (answer.path("usable").asBoolean()) {
       System.out.println(Output.printable("network " + answer.path("detail").asText() + ": " + answer.path("ready").asText() + " ready, "
           + answer.path("leases").size() + " leased, " + answer.path("most").asText() + " at most; names on the host begin with i" + answer.path("mark").asText()));

@@ -154,25 +154,18 @@ public final class SnapshotsCommand implements Runnable {
 
   /** {@code instar snapshots inspect}. */
   @Command(name = "inspect", description = "Shows all that is known of a snapshot.")
-  static final class Inspect implements Callable<Integer> {
+  static final class Inspect extends AnswerCommand {
     @Parameters(index = "0", paramLabel = "SNAPSHOT", converter = Which.Converter.class, description = WHICH)
     private Which which;
-    @Mixin
-    private Output output;
-    @Mixin
-    private NodeOption node;
 
     @Override
-    public Integer call() throws Exception {
-      try (NodeClient client = node.connect()) {
-        JsonNode snapshot = client.get(which.path(client));
-        if (output.json()) {
-          Output.print(snapshot);
-        } else {
-          show(snapshot);
-        }
-        return ExitCode.OK;
-      }
+    JsonNode ask(NodeClient client) throws Failure, InterruptedException {
+      return client.get(which.path(client));
+    }
+
+    @Override
+    void show(JsonNode snapshot) {
+      SnapshotsCommand.show(snapshot);
     }
   }
 

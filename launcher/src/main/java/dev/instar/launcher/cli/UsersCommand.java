@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.instar.launcher.ExitCode;
+import dev.instar.launcher.Failure;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -63,28 +64,20 @@ public final class UsersCommand implements Runnable {
 
   /** {@code instar users list}. */
   @Command(name = "list", description = "Lists who has a token, and for what.")
-  static final class All implements Callable<Integer> {
-    @Mixin
-    private Output output;
-    @Mixin
-    private NodeOption node;
+  static final class All extends AnswerCommand {
+    @Override
+    JsonNode ask(NodeClient client) throws Failure, InterruptedException {
+      return client.get(PATH);
+    }
 
     @Override
-    public Integer call() throws Exception {
-      try (NodeClient client = node.connect()) {
-        JsonNode answer = client.get(PATH);
-        if (output.json()) {
-          Output.print(answer);
-          return ExitCode.OK;
-        }
-        List<List<String>> rows = new ArrayList<>();
-        answer.path("users").forEach(u -> rows.add(List.of(u.path("name").asText(), names(u.path("upload")), names(u.path("call")), u.path("created").asText())));
-        if (rows.isEmpty()) {
-          System.out.println("There are no users; see 'instar users add --help'.");
-        } else {
-          Output.table(List.of("NAME", "UPLOADS FOR", "CALLS", "ADDED"), rows);
-        }
-        return ExitCode.OK;
+    void show(JsonNode answer) {
+      List<List<String>> rows = new ArrayList<>();
+      answer.path("users").forEach(u -> rows.add(List.of(u.path("name").asText(), names(u.path("upload")), names(u.path("call")), u.path("created").asText())));
+      if (rows.isEmpty()) {
+        System.out.println("There are no users; see 'instar users add --help'.");
+      } else {
+        Output.table(List.of("NAME", "UPLOADS FOR", "CALLS", "ADDED"), rows);
       }
     }
   }
