@@ -28,7 +28,7 @@ class GuestOutputTest {
   void allGoesToTheLogAndTheLastLineIsKept() throws Exception {
     String all = "first\n" + "x".repeat(20_000) + "\nno such file\u001b[0m: \u202ea\n\n";
     GuestOutput output = new GuestOutput("test", List.of(stream(all)), log);
-    assertEquals("no such file [0m: a", output.lastWords());
+    assertEquals("no such file [0m:  a", output.lastWords());
     assertEquals(all, logged.toString(StandardCharsets.UTF_8));
   }
 
