@@ -1,5 +1,6 @@
 package dev.instar.backend.wasm.memory;
 
+import dev.instar.wasi.pages.LibC;
 import java.lang.foreign.ValueLayout;
 
 /** What the host can keep an image in, best first. */

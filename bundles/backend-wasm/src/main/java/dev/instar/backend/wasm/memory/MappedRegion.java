@@ -1,5 +1,7 @@
 package dev.instar.backend.wasm.memory;
 
+import dev.instar.wasi.pages.LibC;
+import dev.instar.wasi.pages.WrittenPages;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.OptionalInt;

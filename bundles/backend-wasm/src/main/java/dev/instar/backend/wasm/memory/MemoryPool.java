@@ -1,6 +1,7 @@
 package dev.instar.backend.wasm.memory;
 
 import dev.instar.api.InstarException;
+import dev.instar.wasi.pages.LibC;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;

@@ -15,6 +15,7 @@ import com.dylibso.chicory.wasm.InvalidException;
 import com.dylibso.chicory.wasm.types.DataSegment;
 import com.dylibso.chicory.wasm.types.MemoryLimits;
 import com.dylibso.chicory.wasm.types.PassiveDataSegment;
+import dev.instar.wasi.pages.WrittenPages;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;

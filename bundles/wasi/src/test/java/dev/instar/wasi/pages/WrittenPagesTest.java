@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm.memory;
+package dev.instar.wasi.pages;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotSame;

@@ -1,4 +1,4 @@
-package dev.instar.backend.wasm.memory;
+package dev.instar.wasi.pages;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
@@ -18,16 +18,16 @@ import java.util.Optional;
  * The calls of Linux' C library that copy-on-write memories are made of, and nothing more of it.
  * None is linked as critical: each may wait for the lock of the process' address space, and a critical call holds up every safepoint.
  */
-final class LibC {
-  static final int PROT_NONE = 0;
-  static final int PROT_READ = 1;
-  static final int PROT_READ_WRITE = 3;
-  static final int MAP_SHARED = 0x01;
-  static final int MAP_PRIVATE = 0x02;
-  static final int MAP_FIXED = 0x10;
-  static final int MAP_ANONYMOUS = 0x20;
-  static final int MAP_NORESERVE = 0x4000;
-  static final int ENOMEM = 12;
+public final class LibC {
+  public static final int PROT_NONE = 0;
+  public static final int PROT_READ = 1;
+  public static final int PROT_READ_WRITE = 3;
+  public static final int MAP_SHARED = 0x01;
+  public static final int MAP_PRIVATE = 0x02;
+  public static final int MAP_FIXED = 0x10;
+  public static final int MAP_ANONYMOUS = 0x20;
+  public static final int MAP_NORESERVE = 0x4000;
+  public static final int ENOMEM = 12;
   private static final int ENXIO = 6;
   private static final int SEEK_DATA = 3;
 
@@ -77,14 +77,14 @@ final class LibC {
       .map(symbol -> LINKER.downcallHandle(symbol, FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT), ERRNO));
 
   /** Bytes. */
-  static final int PAGE_SIZE = (int) sysconf(SC_PAGESIZE);
+  public static final int PAGE_SIZE = (int) sysconf(SC_PAGESIZE);
 
   private LibC() {}
 
   /** A failed call, with its errno. */
-  static final class Failure extends RuntimeException {
+  public static final class Failure extends RuntimeException {
     private static final long serialVersionUID = 1;
-    final int errno;
+    public final int errno;
 
     Failure(String call, int errno) {
       super(call + " failed with errno " + errno);
@@ -92,7 +92,7 @@ final class LibC {
     }
   }
 
-  static long mmap(long address, long length, int protection, int flags, int descriptor, long offset) {
+  public static long mmap(long address, long length, int protection, int flags, int descriptor, long offset) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       long result = (long) MMAP.invokeExact(state, address, length, protection, flags, descriptor, offset);
@@ -105,7 +105,7 @@ final class LibC {
     }
   }
 
-  static void munmap(long address, long length) {
+  public static void munmap(long address, long length) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       check((int) MUNMAP.invokeExact(state, address, length), "munmap", state);
@@ -114,7 +114,7 @@ final class LibC {
     }
   }
 
-  static void mprotect(long address, long length, int protection) {
+  public static void mprotect(long address, long length, int protection) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       check((int) MPROTECT.invokeExact(state, address, length, protection), "mprotect of " + length + " bytes", state);
@@ -127,7 +127,7 @@ final class LibC {
    * Fills. Other than the JDK's own, which keeps the JVM from a safepoint until it has ended: where each page must be made first, on a thread that has
    * a processor only when nobody else wants it, all threads of the node would wait for that.
    */
-  static void fill(long address, byte value, long length) {
+  public static void fill(long address, byte value, long length) {
     try {
       long ignored = (long) MEMSET.invokeExact(address, (int) value, length);
     } catch (Throwable t) {
@@ -136,7 +136,7 @@ final class LibC {
   }
 
   /** Copies, as {@link #fill} fills; the ranges may overlap. */
-  static void move(long to, long from, long length) {
+  public static void move(long to, long from, long length) {
     try {
       long ignored = (long) MEMMOVE.invokeExact(to, from, length);
     } catch (Throwable t) {
@@ -145,7 +145,7 @@ final class LibC {
   }
 
   /** Drops what the process has written to private pages; the next access finds the file's bytes, or zeros (madvise(2), MADV_DONTNEED). */
-  static void discard(long address, long length) {
+  public static void discard(long address, long length) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       check((int) MADVISE.invokeExact(state, address, length, MADV_DONTNEED), "madvise", state);
@@ -155,12 +155,12 @@ final class LibC {
   }
 
   /** Opens the table of the process' own pages, for {@link #writtenRanges}. */
-  static int pagemap() {
+  public static int pagemap() {
     return open(Path.of("/proc/self/pagemap"));
   }
 
   /** Opens a file for reading. */
-  static int open(Path file) {
+  public static int open(Path file) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       int result = (int) OPEN.invokeExact(state, arena.allocateFrom(file.toString()), O_CLOEXEC);
@@ -177,7 +177,7 @@ final class LibC {
    * @param ranges takes start and end of each range of such pages
    * @return how many ranges there are; -1 when there are more ranges than {@code ranges} takes, or more pages than {@code pages}
    */
-  static int writtenRanges(int pagemap, long start, long end, int pages, long[] ranges) {
+  public static int writtenRanges(int pagemap, long start, long end, int pages, long[] ranges) {
     int room = ranges.length / 2;
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
@@ -209,11 +209,11 @@ final class LibC {
     }
   }
 
-  static boolean hasMemfd() {
+  public static boolean hasMemfd() {
     return MEMFD_CREATE.isPresent();
   }
 
-  static int memfd(String name) {
+  public static int memfd(String name) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       int result = (int) MEMFD_CREATE.orElseThrow().invokeExact(state, arena.allocateFrom(name), MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -225,7 +225,7 @@ final class LibC {
   }
 
   /** Ends every change of a memfd. There must be no writable shared mapping of it any more. */
-  static void seal(int descriptor) {
+  public static void seal(int descriptor) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       check((int) FCNTL.invokeExact(state, descriptor, F_ADD_SEALS, ALL_SEALS), "fcntl(F_ADD_SEALS)", state);
@@ -235,7 +235,7 @@ final class LibC {
   }
 
   /** Opens a new file of mode 0600 without a name in a directory: it goes with its descriptor and its mappings. */
-  static int unlinkedFile(Path directory) {
+  public static int unlinkedFile(Path directory) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       MemorySegment path = arena.allocateFrom(directory.resolve("image-XXXXXX").toString());
@@ -248,7 +248,7 @@ final class LibC {
     }
   }
 
-  static void ftruncate(int descriptor, long length) {
+  public static void ftruncate(int descriptor, long length) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       check((int) FTRUNCATE.invokeExact(state, descriptor, length), "ftruncate to " + length + " bytes", state);
@@ -258,7 +258,7 @@ final class LibC {
   }
 
   /** The first offset from {@code offset} on that is not in a hole of the file (lseek(2), SEEK_DATA), or {@code end} where the rest is one. */
-  static long nextData(int descriptor, long offset, long end) {
+  public static long nextData(int descriptor, long offset, long end) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       long result = (long) LSEEK.invokeExact(state, descriptor, offset, SEEK_DATA);
@@ -272,7 +272,7 @@ final class LibC {
     }
   }
 
-  static void close(int descriptor) {
+  public static void close(int descriptor) {
     try (var arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(Linker.Option.captureStateLayout());
       check((int) CLOSE.invokeExact(state, descriptor), "close", state);
