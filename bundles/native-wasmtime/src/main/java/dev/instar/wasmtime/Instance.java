@@ -26,7 +26,7 @@ final class Instance implements WasmtimeInstance {
   private static final long MANY = 1000;
 
   private final Module module;
-  private final WasmtimeModule.Host host;
+  private WasmtimeModule.Host host;
   private final long store;
   private final long context;
   // wasmtime_instance_t, and its memory's wasmtime_memory_t: by value, as the library hands them about.
@@ -44,12 +44,22 @@ final class Instance implements WasmtimeInstance {
 
   Instance(Module module, WasmtimeModule.Host host, long memoryBytes, long tableElements) {
     this.module = module;
-    this.host = host;
     try {
       store = (long) Functions.STORE_NEW.invokeExact(module.engine.handle, 0L, 0L);
       context = (long) Functions.STORE_CONTEXT.invokeExact(store);
       Functions.STORE_LIMITER.invokeExact(store, memoryBytes, tableElements, MANY, MANY, MANY);
       Functions.STORE_EPOCH_CALLBACK.invokeExact(store, HostCalls.EPOCH, 0L, 0L);
+    } catch (Throwable e) {
+      throw CApi.unexpected(e);
+    }
+    serve(host);
+  }
+
+  @Override
+  public void serve(WasmtimeModule.Host next) {
+    host = next;
+    interrupted = false;
+    try {
       Functions.SET_EPOCH_DEADLINE.invokeExact(context, 1L);
     } catch (Throwable e) {
       throw CApi.unexpected(e);

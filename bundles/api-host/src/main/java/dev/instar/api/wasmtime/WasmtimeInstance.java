@@ -7,6 +7,9 @@ import org.osgi.annotation.versioning.ProviderType;
 /** One instance. For one thread at a time; {@link WasmtimeModule#instantiate} calls imported functions before anybody has it. */
 @ProviderType
 public interface WasmtimeInstance extends AutoCloseable {
+  /** From now on the imported functions get this host, and ticks are counted anew. While it does not run; it has what it has: its memory, globals and tables stay. */
+  void serve(WasmtimeModule.Host host);
+
   /**
    * Calls an exported function of i32 and i64 parameters and at most one result of these types.
    *

@@ -41,6 +41,7 @@ final class Guest implements WasmtimeModule.Host, FaasmCall.Callee {
   private int end;
   private int inputAddress;
   private int inputSize;
+  private boolean rewinds;
   private boolean answered;
   private OutputStream output = OutputStream.nullOutputStream();
 
@@ -58,9 +59,11 @@ final class Guest implements WasmtimeModule.Host, FaasmCall.Callee {
    * Takes over the instance that was made with this.
    *
    * @param bytes at the end of its memory that are for calls
+   * @param again whether it can be brought back to how it is now, while its memory stays as large
    */
-  void begin(WasmtimeInstance made, int bytes) {
+  void begin(WasmtimeInstance made, int bytes, boolean again) {
     seen(made);
+    rewinds = again;
     begun = memory.size();
     end = (int) (begun - bytes);
   }
@@ -76,6 +79,14 @@ final class Guest implements WasmtimeModule.Host, FaasmCall.Callee {
     if (memory.size() > begun) {
       end = (int) memory.size();
     }
+  }
+
+  /** Whether the instance can be brought back to how it began. */
+  boolean rewinds() {
+    if (rewinds) {
+      memory.look();
+    }
+    return rewinds && memory.size() == begun;
   }
 
   /** Where its answer goes. */

@@ -4,6 +4,7 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.StartContext.Room;
+import dev.instar.api.wasmtime.WasmtimeException;
 import dev.instar.api.wasmtime.WasmtimeInstance;
 import dev.instar.api.wasmtime.WasmtimeModule;
 import dev.instar.api.wasmtime.WasmtimeTrap;
@@ -12,12 +13,21 @@ import dev.instar.wasi.Wasi;
 import dev.instar.wasi.WasiSettings;
 import dev.instar.wasi.WasiState;
 import dev.instar.wasi.guest.UseCount;
+import java.util.ArrayDeque;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
 
-/** A compiled module, and what its instances are made of. It is unmapped when it is closed and the last of its users has left: not before, since they run in it. */
+/**
+ * A compiled module, and what its instances are made of. It is unmapped when it is closed and the last of its users has left: not before, since they run in it.
+ *
+ * <p>Where an instance can be brought back to how it began ({@link Rewinder}), it serves one call after the other; else each call has one that is new. An instance
+ * that has served waits here, first to be brought back and then for its next call, and is closed when somebody needs its place.
+ */
 final class Program implements AutoCloseable {
   /**
    * What its instances begin with.
@@ -35,17 +45,31 @@ final class Program implements AutoCloseable {
     }
   }
 
+  /** As many calls as may run at one time on a machine of some processors; more wait in host calls. */
+  private static final int MOST_IDLE = 32;
+
+  private static final WasmtimeModule.Host NOBODY = new WasmtimeModule.Host() {};
+
   private final WasmtimeModule module;
   private final Form form;
-  private final Runnable ticker;
+  private final SharedEngine engine;
+  private final Optional<Rewinder> rewinder;
   private final List<Runnable> whenFree = new CopyOnWriteArrayList<>();
+  /** Instances that can begin a call, the last used at the end; and those that a call has left. Guarded by {@link #idle}. */
+  private final ArrayDeque<WasmtimeInstance> idle = new ArrayDeque<>();
+  private final Set<WasmtimeInstance> left = Collections.newSetFromMap(new IdentityHashMap<>());
   private final UseCount uses = new UseCount();
 
-  /** @param ticker has running instances look whether they are to end */
-  Program(WasmtimeModule module, Form form, Runnable ticker) {
+  /**
+   * @param rewinder of its instances, where they can be brought back
+   * @param engine has been acquired for it
+   */
+  Program(WasmtimeModule module, Form form, Optional<Rewinder> rewinder, SharedEngine engine) {
     this.module = module;
     this.form = form;
-    this.ticker = ticker;
+    this.rewinder = rewinder;
+    this.engine = engine;
+    engine.add(this);
   }
 
   /** Tells somebody, once, when nothing of it is in use any more; while it is open. */
@@ -55,6 +79,11 @@ final class Program implements AutoCloseable {
 
   Form form() {
     return form;
+  }
+
+  /** Whether its instances are brought back, and not made anew. */
+  boolean rewinds() {
+    return rewinder.isPresent();
   }
 
   /** Keeps it until {@link #leave}. False when it is closed. */
@@ -76,7 +105,13 @@ final class Program implements AutoCloseable {
   }
 
   private void free() {
+    engine.remove(this);
+    while (makeRoom()) {
+      // One after the other.
+    }
     module.close();
+    rewinder.ifPresent(Rewinder::close);
+    engine.release();
     whenFree.forEach(Runnable::run);
   }
 
@@ -102,14 +137,11 @@ final class Program implements AutoCloseable {
   WasmtimeInstance begin(Guest guest, GuestLog log, Consumer<String> running, List<String> initialisers) {
     guest.connect(log);
     running.accept(form.starts() ? Convention.START : Convention.INSTANTIATION);
-    WasmtimeInstance instance;
+    Optional<WasmtimeInstance> waiting = waiting(guest);
+    WasmtimeInstance instance = waiting.orElseGet(() -> blank(guest));
     try {
-      instance = module.instantiate(guest, form.allowance().memoryBytes(), form.allowance().tableElements());
-    } catch (WasmtimeTrap e) {
-      throw Trapped.of(e);
-    }
-    try {
-      guest.begin(instance, form.room());
+      boolean rewinds = waiting.isPresent() || rewinder.isPresent() && rewinder.get().begin(instance);
+      guest.begin(instance, form.room(), rewinds);
       for (String one : initialisers) {
         running.accept(one);
         long status = instance.call(one);
@@ -130,16 +162,107 @@ final class Program implements AutoCloseable {
 
   /** Makes an instance that nothing is run in. */
   WasmtimeInstance blank(Guest guest) {
-    try {
-      return module.instantiate(guest, form.allowance().memoryBytes(), form.allowance().tableElements());
-    } catch (WasmtimeTrap e) {
-      throw Trapped.of(e);
+    while (true) {
+      try {
+        return module.instantiate(guest, form.allowance().memoryBytes(), form.allowance().tableElements());
+      } catch (WasmtimeTrap e) {
+        throw Trapped.of(e);
+      } catch (WasmtimeException e) {
+        if (!e.full() || !engine.makeRoom()) {
+          throw e;
+        }
+      }
     }
+  }
+
+  private Optional<WasmtimeInstance> waiting(Guest guest) {
+    WasmtimeInstance instance;
+    synchronized (idle) {
+      // The last one has the warmest caches.
+      instance = idle.pollLast();
+    }
+    if (instance != null) {
+      instance.serve(guest);
+    }
+    return Optional.ofNullable(instance);
+  }
+
+  /** Takes an instance back from a call that has ended by itself. Whether it waits for {@link #rewind}. */
+  boolean served(WasmtimeInstance instance, Guest guest) {
+    if (!guest.rewinds()) {
+      instance.close();
+      return false;
+    }
+    // Nothing is charged, and nobody asked, for what is run from here to its next call.
+    instance.serve(NOBODY);
+    synchronized (idle) {
+      left.add(instance);
+    }
+    return true;
+  }
+
+  /** Brings an instance back that was left to it, unless it was closed meanwhile. Between {@link #enter} and {@link #leave}. */
+  void rewind(WasmtimeInstance instance) {
+    synchronized (idle) {
+      if (!left.remove(instance)) {
+        return;
+      }
+    }
+    boolean kept = false;
+    try {
+      if (rewinder.orElseThrow().rewind(instance)) {
+        synchronized (idle) {
+          kept = idle.size() < MOST_IDLE;
+          if (kept) {
+            idle.addLast(instance);
+          }
+        }
+      }
+    } finally {
+      if (!kept) {
+        instance.close();
+      }
+    }
+  }
+
+  /** Closes an instance that was left to it, unless that was done. */
+  void drop(WasmtimeInstance instance) {
+    if (acquire()) {
+      try {
+        boolean mine;
+        synchronized (idle) {
+          mine = left.remove(instance);
+        }
+        if (mine) {
+          instance.close();
+        }
+      } finally {
+        leave();
+      }
+    }
+  }
+
+  /** Closes an instance that waits. False when none does. Between {@link #enter} and {@link #leave}. */
+  boolean makeRoom() {
+    WasmtimeInstance instance;
+    synchronized (idle) {
+      instance = idle.pollFirst();
+      if (instance == null) {
+        var all = left.iterator();
+        if (!all.hasNext()) {
+          return false;
+        }
+        instance = all.next();
+        all.remove();
+      }
+    }
+    instance.close();
+    return true;
   }
 
   /** Ends those of its instances soon whose threads were interrupted. */
   void tick() {
-    ticker.run();
+    engine.tick();
   }
 
   @Override

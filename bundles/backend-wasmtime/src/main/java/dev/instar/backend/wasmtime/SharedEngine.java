@@ -3,6 +3,8 @@ package dev.instar.backend.wasmtime;
 import dev.instar.api.Threads;
 import dev.instar.api.wasmtime.WasmtimeEngine;
 import dev.instar.wasi.guest.UseCount;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -18,6 +20,7 @@ final class SharedEngine implements AutoCloseable {
   private final UseCount uses = new UseCount();
   private final AtomicInteger modules = new AtomicInteger();
   private final Object wake = new Object();
+  private final Set<Program> programs = ConcurrentHashMap.newKeySet();
 
   SharedEngine(WasmtimeEngine engine) {
     this.engine = engine;
@@ -60,6 +63,30 @@ final class SharedEngine implements AutoCloseable {
   void release() {
     modules.decrementAndGet();
     leave();
+  }
+
+  void add(Program program) {
+    programs.add(program);
+  }
+
+  void remove(Program program) {
+    programs.remove(program);
+  }
+
+  /** Closes an instance that waits for a call, of whatever program. False when there is none. */
+  boolean makeRoom() {
+    for (Program program : programs) {
+      if (program.acquire()) {
+        try {
+          if (program.makeRoom()) {
+            return true;
+          }
+        } finally {
+          program.leave();
+        }
+      }
+    }
+    return false;
   }
 
   private void leave() {

@@ -40,6 +40,7 @@ import dev.instar.wasi.guest.StoredState;
 import dev.instar.wasi.guest.Uniqueness;
 import dev.instar.wasi.writeback.Exposed;
 import dev.instar.wasi.writeback.Outcome;
+import dev.instar.wasi.writeback.Rewindable;
 import dev.instar.wasi.writeback.Sections;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -261,8 +262,8 @@ public final class WasmtimeBackend implements SandboxBackend {
       Map<String, String> description = new LinkedHashMap<>();
       boolean anew = begun.program().form().anew();
       description.put("entry", convention.description());
-      description.put("reset", "each call has an instance of its own, made from the state " + (anew ? "before" : "after")
-          + " initialisation: memory, globals, tables, descriptors, files");
+      description.put("reset", (begun.program().rewinds() ? "an instance serves one call after the other, each time brought back in place to the state "
+          : "each call has an instance of its own, made from the state ") + (anew ? "before" : "after") + " initialisation: memory, globals, tables, descriptors, files");
       description.put("initialised", restored.isPresent() ? "from the snapshot" : begun.ran().isEmpty() ? "nothing to run"
           : (anew ? "anew for each call, by " : "once, by ") + String.join(", ", begun.ran()));
       Uniqueness.describe(begun.drew(), reseeds).ifPresent(how -> description.put("uniqueness", how));
@@ -344,7 +345,9 @@ public final class WasmtimeBackend implements SandboxBackend {
     Optional<byte[]> ready = Sections.ready(module, room);
     var form = new Program.Form(source.convention(), initialisers, begun.starts(), source.wasi(), files, ready.isPresent() ? room * (int) PAGE : 0,
         source.allowance());
-    Program program = ready.isPresent() ? load(source, ready.get(), form, module) : load(source, module, form);
+    byte[] bytes = ready.orElse(module);
+    Optional<Rewindable> rewindable = begun.starts() || !Rewinder.possible() ? Optional.empty() : Rewindable.of(bytes);
+    Program program = load(source, rewindable.map(Rewindable::module).orElse(bytes), form, rewindable.map(one -> new Rewinder(one.globals(), heap)), module);
     try {
       timed(source.request(), program, () -> inInstance(program, initialisers, source.request(), (instance, guest) -> true));
       return program;
@@ -368,7 +371,7 @@ public final class WasmtimeBackend implements SandboxBackend {
     Optional<Exposed> form = Exposed.of(source.module());
     Optional<Program> open = form.isPresent() ? exposed(source, form.get()) : Optional.empty();
     Optional<Exposed> exposed = open.isPresent() ? form : Optional.empty();
-    Program program = open.isPresent() ? open.get() : load(source, source.module(), source.anew());
+    Program program = open.isPresent() ? open.get() : load(source, source.module(), source.anew(), Optional.empty());
     try {
       Initialised initialised = timed(source.request(), program, () -> inInstance(program, exported, source.request(),
           (instance, guest) -> Initialised.of(instance, guest.wasi(), source.module(), exposed, exported, config.module$_$bytes())));
@@ -439,7 +442,7 @@ public final class WasmtimeBackend implements SandboxBackend {
   /** Nothing where this form is too much for the compiler: it is larger than the module. */
   private Optional<Program> exposed(Source source, Exposed form) throws InterruptedException {
     try {
-      return Optional.of(load(source, form.module(), source.anew(), source.module()));
+      return Optional.of(load(source, form.module(), source.anew(), Optional.empty(), source.module()));
     } catch (InstarException e) {
       if (e.code() == ErrorCode.MODULE_REFUSED || e.code() == ErrorCode.COMPILE_LIMIT) {
         LOG.info("{} cannot be looked into, so its state is not kept: {}", source.request().version().label(), e.getMessage());
@@ -450,26 +453,24 @@ public final class WasmtimeBackend implements SandboxBackend {
   }
 
   /** @param original of which this is another form; where that is refused, this tells why with its own addresses */
-  private Program load(Source source, byte[] module, Program.Form form, byte[] original) throws InterruptedException {
+  private Program load(Source source, byte[] module, Program.Form form, Optional<Rewinder> rewinder, byte[] original) throws InterruptedException {
     try {
-      return load(source, module, form);
+      return load(source, module, form, rewinder);
     } catch (InstarException e) {
-      if (e.code() == ErrorCode.MODULE_REFUSED) {
+      if (e.code() == ErrorCode.MODULE_REFUSED && module != original) {
         compiler.compile(original, source.request().deadline());
       }
       throw e;
     }
   }
 
-  private Program load(Source source, byte[] module, Program.Form form) throws InterruptedException {
+  private Program load(Source source, byte[] module, Program.Form form, Optional<Rewinder> rewinder) throws InterruptedException {
     SharedEngine shared = engine();
     if (!shared.acquire()) {
       throw stopping();
     }
     try {
-      Program program = new Program(load(shared, module, source.imports(), source.request().deadline()), form, shared::tick);
-      program.whenFree(shared::release);
-      return program;
+      return new Program(load(shared, module, source.imports(), source.request().deadline()), form, rewinder, shared);
     } catch (Throwable e) {
       shared.release();
       throw e;

@@ -17,9 +17,10 @@ import dev.instar.wasi.guest.FaasmCall;
 import dev.instar.wasi.guest.GuestFailures;
 import java.io.InterruptedIOException;
 import java.nio.channels.ClosedByInterruptException;
+import java.util.Optional;
 import java.util.function.Consumer;
 
-/** A place for one call after the other, each in an instance of its own. Between calls it holds no instance. */
+/** A place for one call after the other, each in an instance as it began. Between a reset and the next call it holds no instance. */
 final class WasmtimeSandbox implements Sandbox, Resettable {
   private final Program program;
   private final Room room;
@@ -29,6 +30,8 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
   /** Guarded by this object's lock. */
   private boolean done;
   private boolean used;
+  /** That of the last call, which its program has to bring back. */
+  private Optional<WasmtimeInstance> left = Optional.empty();
   /** What runs, as an error names it. For the thread that makes the call. */
   private String running = GuestFailures.FUNCTION;
 
@@ -85,10 +88,19 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
     program.enter();
     try {
       wasi.waits(call.waits());
-      try (WasmtimeInstance instance = program.begin(guest, call.log(), what -> running = "Before the call, " + what)) {
+      WasmtimeInstance instance = program.begin(guest, call.log(), what -> running = "Before the call, " + what);
+      boolean ended = false;
+      try {
         running = GuestFailures.FUNCTION;
         guest.answer(call.output());
-        serve(instance, guest, call);
+        ended = serve(instance, guest, call);
+      } finally {
+        if (!ended) {
+          instance.close();
+        }
+      }
+      if (program.served(instance, guest)) {
+        left = Optional.of(instance);
       }
     } finally {
       guest.discharge();
@@ -96,7 +108,8 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
     }
   }
 
-  private void serve(WasmtimeInstance instance, Guest guest, Call call) {
+  /** Whether it has ended by itself, and not in the middle of its code. */
+  private boolean serve(WasmtimeInstance instance, Guest guest, Call call) {
     switch (program.form().convention()) {
       case COMMAND -> {
         guest.reconnect(call);
@@ -108,10 +121,12 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
           if (!(thrown instanceof ProcExit exit && exit.code() == 0)) {
             throw thrown;
           }
+          return false;
         }
       }
       case FAASM -> FaasmCall.make(guest, call.input());
     }
+    return true;
   }
 
   /** Whether an interrupt ended the call: the engine noticed it, or a stream did. Takes the interrupt back. */
@@ -133,12 +148,25 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
       throw CallGuard.timedOut();
     }
     try {
+      rewind();
       wasi.reset();
       used = false;
     } catch (RuntimeException | OutOfMemoryError e) {
       guard.kill();
       throw Trapped.failure(e, GuestFailures.FUNCTION);
     }
+  }
+
+  /** Where the program is closed, it has closed its instances, or will. */
+  private void rewind() {
+    if (left.isPresent() && program.acquire()) {
+      try {
+        program.rewind(left.get());
+      } finally {
+        program.leave();
+      }
+    }
+    left = Optional.empty();
   }
 
   @Override
@@ -174,6 +202,8 @@ final class WasmtimeSandbox implements Sandbox, Resettable {
   /** Where a call outlives the close, its own thread cleans up when it ends. */
   private synchronized void releaseIfDone() {
     if (done) {
+      left.ifPresent(program::drop);
+      left = Optional.empty();
       wasi.close();
     }
   }

@@ -11,7 +11,12 @@ import dev.instar.api.function.Variant;
 import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.snapshot.SnapshotStore;
+import dev.instar.api.wasmtime.HostFunction;
 import dev.instar.api.wasmtime.Wasmtime;
+import dev.instar.api.wasmtime.WasmtimeEngine;
+import dev.instar.api.wasmtime.WasmtimeInstance;
+import dev.instar.api.wasmtime.WasmtimeModule;
+import dev.instar.api.wasmtime.WasmtimeTrap;
 import dev.instar.snapshots.SnapshotStoreComponent;
 import dev.instar.tck.capability.NativeLibraries;
 import dev.instar.wasmtime.WasmtimeLibrary;
@@ -31,6 +36,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
 
 /** A backend over a directory and the real library, as Declarative Services would make it. */
 final class TestBackend implements AutoCloseable {
@@ -38,18 +44,75 @@ final class TestBackend implements AutoCloseable {
 
   final Path directory;
   final WasmtimeBackend backend;
+  /** How many instances were made. */
+  final AtomicLong instances = new AtomicLong();
   private final SnapshotStoreComponent store;
 
   TestBackend(Path directory, Object... settings) {
     this.directory = directory;
     try {
       Map<String, Object> library = Map.of("library", NativeLibraries.wasmtime().toString());
-      backend = new WasmtimeBackend(data(directory), component(WasmtimeLibrary.class, data(directory), library), (WasmtimeConfig) config(WasmtimeConfig.class, map(settings)));
+      backend = new WasmtimeBackend(data(directory), counting(component(WasmtimeLibrary.class, data(directory), library)),
+          (WasmtimeConfig) config(WasmtimeConfig.class, map(settings)));
       store = component(SnapshotStoreComponent.class, data(directory), Map.of());
       backend.snapshots = store;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  private Wasmtime counting(Wasmtime library) {
+    return new Wasmtime() {
+      @Override
+      public Library library() {
+        return library.library();
+      }
+
+      @Override
+      public WasmtimeEngine engine(Settings settings) {
+        return counting(library.engine(settings));
+      }
+
+      @Override
+      public ProcessBuilder compiler(int mib) throws IOException {
+        return library.compiler(mib);
+      }
+    };
+  }
+
+  private WasmtimeEngine counting(WasmtimeEngine engine) {
+    return new WasmtimeEngine() {
+      @Override
+      public WasmtimeModule load(Path compiled, List<HostFunction> imports) {
+        return counting(engine.load(compiled, imports));
+      }
+
+      @Override
+      public void tick() {
+        engine.tick();
+      }
+
+      @Override
+      public void close() {
+        engine.close();
+      }
+    };
+  }
+
+  private WasmtimeModule counting(WasmtimeModule module) {
+    return new WasmtimeModule() {
+      @Override
+      public WasmtimeInstance instantiate(Host host, long memoryBytes, long tableElements) throws WasmtimeTrap {
+        WasmtimeInstance made = module.instantiate(host, memoryBytes, tableElements);
+        instances.incrementAndGet();
+        return made;
+      }
+
+      @Override
+      public void close() {
+        module.close();
+      }
+    };
   }
 
   private static Map<String, Object> map(Object... settings) {
