@@ -39,16 +39,19 @@ public final class CompilerProcess {
       check(Path.of(arguments[1]));
       out.write("good".getBytes(StandardCharsets.US_ASCII));
     } else {
+      // What it takes for the first time, before there is a module to wait for it.
+      long engine = Configuration.compiling();
+      compile(engine, SAMPLE);
       byte[] module = new FileInputStream(FileDescriptor.in).readAllBytes();
-      compile(module, out);
+      compile(engine, module, out);
     }
     out.flush();
     Runtime.getRuntime().halt(0);
   }
 
-  private static void compile(byte[] module, OutputStream out) throws IOException {
+  private static void compile(long engine, byte[] module, OutputStream out) throws IOException {
     try {
-      byte[] compiled = compile(module);
+      byte[] compiled = compile(engine, module);
       out.write(Wasmtime.COMPILED);
       out.write(compiled);
     } catch (Invalid e) {
@@ -65,17 +68,21 @@ public final class CompilerProcess {
     }
   }
 
-  private static byte[] compile(byte[] bytes) throws Invalid {
-    long engine = Configuration.compiling();
+  private static byte[] compile(long engine, byte[] bytes) throws Invalid {
     try (Arena arena = Arena.ofConfined()) {
       long out = arena.allocate(16, 8).address();
       MemorySegment code = arena.allocate(Math.max(1, bytes.length));
       MemorySegment.copy(bytes, 0, code, ValueLayout.JAVA_BYTE, 0, bytes.length);
       demand((long) CApi.call(Functions.MODULE_NEW, engine, code.address(), (long) bytes.length, out));
       long module = ALL.get(LONG, out);
-      demand((long) CApi.call(Functions.MODULE_SERIALIZE, module, out));
-      // Neither is given back: the process ends.
-      return CApi.bytes(out);
+      try {
+        demand((long) CApi.call(Functions.MODULE_SERIALIZE, module, out));
+        byte[] compiled = CApi.bytes(out);
+        CApi.call(Functions.BYTES_DELETE, out);
+        return compiled;
+      } finally {
+        CApi.call(Functions.MODULE_DELETE, module);
+      }
     }
   }
 
@@ -97,7 +104,7 @@ public final class CompilerProcess {
 
   /** Uses each function and each layout, in the largest pool that may be configured. What is not as expected ends the process, by itself or by an exception. */
   private static void check(Path directory) throws Exception {
-    byte[] compiled = compile(SAMPLE);
+    byte[] compiled = compile(Configuration.compiling(), SAMPLE);
     String text = new String(compiled, StandardCharsets.ISO_8859_1);
     String version = Integer.toString(CApi.MAJOR);
     // Section .wasmtime.info: a byte that says a version follows, its length, the version.

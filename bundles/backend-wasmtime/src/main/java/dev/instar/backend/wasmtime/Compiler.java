@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -23,7 +24,7 @@ import java.util.concurrent.TimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Has modules compiled, each in a process of its own that may die of it. Whose turn it is to have one prepared, the scheduler has decided. */
+/** Has modules compiled, each in a process of its own that may die of it; one waits ahead. Whose turn it is to have one prepared, the scheduler has decided. */
 final class Compiler implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Compiler.class);
   /** Of processor time, as much as the clock may show. */
@@ -36,7 +37,7 @@ final class Compiler implements AutoCloseable {
   /** The status of a JVM that has no heap left, see -XX:+ExitOnOutOfMemoryError. */
   private static final int NO_HEAP = 3;
 
-  private final Wasmtime library;
+  private final Spare spare;
   private final Set<Process> running = ConcurrentHashMap.newKeySet();
   private volatile Settings settings;
   private volatile Semaphore places;
@@ -50,13 +51,14 @@ final class Compiler implements AutoCloseable {
   record Settings(int places, Duration time, int mib) {}
 
   Compiler(Wasmtime library, Settings settings) {
-    this.library = library;
+    spare = new Spare(library, settings.mib());
     apply(settings);
   }
 
   /** Holds for modules that come from now on. */
   void apply(Settings changed) {
     settings = changed;
+    spare.apply(changed.mib());
     places = new Semaphore(changed.places(), true);
   }
 
@@ -73,7 +75,7 @@ final class Compiler implements AutoCloseable {
       throw late();
     }
     try {
-      Process process = library.compiler(bounds.mib()).start();
+      Process process = spare.take();
       running.add(process);
       try {
         if (closed) {
@@ -175,10 +177,16 @@ final class Compiler implements AutoCloseable {
     return new InstarException(ErrorCode.INTERNAL, "The module could not be compiled: the process that compiles failed. The node's log says more.");
   }
 
+  /** That of the process that waits for a module. */
+  Optional<Long> waiting() {
+    return spare.pid();
+  }
+
   /** Kills what runs. */
   @Override
   public void close() {
     closed = true;
+    spare.close();
     running.forEach(Process::destroyForcibly);
   }
 }
