@@ -150,6 +150,10 @@ final class SwapBench {
       List<InFlight> begun = new ArrayList<>();
       for (int i = 0; i < swaps; i++) {
         Part part = plan.parts().get(i % plan.parts().size());
+        if (!part.bundle.isEmpty() && part != Part.CONTAINER_AWAY && !plan.inPlace()) {
+          // Whoever makes a new version does so elsewhere.
+          node.prepare(part.bundle);
+        }
         begun.add(InFlight.begin(node.url(), inFlight, paced, plan.callMillis(), i, containers));
         begins[i] = System.nanoTime();
         swap(part, load, inContainers);

@@ -83,11 +83,18 @@ final class SwappedNode implements AutoCloseable {
     return url;
   }
 
-  /** Updates a bundle as an operator does, and waits until it has been done. */
+  /** Makes the next version of a bundle. */
+  void prepare(String bundle) throws IOException, Failure {
+    tell("next " + bundle + " " + next());
+  }
+
+  /** Updates a bundle to the version that was {@link #prepare prepared}, as an operator does, and waits until it has been done. */
   void replace(String bundle) throws IOException, InterruptedException, Failure {
-    Path jar = data.resolveSibling("next.jar");
-    tell("next " + bundle + " " + jar);
-    change("PUT", "/v1/bundles/" + bundle, Files.readAllBytes(jar), "the update of " + bundle);
+    change("PUT", "/v1/bundles/" + bundle, Files.readAllBytes(next()), "the update of " + bundle);
+  }
+
+  private Path next() {
+    return data.resolveSibling("next.jar");
   }
 
   /** Stops or starts a bundle as an operator does, and waits until it has been done. */
