@@ -54,20 +54,32 @@ class SwapsIT {
     swaps("--swaps", "10", "--in-place");
   }
 
+  /** What it has of its host is looked for by the command, when the node has ended. */
+  @Test
+  @RequiresCapability({"container", "cgroups", "network-namespace"})
+  void norWithFunctionsInContainersWhoseBackendIsAwayInBetween() throws Exception {
+    Result result = swaps("--swaps", "5", "--containers", "--parts", "backend-container,network,cgroups,container-version,container-away");
+    none(result, "containers", 10);
+  }
+
   private Result swaps(String... options) throws Exception {
     Result result = shell.instar(Stream.concat(Stream.of("bench", "swaps", "--requests", "2000", "--connections", "4", "--call-seconds", "1", "--warm-up", "3", "--pause", "100"),
         Stream.of(options)).toArray(String[]::new));
     assertEquals(0, result.code(), result.out() + result.err());
-    for (String row : List.of("calls", "in flight")) {
-      String[] line = result.out().lines().filter(l -> l.startsWith(row + " ")).findFirst().orElseThrow(() -> new AssertionError(result.out())).substring(row.length()).strip().split(" +");
-      assertTrue(Long.parseLong(line[0]) > 30 && line[0].equals(line[1]), "sent and right\n" + result.out());
-      assertEquals(List.of("0", "0", "0", "0"), List.of(line).subList(2, 6), "failed, lost, wrong, answered by what had gone\n" + result.out());
-    }
+    none(result, "calls", 30);
+    none(result, "in flight", 30);
     // Threads that begin to use a new bundle at once are what kept the ones before it.
     assertTrue(result.out().lines().anyMatch(line -> line.matches("after: +loaders 0 of [1-9].*")), "class loaders of bundles that were replaced\n" + result.out());
     try (Stream<Path> left = Files.list(temporary)) {
       assertEquals(List.of(), left.toList());
     }
     return result;
+  }
+
+  /** All of a row of the table was right, and there was more of it than that. */
+  private static void none(Result result, String row, int more) {
+    String[] line = result.out().lines().filter(l -> l.startsWith(row + " ")).findFirst().orElseThrow(() -> new AssertionError(result.out())).substring(row.length()).strip().split(" +");
+    assertTrue(Long.parseLong(line[0]) > more && line[0].equals(line[1]), "sent and right\n" + result.out());
+    assertEquals(List.of("0", "0", "0", "0"), List.of(line).subList(2, 6), "failed, lost, wrong, answered by what had gone\n" + result.out());
   }
 }

@@ -6,6 +6,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.SplittableRandom;
 
 /** An example function whose answer to any input is known here, so that each request has an input of its own. */
@@ -35,11 +36,7 @@ enum Example {
 
     @Override
     byte[] output(byte[] input) {
-      try {
-        return (HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(input)) + "\n").getBytes(StandardCharsets.US_ASCII);
-      } catch (NoSuchAlgorithmException e) {
-        throw new IllegalStateException(e);
-      }
+      return (sha256(input) + "\n").getBytes(StandardCharsets.US_ASCII);
     }
   },
   /** With 16 MiB of initialised memory. */
@@ -54,7 +51,22 @@ enum Example {
       int n = Integer.parseInt(new String(input, StandardCharsets.US_ASCII));
       return ("pi(" + n + ")=" + Primes.COUNTS[n] + "\n").getBytes(StandardCharsets.US_ASCII);
     }
+  },
+  /** A process for each call, in a container. */
+  SUMS("sums", "/v1/functions/demo/sums/invoke") {
+    @Override
+    byte[] input(SplittableRandom random) {
+      return SHA256.input(random);
+    }
+
+    @Override
+    byte[] output(byte[] input) {
+      return sum(input);
+    }
   };
+
+  /** Those that are WebAssembly. */
+  static final List<Example> MODULES = List.of(ECHO, SHA256, PRIMES);
 
   private static final class Primes {
     static final int LIMIT = 100_000;
@@ -86,6 +98,24 @@ enum Example {
 
   String path() {
     return path;
+  }
+
+  /** Whether versions of it come and go, so that the version that answered is looked at. */
+  boolean published() {
+    return this == ECHO || this == SUMS;
+  }
+
+  /** What the command {@code sha256sum} says of its standard input. */
+  static byte[] sum(byte[] input) {
+    return (sha256(input) + "  -\n").getBytes(StandardCharsets.US_ASCII);
+  }
+
+  private static String sha256(byte[] input) {
+    try {
+      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(input));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e);
+    }
   }
 
   abstract byte[] input(SplittableRandom random);

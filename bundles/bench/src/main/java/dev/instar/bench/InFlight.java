@@ -26,7 +26,7 @@ final class InFlight {
   private final Tally tally;
   private final byte[] module;
   private final int callMillis;
-  private final CountDownLatch begun = new CountDownLatch(6);
+  private final CountDownLatch begun;
   private final List<Thread> threads = new ArrayList<>();
   private final SplittableRandom random = new SplittableRandom(ThreadLocalRandom.current().nextLong());
 
@@ -34,22 +34,29 @@ final class InFlight {
     void run(Wire wire) throws Exception;
   }
 
-  private InFlight(URI node, Tally tally, byte[] module, int callMillis) {
+  private InFlight(URI node, Tally tally, byte[] module, int callMillis, int count) {
     this.node = node;
     this.tally = tally;
     this.module = module;
     this.callMillis = callMillis;
+    begun = new CountDownLatch(count);
   }
 
-  /** @param module {@code paced}, which is deployed already, as an upload that is to be sent in two halves */
-  static InFlight begin(URI node, Tally tally, byte[] module, int callMillis, int serial) throws InterruptedException {
-    InFlight all = new InFlight(node, tally, module, callMillis);
+  /**
+   * @param module {@code paced}, which is deployed already, as an upload that is to be sent in two halves
+   * @param containers whether there is one in a container, too
+   */
+  static InFlight begin(URI node, Tally tally, byte[] module, int callMillis, int serial, boolean containers) throws InterruptedException {
+    InFlight all = new InFlight(node, tally, module, callMillis, containers ? 7 : 6);
     for (int i = 0; i < 2; i++) {
       all.start("a call of " + callMillis + " ms", all::longCall);
       all.start("a streamed answer", all::streamed);
     }
     all.start("a body in two halves", all::halves);
     all.start("an upload in two halves", wire -> all.upload(wire, serial));
+    if (containers) {
+      all.start("a call in a container", all::inContainer);
+    }
     all.begun.await();
     // What has been sent reaches its function.
     Thread.sleep(200);
@@ -91,6 +98,13 @@ final class InFlight {
     wire.begin("POST", PACED, body.length, body);
     begun.countDown();
     check("a call of " + callMillis + " ms", wire.answer(), 200, body);
+  }
+
+  private void inContainer(Wire wire) throws IOException {
+    byte[] body = paced(CALL_BYTES, 1, 0);
+    wire.begin("POST", Containers.SLOW, body.length, body);
+    begun.countDown();
+    check("a call in a container", wire.answer(), 200, Example.sum(body));
   }
 
   private void streamed(Wire wire) throws IOException {

@@ -16,19 +16,22 @@ import java.util.concurrent.locks.LockSupport;
  */
 final class SwapLoad implements AutoCloseable {
   private final URI node;
+  private final List<Example> examples;
   private final Tally tally = new Tally();
-  /** Answers of the echo must not come from an older version. */
+  /** Answers of what is published anew must not come from an older version. */
   private final AtomicInteger oldest = new AtomicInteger();
   private final List<Caller> callers = new ArrayList<>();
   private volatile boolean over;
 
-  SwapLoad(URI node) {
+  /** @param examples called in turn */
+  SwapLoad(URI node, List<Example> examples) {
     this.node = node;
+    this.examples = examples;
   }
 
   /** As many calls as the node answers. @return calls per second */
   static double capacity(URI node, int connections, long millis) throws IOException, InterruptedException {
-    try (SwapLoad load = new SwapLoad(node)) {
+    try (SwapLoad load = new SwapLoad(node, Example.MODULES)) {
       load.begin(connections, Double.POSITIVE_INFINITY);
       // The first half is for the JIT compiler.
       Thread.sleep(millis / 2);
@@ -56,7 +59,7 @@ final class SwapLoad implements AutoCloseable {
     return tally;
   }
 
-  /** From now on an answer of the echo by an older version is a fault, for requests that are sent after this. */
+  /** From now on an answer by an older version of what is published anew is a fault, for requests that are sent after this. */
   void oldest(int version) {
     oldest.set(version);
   }
@@ -106,7 +109,7 @@ final class SwapLoad implements AutoCloseable {
     @Override
     public void run() {
       long due = System.nanoTime();
-      for (int turn = random.nextInt(Example.values().length); !over; turn++) {
+      for (int turn = random.nextInt(examples.size()); !over; turn++) {
         long now = System.nanoTime();
         if (Double.isInfinite(rate)) {
           due = now;
@@ -119,7 +122,7 @@ final class SwapLoad implements AutoCloseable {
             return;
           }
         }
-        call(Example.values()[turn % Example.values().length], due);
+        call(examples.get(turn % examples.size()), due);
       }
     }
 
@@ -132,7 +135,7 @@ final class SwapLoad implements AutoCloseable {
           tally.failed(example.title(), answer);
         } else if (!Arrays.equals(answer.body(), example.output(input))) {
           tally.wrong(example.title() + " was answered with other bytes: " + answer.shown());
-        } else if (example == Example.ECHO && Integer.parseInt(answer.header("instar-version")) < floor) {
+        } else if (example.published() && Integer.parseInt(answer.header("instar-version")) < floor) {
           tally.stale("a call after version " + floor + " was there was answered by version " + answer.header("instar-version"));
         } else {
           tally.right();

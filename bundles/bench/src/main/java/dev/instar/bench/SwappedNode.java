@@ -21,6 +21,7 @@ final class SwappedNode implements AutoCloseable {
   private static final String HELD = "dev.instar.launcher.node.HeldNode";
   private static final long STOP_S = 90;
   private static final long POLL_MS = 10;
+  private static final String NETWORKS = "10.214.112.0/20";
 
   private final Process process;
   private final BufferedReader out;
@@ -28,6 +29,7 @@ final class SwappedNode implements AutoCloseable {
   private final Path err;
   private final Path data;
   private final URI url;
+  private final Remains remains;
 
   private SwappedNode(Process process, Path err, Path data) throws IOException, Failure {
     this.process = process;
@@ -37,22 +39,27 @@ final class SwappedNode implements AutoCloseable {
     in = process.outputWriter(StandardCharsets.UTF_8);
     String ready = answer("ready");
     url = URI.create(ready.substring("ready ".length()));
+    remains = new Remains(process.toHandle(), data);
   }
 
   /**
    * With the options of this JVM, which the command gives those of a node.
    *
    * @param wasmtime the library, where its backend is to be there, too
+   * @param containers whether their backend is to be there
    */
-  static SwappedNode start(Path home, Place place, Optional<Path> wasmtime) throws IOException, Failure {
+  static SwappedNode start(Path home, Place place, Optional<Path> wasmtime, boolean containers) throws IOException, Failure {
     Path data = place.directory().resolve("data");
     List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
     command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
     command.add("-Dinstar.console.level=OFF");
-    command.addAll(List.of("-cp", home.resolve("lib") + "/*", HELD, data.toString()));
+    command.addAll(List.of("-cp", home.resolve("lib") + "/*", HELD, data.toString(), config(home, place).toString()));
     if (wasmtime.isPresent()) {
       Files.createSymbolicLink(Files.createDirectories(data.resolve("native")).resolve("libwasmtime.so"), wasmtime.get().toAbsolutePath());
       command.add("wasmtime");
+    }
+    if (containers) {
+      command.add("container");
     }
     Path err = place.directory().resolve("node.err");
     Process process = new ProcessBuilder(command).redirectError(Redirect.to(err.toFile())).start();
@@ -60,20 +67,48 @@ final class SwappedNode implements AutoCloseable {
     return new SwappedNode(process, err, data);
   }
 
+  /** That of the distribution, with networks that a node beside it is not likely to have. */
+  private static Path config(Path home, Place place) throws IOException {
+    Path config = Files.createDirectory(place.directory().resolve("config"));
+    try (Stream<Path> shipped = Files.list(home.resolve("config"))) {
+      for (Path file : shipped.filter(Files::isRegularFile).toList()) {
+        Files.copy(file, config.resolve(file.getFileName()));
+      }
+    }
+    Files.writeString(config.resolve("dev.instar.network.cfg.json"), "{\"networks\": \"" + NETWORKS + "\", \"ready\": 8}");
+    return config;
+  }
+
   URI url() {
     return url;
   }
 
-  /** Updates a bundle as an operator does, and waits until it has been done. */
+  /** Makes the next version of a bundle. */
+  void prepare(String bundle) throws IOException, Failure {
+    tell("next " + bundle + " " + next());
+  }
+
+  /** Updates a bundle to the version that was {@link #prepare prepared}, as an operator does, and waits until it has been done. */
   void replace(String bundle) throws IOException, InterruptedException, Failure {
-    Path jar = data.resolveSibling("next.jar");
-    tell("next " + bundle + " " + jar);
-    Answer answer = administer("PUT", "/v1/bundles/" + bundle, Files.readAllBytes(jar));
+    change("PUT", "/v1/bundles/" + bundle, Files.readAllBytes(next()), "the update of " + bundle);
+  }
+
+  private Path next() {
+    return data.resolveSibling("next.jar");
+  }
+
+  /** Stops or starts a bundle as an operator does, and waits until it has been done. */
+  void change(String bundle, String verb) throws IOException, InterruptedException, Failure {
+    change("POST", "/v1/bundles/" + bundle + "/" + verb, new byte[0], "the " + verb + " of " + bundle);
+  }
+
+  private void change(String method, String path, byte[] body, String what) throws IOException, InterruptedException, Failure {
+    Answer answer = administer(method, path, body);
     while (answer.status() == 202) {
       Thread.sleep(POLL_MS);
       answer = administer("GET", answer.header("location"), new byte[0]);
     }
-    check(answer, "the update of " + bundle);
+    check(answer, what);
   }
 
   /** Has all functions go from one backend to another. */
@@ -129,6 +164,16 @@ final class SwappedNode implements AutoCloseable {
       }
       return files + " descriptors, " + threads + " threads, " + mappings + " mappings, " + Long.parseLong(rss) / 1024 + " MiB in memory";
     }
+  }
+
+  /** Ends it. @return what it has left on the host, of all that bears its mark */
+  List<String> end() throws IOException, InterruptedException, Failure {
+    remains.look();
+    close();
+    if (!process.waitFor(STOP_S, TimeUnit.SECONDS)) {
+      throw new Failure("The node has not ended in " + STOP_S + " s.");
+    }
+    return remains.left();
   }
 
   private static void stop(Process process) throws InterruptedException {

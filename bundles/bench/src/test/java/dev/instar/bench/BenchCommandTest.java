@@ -39,6 +39,19 @@ class BenchCommandTest {
     assertTrue(err.toString().matches("instar: [^\n]+\\.\nSee 'instar bench --help'\\.\n"), err::toString);
   }
 
+  @ParameterizedTest
+  @CsvSource(quoteCharacter = '\'', value = {
+      "--rate 0, '--rate is 0; give 1 to 1000000'",
+      "--rate half, 'for option ''--rate'''",
+      "--parts gateway;network, '--parts network needs --containers'",
+      "--parts engine, '--parts engine needs --wasmtime'",
+      "--parts listener, '''listener'' is none of backend-wasm, scheduler,'",
+      "--wasmtime /no/such/file, '--wasmtime is /no/such/file, which is no file'"})
+  void wrongUsageOfSwapsSaysWhatIsWrong(String arguments, String says) {
+    assertEquals(2, bench("swaps " + arguments.replace(';', ',')), err::toString);
+    assertTrue(err.toString().contains(says), err::toString);
+  }
+
   @Test
   void helpNamesTheOptions() {
     assertEquals(0, bench("--help"));

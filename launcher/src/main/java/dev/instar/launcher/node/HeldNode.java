@@ -67,12 +67,12 @@ public final class HeldNode {
     this.context = context;
   }
 
-  /** @param arguments the data directory, and features to add */
+  /** @param arguments the data directory, that of the configuration, and features to add */
   public static void main(String[] arguments) throws Exception {
     Distribution distribution = Distribution.locate();
     Path data = Path.of(arguments[0]).toAbsolutePath();
-    Node node = Node.start(distribution, new NodeOptions(data, distribution.config(), OptionalInt.of(0), Optional.of("127.0.0.1"),
-        new HashSet<>(Arrays.asList(arguments).subList(1, arguments.length)), Map.of()));
+    Node node = Node.start(distribution, new NodeOptions(data, Path.of(arguments[1]).toAbsolutePath(), OptionalInt.of(0), Optional.of("127.0.0.1"),
+        new HashSet<>(Arrays.asList(arguments).subList(2, arguments.length)), Map.of()));
     URI url = node.awaitListening(Duration.ofMinutes(1));
     if (Integer.getInteger(CLASS_MILLIS) instanceof Integer millis) {
       node.context().registerService(WeavingHook.class, woven -> pause(millis), new Hashtable<>());
