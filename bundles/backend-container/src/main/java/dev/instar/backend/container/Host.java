@@ -104,13 +104,19 @@ final class Host {
    */
   Process launch(Root root, List<Path> cgroups, String... arguments) throws IOException {
     makeDirectories();
+    // One may be below the place that is going to be covered.
+    Optional<Path> covered = cgroups.stream().filter(cgroup -> cgroup.startsWith(place)).findFirst();
+    Path uncovered = directory.resolve("place");
     List<String> command = new ArrayList<>();
-    enter(cgroups, command);
+    enter(cgroups.stream().map(cgroup -> cgroup.startsWith(place) ? uncovered : cgroup).toList(), command);
     command.addAll(runtime.command(state(), arguments));
     ProcessBuilder builder = prepared(command).directory(root.directory().toFile());
     try {
       return kernel.namespaces().apart(here -> {
         here.newMounts(root.directory());
+        if (covered.isPresent()) {
+          kernel.mounts().mount(covered.get().toString(), uncovered, "", Mounts.BIND, "");
+        }
         mount(root);
         return builder.start();
       });
