@@ -13,6 +13,7 @@ import java.util.Map;
 final class LibC {
   static final int O_RDONLY = 0;
   static final int O_CLOEXEC = 0x80000;
+  static final int CLONE_NEWNS = 0x00020000;
   static final int CLONE_NEWNET = 0x40000000;
   static final int AF_NETLINK = 16;
   static final int SOCK_RAW = 3;
@@ -32,6 +33,8 @@ final class LibC {
   static native int setns(int descriptor, int type) throws LastErrorException;
 
   static native int mount(String source, String target, String type, NativeLong flags, String options) throws LastErrorException;
+
+  static native int chdir(String directory) throws LastErrorException;
 
   static native int umount2(String target, int flags) throws LastErrorException;
 

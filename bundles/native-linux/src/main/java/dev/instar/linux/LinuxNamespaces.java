@@ -101,6 +101,17 @@ public final class LinuxNamespaces implements Namespaces {
     }
 
     @Override
+    public void newMounts(Path directory) throws LinuxException {
+      try {
+        LibC.unshare(LibC.CLONE_NEWNS);
+        LibC.mount("none", "/", null, new NativeLong(Mounts.RECURSIVE | Mounts.PRIVATE), null);
+        LibC.chdir(directory.toString());
+      } catch (LastErrorException e) {
+        throw LibC.failure("make a mount namespace", e);
+      }
+    }
+
+    @Override
     public <T> T withNetwork(Use<T> use) throws Exception {
       int descriptor = descriptor(OWN);
       try {

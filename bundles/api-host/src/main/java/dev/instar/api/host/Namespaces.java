@@ -3,7 +3,7 @@ package dev.instar.api.host;
 import java.nio.file.Path;
 import org.osgi.annotation.versioning.ProviderType;
 
-/** Network namespaces. Thread-safe. */
+/** Network and mount namespaces. Thread-safe. */
 @ProviderType
 public interface Namespaces {
   /** Work that changes the namespace of its thread. */
@@ -22,6 +22,14 @@ public interface Namespaces {
 
     /** Binds the network namespace of this thread at a file, which is made; {@link #release} undoes it. */
     void bindNetwork(Path file) throws LinuxException;
+
+    /**
+     * Puts this thread, and the processes that it starts from now on, into a mount namespace that is new: what they mount is seen nowhere else, and goes with the last
+     * of them.
+     *
+     * @param directory the current one of this thread from then on: what relative names of {@link Mounts} begin at
+     */
+    void newMounts(Path directory) throws LinuxException;
 
     /** A file descriptor of the network namespace of this thread, for messages to the kernel while {@code use} runs. */
     <T> T withNetwork(Use<T> use) throws Exception;

@@ -8,12 +8,16 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.Set;
 
-/** A container that runs the function's program anew for each call, one at a time. What the program leaves in its files is there for the next. */
+/**
+ * A container that runs the function's program anew for each call, one at a time. What the program leaves in its files is there for the next. The container's first process
+ * starts the first, without another start of the runtime.
+ */
 final class CallSandbox implements Sandbox {
   private final Container container;
   private final Path description;
   private final Set<Sandbox> siblings;
   private Optional<Run> running = Optional.empty();
+  private boolean called;
   private boolean killed;
   private boolean closed;
 
@@ -58,7 +62,8 @@ final class CallSandbox implements Sandbox {
     if (closed) {
       throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The sandbox is closed.");
     }
-    Run run = Run.start(container, description, call);
+    Run run = Run.start(container, called ? Optional.of(description) : Optional.empty(), call);
+    called = true;
     running = Optional.of(run);
     return run;
   }

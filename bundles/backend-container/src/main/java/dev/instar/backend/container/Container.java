@@ -8,6 +8,7 @@ import dev.instar.api.data.DurableFiles;
 import dev.instar.api.sandbox.StartContext;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -52,9 +53,9 @@ final class Container {
     String id = context.sandboxId();
     try {
       // What it says goes to a file until the runtime has made way for the function.
-      ProcessBuilder launch = host.launch(root, directories(cgroup), "--log", directory.resolve("said").toString(), "run", "--pid-file",
+      Process watcher = host.launch(root, directories(cgroup), "--log", directory.resolve("said").toString(), "run", "--pid-file",
           directory.resolve("pid").toString(), "--bundle", directory.toString(), id);
-      Container container = new Container(host, id, directory, cgroup, launch.start());
+      Container container = new Container(host, id, directory, cgroup, watcher);
       container.before = cgroup.map(CgroupLease::usage);
       return container;
     } catch (IOException e) {
@@ -81,6 +82,7 @@ final class Container {
         }
         Thread.sleep(0, 500_000);
       }
+      watcher.getInputStream().readNBytes(1);
       isRunning();
       started = true;
     } catch (IOException e) {
@@ -129,6 +131,11 @@ final class Container {
 
   Path directory() {
     return directory;
+  }
+
+  /** The standard input of the first process. */
+  OutputStream input() {
+    return watcher.getOutputStream();
   }
 
   /** What the first process writes to its standard output. */

@@ -6,6 +6,8 @@ import dev.instar.api.cgroup.CgroupManager;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.data.DurableFiles;
 import dev.instar.api.function.Variant;
+import dev.instar.api.host.Mounts;
+import dev.instar.api.host.Namespaces;
 import dev.instar.api.network.NetworkLease;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.BackendDescription.Isolation;
@@ -45,6 +47,7 @@ public final class ContainerBackend implements SandboxBackend {
 
   private final Path scratch;
   private final Mark mark;
+  private final Host.Kernel kernel;
   private volatile Settings settings;
   /** What is open, to be ended with the backend. */
   private final Set<Sandbox> sandboxes = ConcurrentHashMap.newKeySet();
@@ -62,8 +65,8 @@ public final class ContainerBackend implements SandboxBackend {
   }
 
   @Activate
-  public ContainerBackend(@Reference DataDirectory data, ContainerConfig config) {
-    this(data.root(), data.scratch("containers"), Settings.of(config));
+  public ContainerBackend(@Reference DataDirectory data, @Reference Namespaces namespaces, @Reference Mounts mounts, ContainerConfig config) {
+    this(data.root(), data.scratch("containers"), new Host.Kernel(namespaces, mounts), Settings.of(config));
   }
 
   /**
@@ -72,14 +75,15 @@ public final class ContainerBackend implements SandboxBackend {
    * @param root stands for the node; its lock is held
    * @param scratch where what is prepared is kept
    */
-  ContainerBackend(Path root, Path scratch, Settings settings) {
+  ContainerBackend(Path root, Path scratch, Host.Kernel kernel, Settings settings) {
     this.scratch = scratch;
+    this.kernel = kernel;
     this.settings = settings;
     try {
       mark = Mark.of(root);
       if (isRoot()) {
         Optional<OciRuntime> runtime = OciRuntime.find(settings.runtime());
-        int left = runtime.isPresent() ? Host.open(runtime.get(), mark).sweep() : 0;
+        int left = runtime.isPresent() ? Host.open(runtime.get(), mark, kernel).sweep() : 0;
         if (left > 0) {
           LOG.warn("Ended {} processes and containers that an earlier run of the node has left", left);
         }
@@ -102,7 +106,7 @@ public final class ContainerBackend implements SandboxBackend {
     sandboxes.forEach(Sandbox::close);
     OciRuntime.find(settings.runtime()).ifPresent(runtime -> {
       try {
-        Host.open(runtime, mark).close();
+        Host.open(runtime, mark, kernel).close();
       } catch (IOException e) {
         LOG.warn("The directory of this node below /run could not be removed: {}", e.toString());
       }
@@ -179,7 +183,7 @@ public final class ContainerBackend implements SandboxBackend {
     try {
       Path directory = Files.createTempDirectory(scratch, "container-");
       try {
-        return new PreparedContainer(request, directory, Host.open(runtime, mark), now.processes(), sandboxes);
+        return new PreparedContainer(request, directory, Host.open(runtime, mark, kernel), now.processes(), sandboxes);
       } catch (IOException | RuntimeException e) {
         DurableFiles.deleteTree(directory);
         throw e;

@@ -26,8 +26,10 @@ final class HttpSandbox implements Sandbox {
   private static final int BUFFER = 16 << 10;
   /** To be told that nobody listens takes a fraction of this, whoever listens answers sooner. */
   private static final int CONNECT_MILLIS = 1000;
-  private static final Duration FIRST_PAUSE = Duration.ofMillis(1);
-  private static final Duration LONGEST_PAUSE = Duration.ofMillis(20);
+  /** Between two looks whether somebody listens: a part of the time that has passed, so that little of it is waited in vain. */
+  private static final int PAUSES = 10;
+  private static final long SHORTEST_PAUSE_NANOS = 500_000;
+  private static final long LONGEST_PAUSE_NANOS = 20_000_000;
 
   private final Container container;
   private final InetSocketAddress address;
@@ -60,7 +62,7 @@ final class HttpSandbox implements Sandbox {
     boolean ready = false;
     try {
       gate.enter();
-      Duration pause = FIRST_PAUSE;
+      long began = System.nanoTime();
       while (!connect()) {
         if (!container.isRunning()) {
           throw ended("anything listened on port " + address.getPort());
@@ -70,8 +72,7 @@ final class HttpSandbox implements Sandbox {
               + " in time. Let the function listen there on all addresses, or say where with the label '" + PreparedContainer.PORT + "'."
               + said(), Map.of("port", address.getPort())));
         }
-        Thread.sleep(pause);
-        pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) < 0 ? pause.multipliedBy(2) : LONGEST_PAUSE;
+        Thread.sleep(Duration.ofNanos(Math.clamp((System.nanoTime() - began) / PAUSES, SHORTEST_PAUSE_NANOS, LONGEST_PAUSE_NANOS)));
       }
       ready = true;
     } finally {

@@ -17,6 +17,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -84,17 +85,23 @@ final class PreparedContainer implements PreparedFunction {
     environment.putAll(configuration.environment());
     environment.putAll(given);
     talk = Talk.of(labels, given, configuration);
-    check(talk.command(), files, configuration.directory(), environment.get("PATH"));
+    String program = program(talk.command(), files, configuration.directory(), environment.get("PATH"));
     boolean readOnly = Boolean.parseBoolean(labels.getOrDefault(READ_ONLY, "false"));
     specification = new Specification(limits, processes, owner > 0 ? OptionalInt.of(owner) : OptionalInt.empty(), readOnly, host.runtime().crun());
     root = new Host.Root(directory, LAYERS, "mode=711,size=" + Specification.fileBytes(limits) + ",nr_inodes=" + (limits.madeFiles() + OWN_FILES), owner);
+    List<String> command = new ArrayList<>(talk.command());
+    command.set(0, program);
     Map<Boolean, Map<String, Object>> functions = new HashMap<>();
     for (boolean alone : new boolean[] {false, true}) {
-      functions.put(alone, specification.process(talk.command(), environment, configuration.directory(), user.uid(), user.gid(), alone));
+      functions.put(alone, specification.process(command, environment, configuration.directory(), user.uid(), user.gid(), alone));
       Specification.write(directory.resolve(call(alone)), functions.get(alone));
     }
     first = switch (talk) {
-      case Talk.PerCall perCall -> Map.of(false, held(false), true, held(true));
+      case Talk.PerCall perCall -> {
+        command.addFirst("/" + HELD);
+        yield Map.of(false, specification.process(command, environment, configuration.directory(), user.uid(), user.gid(), false), true,
+            specification.process(command, environment, configuration.directory(), user.uid(), user.gid(), true));
+      }
       case Talk.Http http -> functions;
     };
     Files.createSymbolicLink(directory.resolve("image"), image);
@@ -102,23 +109,20 @@ final class PreparedContainer implements PreparedFunction {
     base(directory.resolve("base"), owner);
   }
 
-  private Map<String, Object> held(boolean alone) {
-    return specification.process(List.of("/" + HELD), Map.of(), "/", 0, 0, alone);
-  }
-
   private static String call(boolean alone) {
     return alone ? "call-alone.json" : "call.json";
   }
 
-  private static void check(List<String> words, RootFiles files, String directory, String searchPath) {
+  /** Where the program of the command is in the container. */
+  private static String program(List<String> words, RootFiles files, String directory, String searchPath) {
     if (words.isEmpty()) {
       throw new InstarException(ErrorCode.MODULE_REFUSED, "The image names no program to run; give one with the label '" + PROCESS + "'.");
     }
-    if (files.program(words.getFirst(), directory, searchPath).isEmpty()) {
+    return files.program(words.getFirst(), directory, searchPath).orElseThrow(() -> {
       String shown = words.getFirst().replaceAll("[^ -~]", "?");
-      throw new InstarException(ErrorCode.MODULE_REFUSED, "The program '" + (shown.length() > 120 ? shown.substring(0, 120) + "..." : shown)
+      return new InstarException(ErrorCode.MODULE_REFUSED, "The program '" + (shown.length() > 120 ? shown.substring(0, 120) + "..." : shown)
           + "' that should answer calls is not in the image, or can't be executed.");
-    }
+    });
   }
 
   private static void base(Path base, int owner) throws IOException {

@@ -8,17 +8,15 @@ import dev.instar.api.sandbox.Call;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * One call: a process beside the first one of a container, and a thread for each of its streams. Platform threads, because a read of a pipe cannot be
+ * One call: a process in a container, and a thread for each of its streams. Platform threads, because a read of a pipe cannot be
  * interrupted and holds the carrier of a virtual thread; who calls waits for them only, and can be interrupted.
  */
 final class Run {
@@ -29,8 +27,7 @@ final class Run {
   private static final Duration HELD = Duration.ofMillis(500);
 
   private final Container container;
-  private final Path said;
-  private final Process process;
+  private final Program program;
   private final AtomicReference<InstarException> failure = new AtomicReference<>();
   private final Thread input;
   private final Thread answer;
@@ -40,13 +37,12 @@ final class Run {
   /** Whether the container was ended for what the call had left in it. */
   private boolean held;
 
-  private Run(Container container, Path said, Process process, Call call) {
+  private Run(Container container, Program program, Call call) {
     this.container = container;
-    this.said = said;
-    this.process = process;
+    this.program = program;
     input = thread(container.id() + "-in", () -> feed(call.input().stream()));
-    answer = thread(container.id() + "-out", () -> pass(process.getInputStream(), readsAnswer, call.output()));
-    log = thread(container.id() + "-err", () -> pass(process.getErrorStream(), readsLog, new OutputStream() {
+    answer = thread(container.id() + "-out", () -> pass(program.answer(), readsAnswer, call.output()));
+    log = thread(container.id() + "-err", () -> pass(program.log(), readsLog, new OutputStream() {
       @Override
       public void write(int one) {
         write(new byte[] {(byte) one}, 0, 1);
@@ -60,17 +56,15 @@ final class Run {
   }
 
   /**
-   * @param description of the process, as the runtime reads it
+   * @param description of the process, as the runtime reads it; empty for the program that the container's first process is there to start
    * @throws InstarException NODE_BUSY or SANDBOX_CRASHED when the process cannot be started
    */
-  static Run start(Container container, Path description, Call call) {
-    Path said = container.directory().resolve("said");
+  static Run start(Container container, Optional<Path> description, Call call) {
     Run run;
     try {
-      Files.deleteIfExists(said);
-      run = new Run(container, said, container.command("--log", said.toString(), "exec", "--process", description.toString(), container.id()).start(), call);
+      run = new Run(container, description.isPresent() ? new ProgramBeside(container, description.get()) : new FirstProgram(container), call);
     } catch (IOException e) {
-      throw new InstarException(ErrorCode.NODE_BUSY, "The host has no room for another process.");
+      throw container.isRunning() ? new InstarException(ErrorCode.NODE_BUSY, "The host has no room for another process.") : ended();
     }
     try {
       run.input.start();
@@ -94,7 +88,7 @@ final class Run {
     int status;
     boolean ended = false;
     try {
-      status = process.waitFor();
+      status = program.await();
       awaitPassed(answer, readsAnswer);
       awaitPassed(log, readsLog);
       // What fails from here on is the end of an input that the function did not want.
@@ -125,13 +119,13 @@ final class Run {
   }
 
   private InstarException failed(int status) {
-    String words = Container.words(said);
+    String words = program.notStarted();
     Optional<InstarException> limit = container.failure();
     if (limit.isPresent()) {
       return limit.get();
     }
     if (!held && !container.isRunning()) {
-      return new InstarException(ErrorCode.SANDBOX_CRASHED, "The container ended while the function ran.");
+      return ended();
     }
     if (!words.isEmpty()) {
       return new InstarException(ErrorCode.SANDBOX_CRASHED, "The function's program could not be started: " + words + ".");
@@ -143,11 +137,14 @@ final class Run {
     return new InstarException(Problem.of(ErrorCode.FUNCTION_FAILED, "The program ended with exit status " + status + ".", Map.of("exitCode", status)));
   }
 
+  private static InstarException ended() {
+    return new InstarException(ErrorCode.SANDBOX_CRASHED, "The container ended while the function ran.");
+  }
+
   /** Ends all of it, from any thread, and does not wait. The container ends, too: nothing else reaches all that the process may have started. */
   void end() {
     container.kill();
-    // Through its handle: the process would close its streams, with an answer still in them.
-    process.toHandle().destroyForcibly();
+    program.end();
     input.interrupt();
     answer.interrupt();
   }
@@ -160,7 +157,7 @@ final class Run {
       input.join(Duration.ofMillis(100));
       answer.join(Duration.ofMillis(100));
       log.join(Duration.ofMillis(100));
-      process.waitFor(1, TimeUnit.SECONDS);
+      program.leave();
     } catch (InterruptedException e) {
       interrupted = true;
     }
@@ -171,7 +168,7 @@ final class Run {
 
   private void feed(InputStream body) {
     byte[] buffer = new byte[BUFFER];
-    try (OutputStream out = process.getOutputStream()) {
+    try (OutputStream out = program.input()) {
       while (true) {
         int length;
         try {
@@ -215,7 +212,7 @@ final class Run {
 
   /** What the caller's side failed with ends the call at once. */
   private void fail(Exception why) {
-    if (!process.isAlive() && Thread.currentThread() == input) {
+    if (!program.isAlive() && Thread.currentThread() == input) {
       // Interrupted, because the function has answered without its input.
       return;
     }

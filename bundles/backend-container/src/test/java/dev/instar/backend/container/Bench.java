@@ -14,6 +14,8 @@ import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
+import dev.instar.linux.LinuxMounts;
+import dev.instar.linux.LinuxNamespaces;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -28,6 +30,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 /** A backend with what it takes to run small scripts in it. */
 final class Bench implements AutoCloseable {
+  static final Host.Kernel KERNEL = new Host.Kernel(new LinuxNamespaces(), new LinuxMounts());
   private static final AtomicInteger NUMBER = new AtomicInteger();
   final BusyboxImage busybox;
   final ContainerBackend backend;
@@ -40,7 +43,7 @@ final class Bench implements AutoCloseable {
     this.root = root;
     Path image = root.resolve("image-" + ProcessHandle.current().pid() + "-" + NUMBER.incrementAndGet());
     busybox = BusyboxImage.in(Files.createDirectory(image));
-    backend = new ContainerBackend(root, Files.createDirectories(root.resolve("scratch")), new ContainerBackend.Settings(runtime, 64));
+    backend = new ContainerBackend(root, Files.createDirectories(root.resolve("scratch")), KERNEL, new ContainerBackend.Settings(runtime, 64));
   }
 
   PreparedFunction prepare(Image image, Map<String, String> labels, Limits limits) throws Exception {

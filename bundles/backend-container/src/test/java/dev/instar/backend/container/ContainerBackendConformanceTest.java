@@ -31,7 +31,7 @@ class ContainerBackendConformanceTest extends SandboxBackendSuite {
     busybox = BusyboxImage.in(Files.createDirectory(directory.resolve("image")));
     scratch = Files.createDirectory(directory.resolve("scratch"));
     mountsBefore = mounts();
-    return new ContainerBackend(directory, scratch, new ContainerBackend.Settings("", 256));
+    return new ContainerBackend(directory, scratch, Bench.KERNEL, new ContainerBackend.Settings("", 256));
   }
 
   @Override
