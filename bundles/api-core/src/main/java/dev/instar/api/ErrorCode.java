@@ -52,6 +52,8 @@ public enum ErrorCode {
   TOO_SLOW("too-slow", 408, "The request came too slowly"),
   /** A body or name is over its limit; the member {@code limitBytes} gives it. */
   TOO_LARGE("too-large", 413, "Too large"),
+  /** A gRPC call came to a function that takes none. */
+  GRPC_UNSUPPORTED("grpc-unsupported", 415, "The function takes no gRPC calls"),
   /** The request line and headers are over their limit; the member {@code limitBytes} gives it. */
   HEADER_TOO_LARGE("header-too-large", 431, "The request's headers are too large"),
   /** The artifact is neither a WebAssembly module, nor a bundle, an executable or a container image. */

@@ -3,6 +3,7 @@ package dev.instar.gateway;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.function.FunctionName;
 import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.ProblemDocument;
@@ -52,6 +53,7 @@ final class Exchange implements HttpExchange {
   private final String id;
   private final Body body;
   private final HeldBytes.Lease lease;
+  private final Optional<GrpcAnswer> grpc;
   private Routes.Match match = new Routes.Match(new Routes.Node(), List.of());
   private Caller caller = Caller.ANYONE;
   private boolean answered;
@@ -64,6 +66,21 @@ final class Exchange implements HttpExchange {
     this.id = id;
     body = new Body(request);
     lease = heap.lease();
+    grpc = isHttp2() && GrpcAnswer.isFor(request.getMethod(), request.getHeaders().get(HttpHeader.CONTENT_TYPE)) ? Optional.of(new GrpcAnswer(response, id, this::write)) : Optional.empty();
+  }
+
+  /** Where a gRPC call is answered. */
+  Optional<GrpcAnswer> grpc() {
+    return grpc;
+  }
+
+  /** Whom a gRPC call is for. */
+  Optional<FunctionName> named() {
+    return GrpcCalls.named(request.getHeaders(), request.getHttpURI().getHost());
+  }
+
+  HttpFields headers() {
+    return request.getHeaders();
   }
 
   void matched(Routes.Match to) {
@@ -193,6 +210,10 @@ final class Exchange implements HttpExchange {
 
   @Override
   public void respond(Problem problem) throws IOException {
+    if (grpc.isPresent()) {
+      grpc.get().fail(problem);
+      return;
+    }
     Map<String, String> headers = new LinkedHashMap<>();
     headers.put("Content-Type", ProblemDocument.MEDIA_TYPE);
     String retryAfter = ProblemDocument.retryAfter(problem);
@@ -313,7 +334,7 @@ final class Exchange implements HttpExchange {
   }
 
   /** A header that would end its line splits the answer in two. @throws InstarException INTERNAL */
-  private static void check(String name, String value) {
+  static void check(String name, String value) {
     boolean fits = !name.isEmpty();
     for (int i = 0; i < name.length() && fits; i++) {
       char c = name.charAt(i);
@@ -326,6 +347,11 @@ final class Exchange implements HttpExchange {
     if (!fits) {
       throw new InstarException(ErrorCode.INTERNAL, "A header of the answer has a character that no header can have; it was not sent.");
     }
+  }
+
+  /** Whether a header is one that no function says. @param name in lower case */
+  static boolean isOwned(String name) {
+    return OWNED.contains(name) || name.startsWith("instar-");
   }
 
   private void write(boolean last, ByteBuffer bytes) throws IOException {
@@ -367,7 +393,7 @@ final class Exchange implements HttpExchange {
       return;
     }
     try {
-      if (!body.ended() && !body.held()) {
+      if (!body.ended() && !body.held() && grpc.isEmpty()) {
         body.drain(response.getHeaders().contains(HttpHeader.CONNECTION, "close") ? LINGER_BYTES : KEEP_BYTES, LINGER_NANOS);
       }
     } catch (InterruptedException e) {

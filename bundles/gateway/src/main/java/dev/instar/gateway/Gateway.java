@@ -35,6 +35,7 @@ public final class Gateway implements HttpEntry, AutoCloseable {
 
   private final Dialects dialects;
   private final NodeApi api;
+  private final GrpcCalls grpc;
   private final Access access;
   private final HeldBytes heap;
   private final AtomicInteger inFlight = new AtomicInteger();
@@ -52,6 +53,7 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     this.dialects = dialects;
     this.settings = settings;
     api = new NodeApi(services, settings, access, version);
+    grpc = new GrpcCalls(access, api::invocations);
     // Before any other dialect, so that none takes a path of the node's own.
     dialects.add(api, Map.of("service.ranking", Integer.MAX_VALUE, "service.id", 0L));
   }
@@ -110,6 +112,10 @@ public final class Gateway implements HttpEntry, AutoCloseable {
     }
     if (exchange.path() == null) {
       throw new InstarException(ErrorCode.BAD_REQUEST, "The request names no path; this node is no proxy.");
+    }
+    if (exchange.grpc().isPresent()) {
+      grpc.answer(exchange, exchange.grpc().get());
+      return;
     }
     List<String> segments = RequestPath.segments(exchange.path());
     exchange.admitted(access.admit(exchange.method(), segments, exchange::authorization, exchange::peer, exchange.onLoopback()));

@@ -70,6 +70,11 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     invocations = new InvocationExchange(services.functions(), services.invokers(), changed.serviceWait());
   }
 
+  /** How functions are called, for whoever calls them another way. */
+  InvocationExchange invocations() {
+    return invocations;
+  }
+
   @Override
   public String name() {
     return "instar";

@@ -9,14 +9,17 @@ import dev.instar.api.function.Limits;
 import dev.instar.api.invocation.CallInput;
 import dev.instar.api.invocation.Invocation;
 import dev.instar.api.invocation.Outcome;
+import dev.instar.api.invocation.Rpc;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Resettable;
+import dev.instar.api.sandbox.RpcCallable;
 import dev.instar.api.sandbox.StartContext;
 import dev.instar.api.sandbox.Waits;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -201,7 +204,15 @@ final class Run {
     StageEvent.Call stage = new StageEvent.Call();
     stage.begin();
     try {
-      slot.sandbox().call(call);
+      Optional<Rpc> rpc = invocation.rpc();
+      if (rpc.isEmpty()) {
+        slot.sandbox().call(call);
+      } else if (slot.sandbox() instanceof RpcCallable callable) {
+        callable.call(call, rpc.get());
+      } else {
+        throw new InstarException(ErrorCode.GRPC_UNSUPPORTED, "The function " + version.name()
+            + " takes no gRPC calls: only one that listens on a port of a container can. Call it with plain HTTP.");
+      }
     } finally {
       stage.end();
       if (stage.shouldCommit()) {

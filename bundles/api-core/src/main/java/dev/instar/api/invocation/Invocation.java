@@ -18,9 +18,10 @@ import java.util.OptionalInt;
  *     have been written although the outcome is a failure: the owner of the stream decides what is shown.
  * @param timeout shorter than the function's own, where the caller wants that
  * @param forceCold a sandbox that has served no call before is wanted (for measurement)
+ * @param rpc for a gRPC call what it has beside its messages
  */
 public record Invocation(String id, FunctionName function, OptionalInt version, CallInput input, OutputStream output,
-    Optional<Duration> timeout, boolean forceCold) {
+    Optional<Duration> timeout, boolean forceCold, Optional<Rpc> rpc) {
   public Invocation {
     Objects.requireNonNull(id);
     Objects.requireNonNull(function);
@@ -28,5 +29,11 @@ public record Invocation(String id, FunctionName function, OptionalInt version, 
     Objects.requireNonNull(input);
     Objects.requireNonNull(output);
     Objects.requireNonNull(timeout);
+    Objects.requireNonNull(rpc);
+  }
+
+  /** One that is no gRPC call. */
+  public Invocation(String id, FunctionName function, OptionalInt version, CallInput input, OutputStream output, Optional<Duration> timeout, boolean forceCold) {
+    this(id, function, version, input, output, timeout, forceCold, Optional.empty());
   }
 }

@@ -11,6 +11,7 @@ import dev.instar.api.invocation.CallInput;
 import dev.instar.api.invocation.Invocation;
 import dev.instar.api.invocation.Invoker;
 import dev.instar.api.invocation.Outcome;
+import dev.instar.api.invocation.Rpc;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -58,27 +59,12 @@ public final class InvocationExchange {
    * @param timeout shorter than the function's own, where the caller wants that
    */
   public void answer(HttpExchange exchange, FunctionName name, OptionalInt number, Optional<Duration> timeout) throws IOException, InterruptedException {
-    Function function = functions.await(serviceWait).find(name)
-        .orElseThrow(() -> new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function " + name + "; upload it first."));
-    FunctionVersion version = number.isEmpty() ? function.activeVersion() : function.version(number.getAsInt())
-        .orElseThrow(() -> new InstarException(ErrorCode.VERSION_NOT_FOUND, "The function " + name + " has no version " + number.getAsInt() + "."));
+    FunctionVersion version = version(name, number);
     CallInput body = body(exchange, version.spec().limits().inputBytes());
     boolean small = body.length().isPresent() && body.length().getAsLong() <= HOLD;
     CallInput whole = small ? CallInput.of(exchange.bodyBytes(HOLD)) : body;
-    Input bytes = new Input(whole.stream());
-    CallInput input = new CallInput(bytes, whole.length());
     HttpExchange.Streamed answer = exchange.stream(200, HEADERS, HOLD);
-    Output output = new Output(answer);
-
-    Invoker invoker = invokers.await(serviceWait);
-    Invocation invocation = new Invocation(exchange.requestId(), name, number, input, output, timeout, false);
-    Outcome outcome = exchange.forCaller(() -> invoker.invoke(invocation));
-    if (refused(outcome) && !output.used && !bytes.used) {
-      Optional<Invoker> successor = invokers.awaitOther(Optional.of(invoker), serviceWait);
-      if (successor.isPresent()) {
-        outcome = exchange.forCaller(() -> successor.get().invoke(invocation));
-      }
-    }
+    Outcome outcome = invoke(exchange, name, number, timeout, whole, answer, Optional.empty());
     switch (outcome) {
       case Outcome.Completed done -> {
         if (!answer.committed()) {
@@ -90,6 +76,42 @@ public final class InvocationExchange {
       }
       case Outcome.Failed failed -> throw new InstarException(failed.problem());
     }
+  }
+
+  /**
+   * Makes a gRPC call: nothing is read ahead or held back.
+   *
+   * @param answer takes the messages
+   * @return how it ended, which is for whoever asks to tell the caller
+   */
+  public Outcome call(HttpExchange exchange, FunctionName name, Optional<Duration> timeout, OutputStream answer, Rpc rpc) throws InterruptedException {
+    FunctionVersion version = version(name, OptionalInt.empty());
+    return invoke(exchange, name, OptionalInt.empty(), timeout, body(exchange, version.spec().limits().inputBytes()), answer, Optional.of(rpc));
+  }
+
+  private FunctionVersion version(FunctionName name, OptionalInt number) throws InterruptedException {
+    Function function = functions.await(serviceWait).find(name)
+        .orElseThrow(() -> new InstarException(ErrorCode.FUNCTION_NOT_FOUND, "There is no function " + name + "; upload it first."));
+    return number.isEmpty() ? function.activeVersion() : function.version(number.getAsInt())
+        .orElseThrow(() -> new InstarException(ErrorCode.VERSION_NOT_FOUND, "The function " + name + " has no version " + number.getAsInt() + "."));
+  }
+
+  private Outcome invoke(HttpExchange exchange, FunctionName name, OptionalInt number, Optional<Duration> timeout, CallInput whole, OutputStream answer, Optional<Rpc> rpc)
+      throws InterruptedException {
+    Input bytes = new Input(whole.stream());
+    CallInput input = new CallInput(bytes, whole.length());
+    Output output = new Output(answer);
+
+    Invoker invoker = invokers.await(serviceWait);
+    Invocation invocation = new Invocation(exchange.requestId(), name, number, input, output, timeout, false, rpc);
+    Outcome outcome = exchange.forCaller(() -> invoker.invoke(invocation));
+    if (refused(outcome) && !output.used && !bytes.used) {
+      Optional<Invoker> successor = invokers.awaitOther(Optional.of(invoker), serviceWait);
+      if (successor.isPresent()) {
+        outcome = exchange.forCaller(() -> successor.get().invoke(invocation));
+      }
+    }
+    return outcome;
   }
 
   private static CallInput body(HttpExchange exchange, long limit) {

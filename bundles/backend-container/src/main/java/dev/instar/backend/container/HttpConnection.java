@@ -1,5 +1,6 @@
 package dev.instar.backend.container;
 
+import dev.instar.api.invocation.Rpc;
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
 import java.io.EOFException;
@@ -10,6 +11,7 @@ import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Locale;
 import java.util.OptionalLong;
 
@@ -17,7 +19,7 @@ import java.util.OptionalLong;
  * The node's end of HTTP/1.1 to a function (RFC 9112), one exchange after another. Small on purpose: of what the function says only the status and the body
  * count, all else is held to be well-formed and short, and passed to nobody. A function's headers can't become the node's.
  */
-final class HttpConnection implements AutoCloseable {
+final class HttpConnection implements Connection {
   private static final int LINE = 8 << 10;
   private static final int HEADERS = 64 << 10;
   /** Heads before the final one. */
@@ -28,6 +30,8 @@ final class HttpConnection implements AutoCloseable {
   private final SocketChannel channel;
   private final InputStream in;
   private final OutputStream out;
+  /** Of what is sent. */
+  private boolean chunked;
   private boolean keptOpen = true;
   private Framing body = new Framing(false, OptionalLong.of(0));
 
@@ -49,23 +53,20 @@ final class HttpConnection implements AutoCloseable {
     }
   }
 
-  /** What the peer has sent is not HTTP/1.1 as it may be here. */
-  static final class MalformedException extends IOException {
-    private static final long serialVersionUID = 1;
-
-    MalformedException(String message) {
-      super(message);
-    }
-  }
-
-  /** @param length of the body; chunked when it is unknown */
-  void sendHead(String host, String invocation, OptionalLong length) throws IOException {
-    String head = "POST / HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/octet-stream\r\nInstar-Request-Id: " + invocation + "\r\n"
-        + (length.isPresent() ? "Content-Length: " + length.getAsLong() : "Transfer-Encoding: chunked") + "\r\n\r\n";
+  @Override
+  public void sendHead(Request request) throws IOException {
+    chunked = request.length().isEmpty();
+    String head = "POST / HTTP/1.1\r\nHost: " + request.host() + "\r\nContent-Type: application/octet-stream\r\nInstar-Request-Id: " + request.invocation() + "\r\n"
+        + (chunked ? "Transfer-Encoding: chunked" : "Content-Length: " + request.length().getAsLong()) + "\r\n\r\n";
     out.write(head.getBytes(StandardCharsets.ISO_8859_1));
   }
 
-  void sendChunk(byte[] bytes, int length, boolean chunked) throws IOException {
+  @Override
+  public void send(byte[] bytes, int length) throws IOException {
+    if (length == 0) {
+      // As a chunk it would be the end.
+      return;
+    }
     if (chunked) {
       out.write((Integer.toHexString(length) + "\r\n").getBytes(StandardCharsets.ISO_8859_1));
     }
@@ -76,22 +77,22 @@ final class HttpConnection implements AutoCloseable {
     out.flush();
   }
 
-  void sendEnd(boolean chunked) throws IOException {
+  @Override
+  public void sendEnd() throws IOException {
     if (chunked) {
       out.write("0\r\n\r\n".getBytes(StandardCharsets.ISO_8859_1));
     }
     out.flush();
   }
 
-  /**
-   * Reads a final response's head; what comes before it (100 Continue and its like) is passed over.
-   *
-   * @return its status
-   */
-  int readHead() throws IOException {
+  @Override
+  public Head readHead() throws IOException {
     for (int heads = 0; ; heads++) {
       if (heads > INTERIM) {
         throw new MalformedException("it sent more than " + INTERIM + " answers that were not final");
+      }
+      if (isOtherProtocol()) {
+        throw new OtherProtocolException();
       }
       String[] words = line().split(" ", 3);
       if (words.length < 2 || !words[0].matches("HTTP/1\\.[01]") || !words[1].matches("[1-5][0-9][0-9]")) {
@@ -99,13 +100,13 @@ final class HttpConnection implements AutoCloseable {
       }
       int status = Integer.parseInt(words[1]);
       OptionalLong length = OptionalLong.empty();
-      boolean chunked = false;
+      boolean chunks = false;
       keptOpen = words[0].equals("HTTP/1.1");
       int total = 0;
       for (String line = line(); !line.isEmpty(); line = line()) {
         total += line.length();
         int colon = line.indexOf(':');
-        if (colon <= 0 || total > HEADERS) {
+        if (total > HEADERS || !isToken(line, colon)) {
           throw new MalformedException(total > HEADERS ? "its headers have more than " + HEADERS + " bytes" : "a header of its answer is malformed");
         }
         String value = line.substring(colon + 1).strip();
@@ -117,28 +118,53 @@ final class HttpConnection implements AutoCloseable {
             length = OptionalLong.of(Long.parseLong(value));
           }
           case "transfer-encoding" -> {
-            if (!value.equalsIgnoreCase("chunked") || chunked) {
+            if (!value.equalsIgnoreCase("chunked") || chunks) {
               throw new MalformedException("the Transfer-Encoding of its answer is not 'chunked'");
             }
-            chunked = true;
+            chunks = true;
           }
           case "connection" -> keptOpen &= !value.toLowerCase(Locale.ROOT).contains("close");
           default -> { }
         }
       }
-      if (chunked && length.isPresent()) {
+      if (chunks && words[0].equals("HTTP/1.0")) {
+        throw new MalformedException("its answer is of HTTP/1.0 and has a Transfer-Encoding");
+      }
+      if (chunks && length.isPresent()) {
         throw new MalformedException("its answer has both a Content-Length and a Transfer-Encoding");
       }
-      if (status >= 200 || status == 101) {
-        body = status == 204 || status == 304 || status == 101 ? new Framing(false, OptionalLong.of(0)) : new Framing(chunked, length);
-        keptOpen &= status != 101 && (body.chunked() || body.length().isPresent());
-        return status;
+      if (status == 101) {
+        throw new MalformedException("it wants to change to another protocol");
+      }
+      if (status >= 200) {
+        body = status == 204 || status == 304 ? new Framing(false, OptionalLong.of(0)) : new Framing(chunks, length);
+        keptOpen &= body.chunked() || body.length().isPresent();
+        return new Head(status, List.of(), false);
       }
     }
   }
 
-  /** Passes the body of the response on as it comes. What {@code to} throws goes to the caller. */
-  void readBody(Taker to) throws IOException {
+  /** The frame with which a server of HTTP/2 begins: a status line has no NUL. */
+  private boolean isOtherProtocol() throws IOException {
+    in.mark(1);
+    boolean other = in.read() == 0;
+    in.reset();
+    return other;
+  }
+
+  /** Whether a field has a name; a blank in it, or a line that goes on from the one before, is read in two ways (RFC 9112, section 5). */
+  private static boolean isToken(String line, int end) {
+    for (int i = 0; i < end; i++) {
+      char c = line.charAt(i);
+      if (c <= ' ' || c > '~' || "()<>@,;:\\\"/[]?={}".indexOf(c) >= 0) {
+        return false;
+      }
+    }
+    return end > 0;
+  }
+
+  @Override
+  public void readBody(Taker to) throws IOException {
     byte[] buffer = new byte[BUFFER];
     if (body.chunked()) {
       while (true) {
@@ -174,9 +200,10 @@ final class HttpConnection implements AutoCloseable {
     }
   }
 
-  /** Takes a piece of the body. */
-  interface Taker {
-    void take(byte[] bytes, int length) throws IOException;
+  /** Nobody asks for them over HTTP/1.1. */
+  @Override
+  public List<Rpc.Field> trailers() {
+    return List.of();
   }
 
   private void exactly(long length, byte[] buffer, Taker to) throws IOException {
@@ -208,8 +235,8 @@ final class HttpConnection implements AutoCloseable {
     }
   }
 
-  /** Whether another exchange may follow on it: the peer wants so, and has not closed it meanwhile, nor said anything that nobody asked for. */
-  boolean reusable() {
+  @Override
+  public boolean reusable() {
     try {
       if (!keptOpen || !channel.isOpen() || in.available() > 0) {
         return false;

@@ -6,8 +6,10 @@ import dev.instar.api.Problem;
 import dev.instar.api.Threads;
 import dev.instar.api.guest.CallerGate;
 import dev.instar.api.guest.GuestOutput;
+import dev.instar.api.invocation.Rpc;
 import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.GuestLog;
+import dev.instar.api.sandbox.RpcCallable;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
 import java.io.IOException;
@@ -21,9 +23,13 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** A container in which the function listens on a port: each call is a POST to it, one at a time. */
-final class HttpSandbox implements Sandbox {
+/**
+ * A container in which the function listens on a port: each call is a POST to it, one at a time. A gRPC call goes over HTTP/2, any other over HTTP/1.1
+ * unless the function takes HTTP/2 only.
+ */
+final class HttpSandbox implements Sandbox, RpcCallable {
   private static final int BUFFER = 16 << 10;
+  private static final String GRPC_STATUS = "grpc-status";
   /** To be told that nobody listens takes a fraction of this, whoever listens answers sooner. */
   private static final int CONNECT_MILLIS = 1000;
   /** Between two looks whether somebody listens: a part of the time that has passed, so that little of it is waited in vain. */
@@ -34,23 +40,26 @@ final class HttpSandbox implements Sandbox {
   private final Container container;
   private final InetSocketAddress address;
   private final String host;
+  private final boolean http2;
   private final GuestOutput output;
   private final GuestLog startLog;
   private final Set<Sandbox> siblings;
 
   private final CallerGate gate = new CallerGate("container");
   /** Set by who is inside the gate; who kills or closes looks at it afterwards. */
-  private volatile Optional<HttpConnection> connection = Optional.empty();
+  private volatile Optional<Connection> connection = Optional.empty();
 
   /**
    * Takes over the container; joins {@code siblings} until it is closed.
    *
    * @param host what the function sees as the Host of its requests
+   * @param http2 whether it takes HTTP/2 only
    */
-  HttpSandbox(Container container, InetSocketAddress address, String host, StartContext context, Set<Sandbox> siblings) {
+  HttpSandbox(Container container, InetSocketAddress address, String host, boolean http2, StartContext context, Set<Sandbox> siblings) {
     this.container = container;
     this.address = address;
     this.host = host;
+    this.http2 = http2;
     this.siblings = siblings;
     startLog = context.log();
     output = new GuestOutput("container-" + container.id() + "-log", List.of(container.output(), container.errors()), startLog);
@@ -63,7 +72,7 @@ final class HttpSandbox implements Sandbox {
     try {
       gate.enter();
       long began = System.nanoTime();
-      while (!connect()) {
+      while (!connect(http2)) {
         if (!container.isRunning()) {
           throw ended("anything listened on port " + address.getPort());
         }
@@ -83,9 +92,9 @@ final class HttpSandbox implements Sandbox {
     }
   }
 
-  private boolean connect() {
+  private boolean connect(boolean http2) {
     try {
-      HttpConnection made = new HttpConnection(address, CONNECT_MILLIS);
+      Connection made = http2 ? new Http2Connection(address, CONNECT_MILLIS) : new HttpConnection(address, CONNECT_MILLIS);
       connection = Optional.of(made);
       if (gate.isKilled()) {
         made.close();
@@ -98,19 +107,29 @@ final class HttpSandbox implements Sandbox {
 
   @Override
   public void call(Call call) throws InterruptedException {
+    call(call, Optional.empty());
+  }
+
+  @Override
+  public void call(Call call, Rpc rpc) throws InterruptedException {
+    call(call, Optional.of(rpc));
+  }
+
+  private void call(Call call, Optional<Rpc> rpc) throws InterruptedException {
     gate.enter();
     output.to(call.log());
     Optional<CallEnd> end = Optional.empty();
     try {
-      Optional<HttpConnection> last = connection;
-      if (last.isEmpty() || !last.get().reusable()) {
-        last.ifPresent(HttpConnection::close);
-        if (!connect()) {
+      Optional<Connection> last = connection;
+      boolean wanted = http2 || rpc.isPresent();
+      if (last.isEmpty() || last.get() instanceof Http2Connection != wanted || !last.get().reusable()) {
+        last.ifPresent(Connection::close);
+        if (!connect(wanted)) {
           throw container.isRunning() ? new CallEnd(new InstarException(ErrorCode.SANDBOX_CRASHED, "The function does not listen on port " + address.getPort()
               + " any more.")) : new CallEnd(ended("it had answered"));
         }
       }
-      exchange(call, connection.orElseThrow());
+      exchange(call, rpc, connection.orElseThrow());
     } catch (CallEnd e) {
       end = Optional.of(e);
     } catch (InterruptedException e) {
@@ -143,28 +162,36 @@ final class HttpSandbox implements Sandbox {
     }
   }
 
-  private void exchange(Call call, HttpConnection http) throws CallEnd, InterruptedException {
-    Feed feed = new Feed(call, http, host);
-    Thread feeding = Threads.startVirtual("container-" + container.id() + "-in", feed);
+  private void exchange(Call call, Optional<Rpc> rpc, Connection http) throws CallEnd, InterruptedException {
+    Feed feed = new Feed(call, http);
+    Thread feeding = Threads.virtual("container-" + container.id() + "-in", feed);
     boolean ended = false;
     Refused refused = new Refused();
     try {
-      int status = http.readHead();
-      refused.status = status;
+      http.sendHead(new Connection.Request(host, call.invocationId(), call.input().length(), call.deadline(), rpc));
+      feeding.start();
+      Connection.Head head = http.readHead();
+      refused.head(head, rpc.isPresent());
+      if (!refused.applies() && rpc.isPresent() && !head.last()) {
+        toCaller(() -> rpc.get().answer().begin(head.fields()));
+      }
       http.readBody((bytes, length) -> {
-        if (status / 100 != 2) {
+        if (refused.applies()) {
           refused.take(bytes, length);
-          return;
-        }
-        try {
-          call.output().write(bytes, 0, length);
-        } catch (IOException | RuntimeException e) {
-          throw new CallerFailure(e);
+        } else {
+          toCaller(() -> call.output().write(bytes, 0, length));
         }
       });
       ended = true;
-      if (status / 100 != 2) {
+      if (refused.applies()) {
         throw new CallEnd(refused.failure());
+      }
+      if (rpc.isPresent()) {
+        List<Rpc.Field> trailers = head.last() ? head.fields() : http.trailers();
+        if (trailers.stream().filter(field -> field.name().equals(GRPC_STATUS)).count() != 1) {
+          throw new Connection.MalformedException("it ended its answer without a " + GRPC_STATUS);
+        }
+        toCaller(() -> rpc.get().answer().end(trailers));
       }
     } catch (TooLongException e) {
       throw new CallEnd(refused.failure());
@@ -184,27 +211,47 @@ final class HttpSandbox implements Sandbox {
         container.kill();
         throw new CallEnd(input.get());
       }
-      throw new CallEnd(broken(e));
+      throw new CallEnd(broken(e, rpc.isPresent()));
     } finally {
-      if (!ended || !feed.done()) {
+      boolean whole = ended && feed.done();
+      if (!whole) {
         http.close();
       }
-      feeding.interrupt();
-      joinQuietly(feeding);
+      if (feeding.getState() != Thread.State.NEW && !joinQuietly(feeding, !whole)) {
+        http.close();
+      }
     }
   }
 
-  private static void joinQuietly(Thread feeding) {
-    boolean interrupted = Thread.interrupted();
+  /** Something that the caller's side does. */
+  private interface Telling {
+    void tell() throws IOException;
+  }
+
+  private static void toCaller(Telling telling) throws CallerFailure {
     try {
-      // One that heeds no interrupt is left behind with its caller's stream.
-      feeding.join(Duration.ofMillis(100));
+      telling.tell();
+    } catch (IOException | RuntimeException e) {
+      throw new CallerFailure(e);
+    }
+  }
+
+  /** @return false for one that heeds no interrupt, which is left behind with its caller's stream */
+  private static boolean joinQuietly(Thread feeding, boolean interrupting) {
+    boolean interrupted = Thread.interrupted();
+    boolean ended = false;
+    if (interrupting) {
+      feeding.interrupt();
+    }
+    try {
+      ended = feeding.join(Duration.ofMillis(100));
     } catch (InterruptedException e) {
       interrupted = true;
     }
     if (interrupted) {
       Thread.currentThread().interrupt();
     }
+    return ended;
   }
 
   /** What the caller's side threw, on its way through code that knows IOExceptions of the function's side. */
@@ -235,11 +282,25 @@ final class HttpSandbox implements Sandbox {
     private static final long MOST_READ = 1 << 20;
     private final StringBuilder text = new StringBuilder();
     private int status;
+    private String type = "";
+    private boolean applies;
     private long read;
+
+    void head(Connection.Head head, boolean rpc) {
+      status = head.status();
+      boolean other = rpc && status == 200 && head.fields().stream().noneMatch(field -> field.name().equals("content-type") && field.value().startsWith("application/grpc"));
+      type = other ? " and no gRPC" : "";
+      applies = other || (rpc ? status != 200 : status / 100 != 2);
+    }
+
+    /** Whether the answer is no success. */
+    boolean applies() {
+      return applies;
+    }
 
     InstarException failure() {
       String words = words();
-      return new InstarException(Problem.of(ErrorCode.FUNCTION_FAILED, "The function answered with HTTP status " + status + "."
+      return new InstarException(Problem.of(ErrorCode.FUNCTION_FAILED, "The function answered with HTTP status " + status + type + "."
           + (words.isEmpty() ? "" : " It said: " + words), Map.of("exitCode", status, "status", status)));
     }
 
@@ -261,22 +322,18 @@ final class HttpSandbox implements Sandbox {
   /** Sends the caller's body while the answer may already come. */
   private static final class Feed implements Runnable {
     private final Call call;
-    private final HttpConnection http;
-    private final String host;
+    private final Connection http;
     private volatile Optional<InstarException> failure = Optional.empty();
     private volatile boolean done;
 
-    Feed(Call call, HttpConnection http, String host) {
+    Feed(Call call, Connection http) {
       this.call = call;
       this.http = http;
-      this.host = host;
     }
 
     @Override
     public void run() {
-      boolean chunked = call.input().length().isEmpty();
       try (InputStream body = call.input().stream()) {
-        http.sendHead(host, call.invocationId(), call.input().length());
         byte[] buffer = new byte[BUFFER];
         while (true) {
           int length;
@@ -288,11 +345,12 @@ final class HttpSandbox implements Sandbox {
             return;
           }
           if (length < 0) {
-            http.sendEnd(chunked);
+            // Before it, so that whoever has the answer to the last byte finds this said.
             done = true;
+            http.sendEnd();
             return;
           }
-          http.sendChunk(buffer, length, chunked);
+          http.send(buffer, length);
         }
       } catch (IOException e) {
         // The function does not read all of its input, and need not.
@@ -308,9 +366,14 @@ final class HttpSandbox implements Sandbox {
     }
   }
 
-  private InstarException broken(IOException why) throws InterruptedException {
+  private InstarException broken(IOException why, boolean rpc) throws InterruptedException {
     if (!container.awaitEnd(Duration.ofMillis(200))) {
-      return new InstarException(ErrorCode.SANDBOX_CRASHED, why instanceof HttpConnection.MalformedException ? "The function broke HTTP: " + why.getMessage() + "."
+      if (why instanceof Connection.OtherProtocolException) {
+        return rpc ? new InstarException(ErrorCode.GRPC_UNSUPPORTED, "The function does not speak HTTP/2 in clear text on port " + address.getPort() + ", which gRPC takes.")
+            : new InstarException(ErrorCode.SANDBOX_CRASHED, "The function does not speak HTTP/" + (http2 ? "2 in clear text" : "1.1") + " on port " + address.getPort()
+                + ". The label '" + PreparedContainer.PROTOCOL + "' says which it is; gRPC calls need none.");
+      }
+      return new InstarException(ErrorCode.SANDBOX_CRASHED, why instanceof Connection.MalformedException ? "The function broke HTTP: " + why.getMessage() + "."
           : "The function closed the connection before it had answered.");
     }
     return ended("it had answered");
@@ -344,7 +407,7 @@ final class HttpSandbox implements Sandbox {
   @Override
   public void kill() {
     if (gate.kill()) {
-      connection.ifPresent(HttpConnection::close);
+      connection.ifPresent(Connection::close);
       container.kill();
     }
   }
@@ -355,7 +418,7 @@ final class HttpSandbox implements Sandbox {
       kill();
     }
     if (gate.close()) {
-      connection.ifPresent(HttpConnection::close);
+      connection.ifPresent(Connection::close);
       container.close();
       siblings.remove(this);
     }

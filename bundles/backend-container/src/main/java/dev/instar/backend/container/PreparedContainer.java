@@ -39,12 +39,14 @@ import org.slf4j.LoggerFactory;
  * </pre>
  */
 final class PreparedContainer implements PreparedFunction {
-  /** A label, or a variable of the environment as OpenFaaS has it: the program that answers calls, over its standard streams unless there is a port. */
   /** The part of a call's time that is left when a port was not opened. */
   private static final int SPARE = 20;
+  /** A label, or a variable of the environment as OpenFaaS has it: the program that answers calls, over its standard streams unless there is a port. */
   static final String PROCESS = "fprocess";
   /** A label: the port on which the function takes calls as HTTP requests. */
   static final String PORT = "port";
+  /** A label: {@code http}, or {@code h2c} for a function that takes HTTP/2 only. */
+  static final String PROTOCOL = "protocol";
   /** A label: {@code true} for a root file system that can't be written to. */
   static final String READ_ONLY = "read-only";
   private static final Logger LOG = LoggerFactory.getLogger(PreparedContainer.class);
@@ -183,7 +185,8 @@ final class PreparedContainer implements PreparedFunction {
         yield new CallSandbox(container, directory.resolve(call(alone)), sandboxes);
       }
       case Talk.Http http -> {
-        HttpSandbox sandbox = new HttpSandbox(container, new InetSocketAddress(network.orElseThrow().address(), http.port()), hostname, context, sandboxes);
+        HttpSandbox sandbox = new HttpSandbox(container, new InetSocketAddress(network.orElseThrow().address(), http.port()), hostname, http.http2(), context,
+            sandboxes);
         // Before the call's time is up, or its end would be told instead of what was waited for.
         Duration left = Duration.between(Instant.now(), context.deadline());
         sandbox.awaitReady(context.deadline().minus(left.dividedBy(SPARE)));

@@ -4,6 +4,7 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** How a function in a container takes its calls. */
 sealed interface Talk {
@@ -24,16 +25,20 @@ sealed interface Talk {
     }
   }
 
-  /** One process that listens on a port: each call is a POST to {@code /}. */
-  record Http(List<String> command, int port) implements Talk {
+  /**
+   * One process that listens on a port: each call is a POST to {@code /}; a gRPC call, which goes over HTTP/2 in any case, to its method.
+   *
+   * @param http2 whether other calls go over HTTP/2, too
+   */
+  record Http(List<String> command, int port, boolean http2) implements Talk {
     @Override
     public String entry() {
-      return "HTTP on port " + port + ": " + String.join(" ", command);
+      return (http2 ? "HTTP/2 on port " : "HTTP on port ") + port + ": " + String.join(" ", command);
     }
   }
 
   /**
-   * What is said wins over what is found: the label {@code port}, with the label {@code fprocess} for the server where it is not the image's command; then the
+   * What is said wins over what is found: the labels {@code port} and {@code protocol}, with the label {@code fprocess} for the server where it is not the image's command; then the
    * label or variable {@code fprocess}; then a port that the image exposes. An image that brings {@code fprocess} itself has a watchdog of OpenFaaS as its
    * command, which listens.
    *
@@ -41,18 +46,35 @@ sealed interface Talk {
    */
   static Talk of(Map<String, String> labels, Map<String, String> environment, ImageConfiguration image) {
     List<String> named = words(labels.getOrDefault(PreparedContainer.PROCESS, ""));
+    Optional<Boolean> http2 = Optional.ofNullable(labels.get(PreparedContainer.PROTOCOL)).map(Talk::isHttp2);
     String port = labels.get(PreparedContainer.PORT);
     if (port != null) {
-      return new Http(named.isEmpty() ? image.command() : named, port(port.strip()));
+      return new Http(named.isEmpty() ? image.command() : named, port(port.strip()), http2.orElse(false));
+    }
+    if (http2.isPresent()) {
+      return new Http(named.isEmpty() ? image.command() : named, image.port().orElse(USUAL_PORT), http2.get());
     }
     List<String> process = named.isEmpty() ? words(environment.getOrDefault(PreparedContainer.PROCESS, "")) : named;
     if (!process.isEmpty()) {
       return new PerCall(process);
     }
     if (image.port().isPresent()) {
-      return new Http(image.command(), image.port().getAsInt());
+      return new Http(image.command(), image.port().getAsInt(), false);
     }
-    return image.environment().containsKey(PreparedContainer.PROCESS) ? new Http(image.command(), USUAL_PORT) : new PerCall(image.command());
+    return image.environment().containsKey(PreparedContainer.PROCESS) ? new Http(image.command(), USUAL_PORT, false) : new PerCall(image.command());
+  }
+
+  private static boolean isHttp2(String protocol) {
+    return switch (protocol.strip()) {
+      case "h2c" -> true;
+      case "http" -> false;
+      default -> throw new InstarException(ErrorCode.MODULE_REFUSED, "The label '" + PreparedContainer.PROTOCOL + "' is '" + shown(protocol)
+          + "'; give 'http', or 'h2c' for a function that takes HTTP/2 only.");
+    };
+  }
+
+  private static String shown(String text) {
+    return (text.length() > 20 ? text.substring(0, 20) + "..." : text).replaceAll("[^ -~]", "?");
   }
 
   private static List<String> words(String text) {
@@ -61,8 +83,8 @@ sealed interface Talk {
 
   private static int port(String text) {
     if (!text.matches("[0-9]{1,5}") || Integer.parseInt(text) < 1 || Integer.parseInt(text) > 65_535) {
-      throw new InstarException(ErrorCode.MODULE_REFUSED, "The label '" + PreparedContainer.PORT + "' is '"
-          + (text.length() > 20 ? text.substring(0, 20) + "..." : text).replaceAll("[^ -~]", "?") + "'; give a port from 1 to 65535.");
+      throw new InstarException(ErrorCode.MODULE_REFUSED, "The label '" + PreparedContainer.PORT + "' is '" + shown(text)
+          + "'; give a port from 1 to 65535.");
     }
     return Integer.parseInt(text);
   }

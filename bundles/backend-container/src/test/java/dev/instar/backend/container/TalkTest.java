@@ -28,9 +28,9 @@ class TalkTest {
   @Test
   void whatIsSaidWinsOverWhatIsFound() throws Exception {
     ImageConfiguration exposes = image(",\"ExposedPorts\":{\"9000/tcp\":{},\"53/udp\":{}}");
-    assertEquals(new Talk.Http(COMMAND, 9000), Talk.of(Map.of(), Map.of(), exposes));
-    assertEquals(new Talk.Http(COMMAND, 81), Talk.of(Map.of("port", "81"), Map.of("fprocess", "x"), exposes));
-    assertEquals(new Talk.Http(List.of("/other"), 81), Talk.of(Map.of("port", " 81", "fprocess", "/other"), Map.of(), exposes));
+    assertEquals(new Talk.Http(COMMAND, 9000, false), Talk.of(Map.of(), Map.of(), exposes));
+    assertEquals(new Talk.Http(COMMAND, 81, false), Talk.of(Map.of("port", "81"), Map.of("fprocess", "x"), exposes));
+    assertEquals(new Talk.Http(List.of("/other"), 81, false), Talk.of(Map.of("port", " 81", "fprocess", "/other"), Map.of(), exposes));
     assertEquals(new Talk.PerCall(List.of("wc", "-c")), Talk.of(Map.of("fprocess", " wc  -c "), Map.of(), exposes));
     assertEquals(new Talk.PerCall(List.of("wc")), Talk.of(Map.of(), Map.of("fprocess", "wc"), exposes));
   }
@@ -43,12 +43,12 @@ class TalkTest {
 
   @Test
   void severalExposedPortsMeanTheUsualOneWhereItIsAmongThem() throws Exception {
-    assertEquals(new Talk.Http(COMMAND, 8080), Talk.of(Map.of(), Map.of(), image(",\"ExposedPorts\":{\"22/tcp\":{},\"8080/tcp\":{}}")));
+    assertEquals(new Talk.Http(COMMAND, 8080, false), Talk.of(Map.of(), Map.of(), image(",\"ExposedPorts\":{\"22/tcp\":{},\"8080/tcp\":{}}")));
   }
 
   @Test
   void aWatchdogOfOpenFaasListens() throws Exception {
-    assertEquals(new Talk.Http(COMMAND, 8080), Talk.of(Map.of(), Map.of(), image(",\"Env\":[\"fprocess=python3 index.py\"]")));
+    assertEquals(new Talk.Http(COMMAND, 8080, false), Talk.of(Map.of(), Map.of(), image(",\"Env\":[\"fprocess=python3 index.py\"]")));
   }
 
   @ParameterizedTest

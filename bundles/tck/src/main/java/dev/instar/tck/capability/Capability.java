@@ -45,6 +45,11 @@ public enum Capability {
       "d=$PWD; while [ ! -e \"$d/cnf/host-capabilities\" ] && [ \"$d\" != / ]; do d=$(dirname \"$d\"); done; cd \"$d\" || exit 1; "
           + "ls target/native/wasmtime/linux-*/_libwasmtime.so >/dev/null 2>&1 || "
           + "exec python3 -m pip install -q --no-deps --disable-pip-version-check --root-user-action ignore --target target/native wasmtime==50.0.1"),
+  /** gRPC's own server and client for Python, in {@code target/grpc}: fetched with pip the first time that a test asks for it. */
+  GRPC("apt-get install python3 python3-pip, and let pip reach its index once", "sh", "-c",
+      "d=$PWD; while [ ! -e \"$d/cnf/host-capabilities\" ] && [ \"$d\" != / ]; do d=$(dirname \"$d\"); done; cd \"$d\" || exit 1; "
+          + "PYTHONPATH=target/grpc python3 -c 'import grpc' >/dev/null 2>&1 || "
+          + "exec python3 -m pip install -q --no-deps --disable-pip-version-check --root-user-action ignore --target target/grpc grpcio==1.85.1 typing-extensions==4.16.0"),
   /** Wizer of the Bytecode Alliance, as {@code target/wizer/node_modules/.bin/wizer}: fetched with npm the first time that a test asks for it. */
   WIZER("apt-get install npm, and let npm reach its registry once", "sh", "-c",
       "w=target/wizer/node_modules/.bin/wizer; [ -x $w ] || npm install --prefix target/wizer --no-save --no-package-lock --ignore-scripts --no-audit --no-fund "
