@@ -40,12 +40,12 @@ sealed interface Talk {
    * @throws InstarException MODULE_REFUSED when a label says nothing that can be
    */
   static Talk of(Map<String, String> labels, Map<String, String> environment, ImageConfiguration image) {
-    List<String> named = words(labels.getOrDefault(PreparedContainer.PROCESS, ""));
+    List<String> named = Words.of(labels.getOrDefault(PreparedContainer.PROCESS, ""));
     String port = labels.get(PreparedContainer.PORT);
     if (port != null) {
       return new Http(named.isEmpty() ? image.command() : named, port(port.strip()));
     }
-    List<String> process = named.isEmpty() ? words(environment.getOrDefault(PreparedContainer.PROCESS, "")) : named;
+    List<String> process = named.isEmpty() ? Words.of(environment.getOrDefault(PreparedContainer.PROCESS, "")) : named;
     if (!process.isEmpty()) {
       return new PerCall(process);
     }
@@ -53,10 +53,6 @@ sealed interface Talk {
       return new Http(image.command(), image.port().getAsInt());
     }
     return image.environment().containsKey(PreparedContainer.PROCESS) ? new Http(image.command(), USUAL_PORT) : new PerCall(image.command());
-  }
-
-  private static List<String> words(String text) {
-    return text.isBlank() ? List.of() : List.of(text.strip().split("\\s+"));
   }
 
   private static int port(String text) {
