@@ -18,6 +18,7 @@ import dev.instar.launcher.cli.NewCommand;
 import dev.instar.launcher.cli.RemoveCommand;
 import dev.instar.launcher.cli.RollbackCommand;
 import dev.instar.launcher.cli.RunCommand;
+import dev.instar.launcher.cli.SecretsCommand;
 import dev.instar.launcher.cli.SnapshotsCommand;
 import dev.instar.launcher.cli.SourceTreeCommand;
 import dev.instar.launcher.cli.StartCacheCommand;
@@ -47,7 +48,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
 public final class Main implements Runnable {
   private static final List<Class<?>> COMMANDS = List.of(RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class,
       InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class, RemoveCommand.class, SnapshotsCommand.class,
-      BackendsCommand.class, CgroupsCommand.class, NetworkCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, DoctorCommand.class,
+      BackendsCommand.class, CgroupsCommand.class, NetworkCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, SecretsCommand.class, DoctorCommand.class,
       BenchCommand.class, NewCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class,
       VersionCommand.class);
 

@@ -110,4 +110,59 @@ class ContainerIT {
     ok("remove", "me/served");
     assertFalse(shell.instar("invoke", "me/count").code() == 0);
   }
+
+  /** Hostile cases 37 and 38, with whoever may look: the log, all answers, all processes and the data directory. */
+  @Test
+  void aSecretReachesItsFunctionAndNobodyElse() throws Exception {
+    shell = new Shell(home, Map.of());
+    Path root = root();
+    node = shell.node(home.resolve("data"), "--no-examples", "--feature", "container", "--config", config().toString());
+    shell = shell.with(Map.of("INSTAR_URL", node.url().toString()));
+    Path value = Files.writeString(home.resolve("value"), "swordfish-1");
+    String[] deploy = {"deploy", "me/show", "--image", "dir:" + root, "--label", "fprocess=sh -c 'cat /var/openfaas/secrets/db; echo $PPID'", "--secret", "db"};
+    Result unknown = shell.instar(deploy);
+    assertTrue(unknown.code() != 0 && unknown.err().contains("(secret-not-found"), unknown.err());
+    assertEquals("Put me/db, 11 bytes.\n", ok("secrets", "put", "me/db", "--file", value.toString()).out());
+    ok(deploy);
+    assertTrue(ok("invoke", "me/show").out().startsWith("swordfish-1"));
+    Files.writeString(value, "swordfish-2");
+    ok("secrets", "put", "me/db", "--file", value.toString());
+    assertTrue(ok("invoke", "me/show").out().startsWith("swordfish-2"), "a warm one is replaced");
+    String shown = ok("describe", "me/show").out() + ok("describe", "me/show", "-o", "json").out() + ok("secrets", "list").out() + ok("logs", "me/show").out() + ok("cgroups").out();
+    assertTrue(shown.contains("me/db   11"), shown);
+    // Of another user it is another's, and the other has none.
+    Result other = shell.instar("deploy", "you/show", "--image", "dir:" + root, "--label", "fprocess=cat /var/openfaas/secrets/db", "--secret", "db");
+    assertTrue(other.code() != 0 && other.err().contains("(secret-not-found"), other.err());
+    ok("secrets", "rm", "me/db");
+    Result missing = shell.instar("invoke", "me/show");
+    assertTrue(missing.code() != 0 && missing.err().contains("(secret-missing"), missing.err());
+    shown += unknown.err() + other.err() + missing.err();
+    assertFalse(shown.contains("swordfish"), shown);
+    // Files come and go meanwhile, and what has gone is passed over.
+    Process grep = new ProcessBuilder("grep", "-rls", "--exclude=value", "swordfish", home.toString()).start();
+    assertEquals("", new String(grep.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
+    ok("secrets", "put", "me/db", "--file", value.toString());
+    assertTrue(ok("invoke", "me/show").out().startsWith("swordfish-2"));
+    Result module = shell.instar("deploy", "me/module", Path.of("../examples/echo/function.wasm").toAbsolutePath().toString(), "--secret", "db");
+    assertTrue(module.code() != 0 && module.err().contains("given no secrets"), module.err());
+    ok("remove", "me/show");
+    whatMeansNothingIsRefusedAtTheDeployment(root);
+  }
+
+  private void whatMeansNothingIsRefusedAtTheDeployment(Path root) throws Exception {
+    for (String[] wrong : new String[][] {
+        {"--label", "read-only=maybe", "give true or false"}, {"--label", "placement=nonsense", "in-order or idle-first"}, {"--cpuset", "4095", "This node has the processors"},
+        {"--label", "instar.egress=everything", "instar.egress"}, {"--label", "instar.bandwidth=much", "instar.bandwidth"}, {"--label", "fprocess=sh -c 'x", "not closed"},
+        {"--label", "port=0", "a port from 1 to 65535"}, {"--secret", "../x", "secret name"}}) {
+      Result refused = shell.instar("deploy", "me/wrong", "--image", "dir:" + root, "--label", "fprocess=cat", wrong[0], wrong[1]);
+      assertTrue(refused.code() != 0 && refused.err().contains(wrong[2]), refused.err() + refused.out());
+    }
+    assertTrue(ok("list").out().startsWith("There are no functions"), "nothing of it is left");
+    Result noted = ok("deploy", "me/noted", "--image", "dir:" + root, "--label", "fprocess=cat", "--stack", "8Mi", "--tables", "7", "--open-files", "64");
+    assertTrue(noted.err().contains("note: --tables is none of the limits") && noted.err().contains("note: --stack is none of the limits") && !noted.err().contains("--open-files"), noted.err());
+    ok("deploy", "me/quoted", "--image", "dir:" + root, "--label", "fprocess=[\"sh\", \"-c\", \"echo 'a b' c\"]");
+    assertEquals("a b c", ok("invoke", "me/quoted").out().strip());
+    ok("remove", "me/noted");
+    ok("remove", "me/quoted");
+  }
 }

@@ -28,6 +28,8 @@ public enum ErrorCode {
   IMAGE_NOT_FOUND("image-not-found", 404, "The image does not exist"),
   /** The snapshot store has no such layer, or the layer no such file; the member {@code layer} gives the layer. */
   SNAPSHOT_NOT_FOUND("snapshot-not-found", 404, "The snapshot does not exist"),
+  /** The user has no secret of this name; the member {@code secret} gives it. */
+  SECRET_NOT_FOUND("secret-not-found", 404, "The secret does not exist"),
   /** The node has no such bundle. */
   BUNDLE_NOT_FOUND("bundle-not-found", 404, "The bundle does not exist"),
   /** The distribution has no such feature, and none of that name was applied. */
@@ -117,6 +119,8 @@ public enum ErrorCode {
   BACKEND_UNAVAILABLE("backend-unavailable", 503, "No backend for this function"),
   /** The function needs a network of its own, and this host does not let the node make one; the detail says what is missing. */
   NETWORK_UNAVAILABLE("network-unavailable", 503, "No network for this function"),
+  /** A secret that the function is deployed with is not there any more, or is damaged; the member {@code secret} gives its name. */
+  SECRET_MISSING("secret-missing", 503, "A secret of the function is missing"),
   /** The node (or the part asked) is stopping or not ready yet. */
   NOT_READY("not-ready", 503, "The node is not ready"),
   /** The call took longer than its time-out. */

@@ -352,6 +352,19 @@ public final class Cgroups implements CgroupManager, LeaseProvider {
     return Optional.of(lease(new CgroupRequest(request.sandboxId(), request.version().label(), limits(request.version()))));
   }
 
+  /** By taking one: what the kernel takes on this host, it alone knows. */
+  @Override
+  public void check(FunctionVersion version) {
+    if (stopped || tree.hierarchies().isEmpty() || version.spec().limits().host().equals(HostLimits.NONE)) {
+      return;
+    }
+    try {
+      lease(new CgroupRequest("check-" + version.uid(), version.label(), limits(version))).close();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
   /** What a function's own limits and the configured ones come to. What nobody asked of this function is left out where the host can't hold it. */
   private CgroupLimits limits(FunctionVersion version) {
     Limits asked = version.spec().limits();

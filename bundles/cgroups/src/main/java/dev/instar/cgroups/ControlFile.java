@@ -8,6 +8,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /** The files by which the kernel is told and tells. A write is one call of the kernel, because each is a command. */
@@ -58,6 +59,15 @@ final class ControlFile {
 
   private static OptionalLong parse(String text) {
     return !text.isEmpty() && text.length() < 19 && text.chars().allMatch(c -> c >= '0' && c <= '9') ? OptionalLong.of(Long.parseLong(text)) : OptionalLong.empty();
+  }
+
+  /** Those that this process may run on, as the kernel writes lists. */
+  static Optional<String> processors() {
+    try {
+      return read(Path.of("/proc/self/status")).lines().filter(line -> line.startsWith("Cpus_allowed_list:")).findFirst().map(line -> line.substring(line.indexOf(':') + 1).strip());
+    } catch (IOException e) {
+      return Optional.empty();
+    }
   }
 
   /** What the kernel said, without the path. */

@@ -221,7 +221,8 @@ final class Lent implements CgroupLease {
   }
 
   static InstarException refused(LimitRefused e) {
-    return new InstarException(ErrorCode.BAD_REQUEST, "This host does not hold a sandbox to the limit '" + e.limit() + "': " + e.getMessage() + ". Give another value.",
+    return new InstarException(ErrorCode.BAD_REQUEST, "This host does not hold a sandbox to the limit '" + e.limit() + "': " + e.getMessage() + ". "
+        + (e.limit().equals("cpuset") ? ControlFile.processors().map(list -> "This node has the processors " + list + ".").orElse("") : "Give another value."),
         Map.of("limit", e.limit()));
   }
 

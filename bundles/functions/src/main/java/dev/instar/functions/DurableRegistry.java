@@ -18,6 +18,7 @@ import dev.instar.api.function.Variant;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.Preparer;
 import dev.instar.api.log.FunctionLogs;
+import dev.instar.api.network.NetworkRequest;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -237,6 +238,8 @@ public final class DurableRegistry implements FunctionRegistry {
   @Override
   public FunctionVersion publish(FunctionName name, FunctionSpec spec, boolean activate) throws InterruptedException {
     try (var _ = change(); var _ = locks.takeInterruptibly(name); var _ = imageUse.pend(spec.variants())) {
+      // A label that is wrong is told to whoever deploys, by whatever way, and not to each caller.
+      NetworkRequest.of(name, spec.labels());
       checkImages(spec);
       Optional<Entry> before = Optional.ofNullable(functions.get(name));
       FunctionVersion candidate = new FunctionVersion(name, before.map(Entry::next).orElse(1), uid(), Instant.now(), spec);

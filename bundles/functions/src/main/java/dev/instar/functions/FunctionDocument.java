@@ -94,6 +94,10 @@ final class FunctionDocument {
       map(version.putObject("environment"), v.spec().environment());
       map(version.putObject("labels"), v.spec().labels());
       version.put("snapshot", v.spec().snapshot().toString());
+      if (!v.spec().secrets().isEmpty()) {
+        ArrayNode secrets = version.putArray("secrets");
+        v.spec().secrets().forEach(secrets::add);
+      }
     }
     return JSON.writeValueAsBytes(root);
   }
@@ -145,7 +149,16 @@ final class FunctionDocument {
     }
     return new FunctionSpec(variants, limits(v.required("limits")), map(v.required("environment")), map(v.required("labels")),
         // The first documents say nothing of it.
-        v.has("snapshot") ? SnapshotPolicy.parse(text(v, "snapshot")) : SnapshotPolicy.DEFAULT);
+        v.has("snapshot") ? SnapshotPolicy.parse(text(v, "snapshot")) : SnapshotPolicy.DEFAULT, secrets(v.path("secrets")));
+  }
+
+  private static List<String> secrets(JsonNode names) throws IOException {
+    List<String> secrets = new ArrayList<>();
+    for (JsonNode name : names) {
+      require(name.isTextual(), "the name of a secret is no text");
+      secrets.add(name.textValue());
+    }
+    return secrets;
   }
 
   /** The first documents had six limits. */

@@ -226,6 +226,11 @@ class DurableRegistryTest {
     preparer.step = v -> {};
     Digest missing = Digest.of(new byte[] {1});
     assertEquals(ErrorCode.IMAGE_NOT_FOUND, code(() -> registry.publish(NAME, spec(missing), true)));
+    FunctionSpec plain = before.activeVersion().spec();
+    for (Map<String, String> wrong : List.of(Map.of("instar.egress", "all"), Map.of("instar.bandwidth", "fast"), Map.of("instar.bandwidth", "7"))) {
+      InstarException label = assertThrows(InstarException.class, () -> registry.publish(NAME, new FunctionSpec(plain.variants(), plain.limits(), Map.of(), wrong), true));
+      assertEquals(ErrorCode.BAD_REQUEST, label.code());
+    }
     Digest other = images.image("elf", Variant.EXECUTABLE);
     InstarException e = assertThrows(InstarException.class, () -> registry.publish(NAME, spec(other), true));
     assertEquals(ErrorCode.BAD_REQUEST, e.code());

@@ -10,6 +10,7 @@ import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.HostLimits;
 import dev.instar.api.function.Limits;
+import dev.instar.api.function.SnapshotPolicy;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
@@ -41,6 +42,18 @@ class FunctionDocumentTest {
     Entry entry = new Entry(new Function(Fixture.NAME, List.of(new FunctionVersion(Fixture.NAME, 1, "u1", Instant.EPOCH, spec)), 1, Optional.empty()), 2);
     assertEquals(entry, FunctionDocument.read(FunctionDocument.write(entry)));
     assertFalse(new String(FunctionDocument.write(ENTRY), StandardCharsets.UTF_8).contains("cpu"));
+  }
+
+  @Test
+  void namesOfSecretsAreKeptWhereThereAreSome() throws IOException {
+    FunctionSpec spec = new FunctionSpec(Fixture.spec(Digest.of(new byte[] {1})).variants(), Limits.DEFAULT, Map.of(), Map.of(), SnapshotPolicy.DEFAULT, List.of("b", "a"));
+    Entry entry = new Entry(new Function(Fixture.NAME, List.of(new FunctionVersion(Fixture.NAME, 1, "u1", Instant.EPOCH, spec)), 1, Optional.empty()), 2);
+    String json = new String(FunctionDocument.write(entry), StandardCharsets.UTF_8);
+    assertEquals(entry, FunctionDocument.read(json.getBytes(StandardCharsets.UTF_8)));
+    assertFalse(new String(FunctionDocument.write(ENTRY), StandardCharsets.UTF_8).contains("secrets"));
+    for (String bad : List.of("[\"a\",7]", "[\"../a\"]", "[\"A\"]")) {
+      assertThrows(FunctionDocument.InvalidException.class, () -> FunctionDocument.read(json.replace("[\"a\",\"b\"]", bad).getBytes(StandardCharsets.UTF_8)), bad);
+    }
   }
 
   @Test

@@ -58,6 +58,8 @@ final class FunctionJson {
     ObjectNode labels = node.putObject("labels");
     new TreeMap<>(version.spec().labels()).forEach(labels::put);
     node.put("snapshot", version.spec().snapshot().toString());
+    ArrayNode secrets = node.putArray("secrets");
+    version.spec().secrets().forEach(secrets::add);
     return node;
   }
 
@@ -69,7 +71,7 @@ final class FunctionJson {
 
   /** @throws InstarException BAD_BODY, BAD_REQUEST for a value out of range, IMAGE_NOT_FOUND */
   static FunctionSpec spec(JsonObject body, Images images) throws InterruptedException {
-    body.onlyFields("variants", "limits", "environment", "labels", "snapshot", "activate");
+    body.onlyFields("variants", "limits", "environment", "labels", "snapshot", "secrets", "activate");
     List<Variant> variants = new ArrayList<>();
     for (JsonObject variant : body.objects("variants")) {
       variant.onlyFields("digest", "kind", "backend");
@@ -79,7 +81,8 @@ final class FunctionJson {
       variants.add(new Variant(digest, kind, variant.has("backend") ? Optional.of(variant.string("backend")) : Optional.empty()));
     }
     return new FunctionSpec(variants, body.has("limits") ? limits(body.object("limits")) : Limits.DEFAULT, body.has("environment") ? body.object("environment").strings() : Map.of(),
-        body.has("labels") ? body.object("labels").strings() : Map.of(), body.has("snapshot") ? SnapshotPolicy.parse(body.string("snapshot")) : SnapshotPolicy.DEFAULT);
+        body.has("labels") ? body.object("labels").strings() : Map.of(), body.has("snapshot") ? SnapshotPolicy.parse(body.string("snapshot")) : SnapshotPolicy.DEFAULT,
+        body.has("secrets") ? body.strings("secrets", "a list of names of secrets") : List.of());
   }
 
   private static Limits limits(JsonObject limits) {

@@ -10,6 +10,7 @@ import dev.instar.api.invocation.Invoker;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.operations.Deployer;
 import dev.instar.api.operations.Configurations;
+import dev.instar.api.secret.SecretStore;
 import dev.instar.api.snapshot.SnapshotStore;
 import dev.instar.gateway.access.Access;
 import dev.instar.gateway.access.Credentials;
@@ -149,6 +150,15 @@ public final class GatewayComponent implements HttpEntry {
 
   void removeSnapshots(SnapshotStore service) {
     services.snapshots().unbind(service);
+  }
+
+  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addSecrets")
+  void addSecrets(SecretStore service, Map<String, Object> properties) {
+    services.secrets().bind(service, properties);
+  }
+
+  void removeSecrets(SecretStore service) {
+    services.secrets().unbind(service);
   }
 
   @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY, updated = "addDeployer")

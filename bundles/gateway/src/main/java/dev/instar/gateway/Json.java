@@ -211,6 +211,21 @@ final class Json {
       return objects;
     }
 
+    /** A list of strings. @param needed what it should be, for people */
+    List<String> strings(String name, String needed) {
+      List<String> strings = new ArrayList<>();
+      if (!get(name).isArray()) {
+        throw wrong(name, needed);
+      }
+      for (JsonNode element : get(name)) {
+        if (!element.isTextual()) {
+          throw wrong(name, needed);
+        }
+        strings.add(element.textValue());
+      }
+      return strings;
+    }
+
     /** The object's fields, which must all be strings. */
     Map<String, String> strings() {
       Map<String, String> strings = new LinkedHashMap<>();

@@ -17,7 +17,6 @@ import dev.instar.api.http.Route;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.log.FunctionLogs;
-import dev.instar.api.network.NetworkRequest;
 import dev.instar.gateway.Json.JsonObject;
 import dev.instar.gateway.access.Access;
 import dev.instar.gateway.access.Caller;
@@ -50,6 +49,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private final BackendApi backends;
   private final ConfigApi configurations;
   private final UserApi users;
+  private final SecretApi secrets;
   private volatile Settings settings;
   private volatile InvocationExchange invocations;
 
@@ -60,6 +60,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     bundles = new BundleApi(services, () -> this.settings.serviceWait());
     backends = new BackendApi(services, () -> this.settings.serviceWait());
     configurations = new ConfigApi(services, () -> this.settings.serviceWait());
+    secrets = new SecretApi(services, () -> this.settings.serviceWait());
     root = root(version);
     openApi = openApi(version);
     apply(settings);
@@ -87,6 +88,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     routes.addAll(backends.routes());
     routes.addAll(configurations.routes());
     routes.addAll(users.routes());
+    routes.addAll(secrets.routes());
     routes.addAll(List.of(
         new Route("GET", "/v1", x -> x.respond(200, Map.of("Content-Type", "application/json"), root)),
         new Route("GET", "/v1/openapi.json", x -> x.respond(200, Map.of("Content-Type", "application/json"), openApi)),
@@ -108,7 +110,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private static byte[] root(String version) {
     ObjectNode node = Json.object().put("name", "instar").put("version", version);
     node.putObject("links").put("openapi", "/v1/openapi.json").put("functions", "/v1/functions").put("images", "/v1/images").put("snapshots", "/v1/snapshots").put("backends", "/v1/backends")
-        .put("bundles", "/v1/bundles").put("features", "/v1/features").put("config", "/v1/config").put("users", "/v1/users")
+        .put("bundles", "/v1/bundles").put("features", "/v1/features").put("config", "/v1/config").put("users", "/v1/users").put("secrets", "/v1/secrets")
         .put("health", "/healthz").put("ready", "/readyz");
     return Json.bytes(node);
   }
@@ -173,8 +175,6 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     JsonObject body = Json.body(x);
     ImageStore images = images();
     FunctionSpec spec = FunctionJson.spec(body, images::find);
-    // A label that is wrong is told to whoever deploys, and not to each caller.
-    NetworkRequest.of(name, spec.labels());
     FunctionVersion version = registry().publish(name, spec, body.bool("activate", true));
     Json.respond(x, 201, Map.of("Location", "/v1/functions/" + name + "/versions/" + version.number()), FunctionJson.of(version));
   }

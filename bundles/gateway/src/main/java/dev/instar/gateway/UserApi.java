@@ -1,6 +1,5 @@
 package dev.instar.gateway;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.instar.api.ErrorCode;
@@ -47,17 +46,7 @@ final class UserApi {
     if (!body.has(field)) {
       return new TreeSet<>(Set.of(name));
     }
-    SortedSet<String> names = new TreeSet<>();
-    if (!body.get(field).isArray()) {
-      throw body.wrong(field, "a list of user names");
-    }
-    for (JsonNode each : body.get(field)) {
-      if (!each.isTextual()) {
-        throw body.wrong(field, "a list of user names");
-      }
-      names.add(each.textValue());
-    }
-    return names;
+    return new TreeSet<>(body.strings(field, "a list of user names"));
   }
 
   private void remove(HttpExchange x) throws IOException {

@@ -104,9 +104,9 @@ class AccessIT {
 
   @Test
   void pathsThatDoNotExistTellNothingToStrangers() throws Exception {
-    assertUnauthenticated(node.call("GET", "/v1/secrets", "", ""));
-    assertProblem(404, "route-not-found", node.call("GET", "/v1/secrets", administrator, ""));
-    assertProblem(404, "route-not-found", node.call("GET", "/secrets", "", ""));
+    assertUnauthenticated(node.call("GET", "/v1/treasures", "", ""));
+    assertProblem(404, "route-not-found", node.call("GET", "/v1/treasures", administrator, ""));
+    assertProblem(404, "route-not-found", node.call("GET", "/treasures", "", ""));
   }
 
   @Test

@@ -270,7 +270,6 @@ class NodeApiIT {
     String image = "{\"digest\":\"" + upload(50) + "\"}";
     assertProblem(400, "bad-request", node.call("POST", F + "/versions", "{\"variants\":[" + image + "],\"limits\":{\"memory\":1}}"));
     assertProblem(400, "bad-request", node.call("POST", F + "/versions", "{\"variants\":[]}"));
-    assertProblem(400, "bad-request", node.call("POST", F + "/versions", "{\"variants\":[" + image + "],\"labels\":{\"instar.egress\":\"all\"}}"));
     assertProblem(400, "bad-request", node.call("POST", F + "/versions", "{\"variants\":[{\"digest\":\"md5:1\"}]}"));
     assertProblem(404, "image-not-found", node.call("POST", F + "/versions", "{\"variants\":[{\"digest\":\"sha256:" + "0".repeat(64) + "\"}]}"));
     node.functions.refuse(new InstarException(ErrorCode.MODULE_REFUSED, "The module imports env.nothing."));

@@ -15,6 +15,7 @@ import dev.instar.api.invocation.Preparer;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.api.secret.SecretStore;
 import dev.instar.api.snapshot.SnapshotStore;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -63,7 +64,7 @@ public class NodeComponentsIT {
     assertEquals(List.of(), others);
     Set<String> names = Arrays.stream(context.getBundles()).filter(NodeComponentsIT::ours).map(Bundle::getSymbolicName).collect(Collectors.toCollection(TreeSet::new));
     assertTrue(names.containsAll(Set.of("dev.instar.listener", "dev.instar.gateway", "dev.instar.dialect.faasm", "dev.instar.functions", "dev.instar.images", "dev.instar.scheduler",
-        "dev.instar.snapshots", "dev.instar.backend.wasm", "dev.instar.backend.process", "dev.instar.logs", "dev.instar.placement", "dev.instar.operations")), names::toString);
+        "dev.instar.snapshots", "dev.instar.backend.wasm", "dev.instar.backend.process", "dev.instar.logs", "dev.instar.placement", "dev.instar.secrets", "dev.instar.operations")), names::toString);
   }
 
   @Test
@@ -98,7 +99,7 @@ public class NodeComponentsIT {
 
   @ParameterizedTest
   @ValueSource(classes = {DataDirectory.class, ImageStore.class, FunctionRegistry.class, FunctionLogs.class, Invoker.class, Preparer.class, BackendDirectory.class, SandboxBackend.class,
-      SnapshotStore.class})
+      SnapshotStore.class, SecretStore.class})
   void theServiceOfEachContractIsRegistered(Class<?> contract) throws InterruptedException {
     ServiceTracker<Object, Object> tracker = new ServiceTracker<>(context, contract.getName(), null);
     tracker.open();

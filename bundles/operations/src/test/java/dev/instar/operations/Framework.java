@@ -38,7 +38,7 @@ final class Framework implements AutoCloseable {
       "dev.instar.api.function;version=0.1.0", "dev.instar.api.http;version=0.1.0", "dev.instar.api.image;version=0.1.0",
       "dev.instar.api.invocation;version=0.1.0", "dev.instar.api.operations;version=0.1.0", "dev.instar.api.data;version=0.1.0",
       "dev.instar.api.log;version=0.1.0", "dev.instar.api.lease;version=0.1.0", "dev.instar.api.placement;version=0.1.0", "dev.instar.api.sandbox;version=0.1.0",
-      "dev.instar.api.snapshot;version=0.1.0",
+      "dev.instar.api.secret;version=0.1.0", "dev.instar.api.snapshot;version=0.1.0",
       "org.apache.felix.hc.api;version=2.0.0");
 
   private final org.osgi.framework.launch.Framework framework;

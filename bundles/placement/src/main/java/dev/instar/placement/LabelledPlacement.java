@@ -1,5 +1,8 @@
 package dev.instar.placement;
 
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
+import dev.instar.api.Names;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.placement.PlacementPolicy;
 import java.util.List;
@@ -34,6 +37,14 @@ public final class LabelledPlacement implements PlacementPolicy {
   @Modified
   void modified(PlacementConfig config) {
     order = config.order();
+  }
+
+  @Override
+  public void check(FunctionVersion version) {
+    String wanted = version.spec().labels().getOrDefault(LABEL, IN_ORDER);
+    if (!wanted.equals(IN_ORDER) && !wanted.equals(IDLE_FIRST)) {
+      throw new InstarException(ErrorCode.BAD_REQUEST, "The label " + LABEL + " is '" + Names.shown(wanted) + "'; give " + IN_ORDER + " or " + IDLE_FIRST + ".");
+    }
   }
 
   @Override

@@ -1,8 +1,11 @@
 package dev.instar.placement;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.instar.api.function.Variant;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
 import dev.instar.api.placement.PlacementPolicy;
 import dev.instar.api.placement.PlacementPolicy.Candidate;
 import dev.instar.tck.placement.PlacementPolicySuite;
@@ -61,6 +64,16 @@ class LabelledPlacementTest extends PlacementPolicySuite {
     assertEquals(1, choose("in-order", Map.of("placement", "idle-first"), COLD, IDLE));
     assertEquals(0, choose("idle-first", Map.of("placement", "in-order"), COLD, IDLE));
     assertEquals(1, choose("idle-first", Map.of("placement", "fastest"), COLD, IDLE), "an unknown word is as none");
+  }
+
+  @Test
+  void aLabelThatSaysNothingIsToldToTheDeployer() {
+    LabelledPlacement policy = new LabelledPlacement(config("in-order"));
+    InstarException refused = assertThrows(InstarException.class, () -> policy.check(version(1, Map.of("placement", "nonsense"))));
+    assertEquals(ErrorCode.BAD_REQUEST, refused.code());
+    assertEquals("The label placement is 'nonsense'; give in-order or idle-first.", refused.problem().detail());
+    policy.check(version(1, Map.of("placement", "idle-first")));
+    policy.check(version(2, Map.of()));
   }
 
   @Test

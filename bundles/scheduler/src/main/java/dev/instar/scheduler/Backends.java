@@ -257,6 +257,20 @@ final class Backends {
   }
 
   /** Who decides from now on; null for nobody. */
+  /** Asks the policy about a version that is being deployed. */
+  void checkPlacement(FunctionVersion version) {
+    PlacementPolicy chooser = policy;
+    try {
+      if (chooser != null) {
+        chooser.check(version);
+      }
+    } catch (InstarException e) {
+      throw e;
+    } catch (RuntimeException e) {
+      LOG.warn("The placement policy {} failed for {}", chooser.getClass().getName(), version.name(), e);
+    }
+  }
+
   void policy(PlacementPolicy chooser) {
     policy = chooser;
     faulty = null;

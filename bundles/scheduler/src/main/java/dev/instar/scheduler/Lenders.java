@@ -87,6 +87,16 @@ final class Lenders {
     return provider;
   }
 
+  /** Asks those who would lend, for a version that is being deployed. One that is away just now is not waited for: it refuses the start then. */
+  void check(Set<String> kinds, FunctionVersion version) {
+    for (String kind : new TreeSet<>(kinds)) {
+      LeaseProvider provider = byKind.get(kind);
+      if (provider != null) {
+        provider.check(version);
+      }
+    }
+  }
+
   /** What leases of these kinds would hold a sandbox of the version to. */
   Map<String, String> describe(Set<String> kinds, FunctionVersion version) {
     Map<String, String> facts = new TreeMap<>();

@@ -21,7 +21,9 @@ import dev.instar.api.invocation.Preparer;
 import dev.instar.api.lease.LeaseProvider;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.placement.PlacementPolicy;
+import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.api.secret.SecretLease;
 import dev.instar.api.snapshot.SnapshotStore;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -426,8 +428,14 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
 
   @Override
   public void prepare(FunctionVersion version) throws InterruptedException {
+    backends.checkPlacement(version);
     for (int i = 0; i < version.spec().variants().size(); i++) {
-      prepared(version, i);
+      BackendDescription backend = prepared(version, i).generation().description();
+      if (!version.spec().secrets().isEmpty() && !backend.leases().contains(SecretLease.KIND)) {
+        throw new InstarException(ErrorCode.BAD_REQUEST, "Functions on the backend '" + backend.name() + "' are given no secrets, and " + version.label() + " names "
+            + String.join(", ", version.spec().secrets()) + ". Deploy it without, or as a container image.");
+      }
+      desk.lenders().check(backend.leases(), version);
     }
   }
 

@@ -72,10 +72,10 @@ final class Slot {
     return sandbox == null;
   }
 
-  /** Whether its sandbox is of use: what was idle may have died (its process was killed by the kernel). */
+  /** Whether its sandbox is of use: what was idle may have died (its process was killed by the kernel), or what it has on loan is not what it should be any more. */
   boolean alive() {
     try {
-      return sandbox.reusable();
+      return sandbox.reusable() && leases.stream().allMatch(Lease::current);
     } catch (RuntimeException e) {
       return false;
     }

@@ -2,16 +2,19 @@ package dev.instar.scheduler;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.invocation.Outcome;
 import dev.instar.api.lease.Lease;
 import dev.instar.api.lease.LeaseProvider;
 import dev.instar.api.lease.LeaseRequest;
 import dev.instar.api.lease.Leases;
+import dev.instar.api.placement.PlacementPolicy;
 import dev.instar.api.sandbox.BackendDescription.Shape;
 import java.time.Duration;
 import java.util.List;
@@ -59,6 +62,13 @@ class LendersTest {
     }
 
     @Override
+    public void check(FunctionVersion version) {
+      refuses.ifPresent(code -> {
+        throw new InstarException(code, "refused by " + name);
+      });
+    }
+
+    @Override
     public Map<String, String> describe(FunctionVersion version) {
       return Map.of(kind, "by " + name, "limits", kind + "Limit");
     }
@@ -67,9 +77,15 @@ class LendersTest {
   private final class Lent implements Lease {
     private final String name;
     private final AtomicBoolean closed = new AtomicBoolean();
+    private volatile boolean current = true;
 
     Lent(String name) {
       this.name = name;
+    }
+
+    @Override
+    public boolean current() {
+      return current;
     }
 
     @Override
@@ -114,6 +130,77 @@ class LendersTest {
       node.remove(version);
       Node.eventually("closed", () -> node.scheduler.desk().units() == 0);
       assertEquals(List.of("c lends", "n lends", "start", "n has it back", "c has it back"), events());
+    }
+  }
+
+  @Test
+  void aSandboxWhoseLeaseIsOutOfDateGetsNoFurtherCall() throws Exception {
+    Queue<Leases> got = new ConcurrentLinkedQueue<>();
+    ScriptedBackend backend = backend(got);
+    try (Node node = new Node(backend)) {
+      node.scheduler.bindLender(new Lender("c", "cgroup"), Map.of());
+      node.scheduler.bindLender(new Lender("n", "network"), Map.of());
+      CountDownLatch within = new CountDownLatch(1);
+      CountDownLatch go = new CountDownLatch(1);
+      backend.script("f", (sandbox, call) -> {
+        within.countDown();
+        go.await();
+      });
+      node.deploy("u/f", Node.limits(1));
+      CompletableFuture<Outcome> running = node.start("u/f");
+      within.await();
+      got.element().find(Lent.class).orElseThrow().current = false;
+      assertFalse(running.isDone(), "it goes on to its end");
+      go.countDown();
+      Node.completed(running.get());
+      assertEquals(List.of("c lends", "n lends", "start"), events());
+      Node.completed(node.invoke("u/f"));
+      assertEquals(List.of("c lends", "n lends", "start", "n has it back", "c has it back", "c lends", "n lends", "start"), events());
+      Node.completed(node.invoke("u/f"));
+      assertEquals(8, events.size(), "what it has now is what it should be");
+    }
+  }
+
+  @Test
+  void whatWouldBeRefusedIsToldToTheDeployer() throws Exception {
+    ScriptedBackend backend = backend(new ConcurrentLinkedQueue<>());
+    Lender networks = new Lender("n", "network");
+    try (Node node = new Node(backend)) {
+      node.scheduler.bindLender(networks, Map.of());
+      FunctionVersion candidate = node.candidate("u/f", "deploy");
+      node.scheduler.prepare(candidate);
+      networks.refuses = Optional.of(ErrorCode.BAD_REQUEST);
+      assertEquals("refused by n", assertThrows(InstarException.class, () -> node.scheduler.prepare(candidate)).problem().detail());
+      networks.refuses = Optional.empty();
+      FunctionVersion secrets = new FunctionVersion(candidate.name(), 2, "uid-s", candidate.created(),
+          new FunctionSpec(candidate.spec().variants(), candidate.spec().limits(), Map.of(), Map.of(), candidate.spec().snapshot(), List.of("word")));
+      InstarException refused = assertThrows(InstarException.class, () -> node.scheduler.prepare(secrets));
+      assertEquals(ErrorCode.BAD_REQUEST, refused.code());
+      assertTrue(refused.getMessage().contains("'scripted'") && refused.getMessage().contains("word"), refused::getMessage);
+    }
+    assertEquals(List.of(), events());
+  }
+
+  @Test
+  void aPolicyTellsTheDeployerOfALabelThatSaysNothing() throws Exception {
+    PlacementPolicy policy = new PlacementPolicy() {
+      @Override
+      public void check(FunctionVersion version) {
+        if (version.name().function().equals("wrong")) {
+          throw new InstarException(ErrorCode.BAD_REQUEST, "no such place");
+        }
+        throw new IllegalStateException("a policy with a fault");
+      }
+
+      @Override
+      public int choose(FunctionVersion version, List<Candidate> candidates) {
+        return 0;
+      }
+    };
+    try (Node node = new Node(new ScriptedBackend("scripted", Shape.REMOTE, true))) {
+      node.scheduler.bindPlacement(policy);
+      assertEquals("no such place", assertThrows(InstarException.class, () -> node.scheduler.prepare(node.candidate("u/wrong", "deploy"))).problem().detail());
+      node.scheduler.prepare(node.candidate("u/f", "deploy"));
     }
   }
 

@@ -62,7 +62,7 @@ class SchedulerIT {
   private static final List<String> SHARED = List.of("org.slf4j;version=2.0.17", "org.osgi.service.cm;version=1.6.1", "dev.instar.api;version=0.1.0", "dev.instar.api.data;version=0.1.0",
       "dev.instar.api.function;version=0.1.0", "dev.instar.api.image;version=0.1.0", "dev.instar.api.invocation;version=0.1.0",
       "dev.instar.api.log;version=0.1.0", "dev.instar.api.placement;version=0.1.0", "dev.instar.api.lease;version=0.1.0",
-      "dev.instar.api.sandbox;version=0.1.0", "dev.instar.api.snapshot;version=0.1.0");
+      "dev.instar.api.sandbox;version=0.1.0", "dev.instar.api.secret;version=0.1.0", "dev.instar.api.snapshot;version=0.1.0");
   private final Map<FunctionName, Function> functions = new ConcurrentHashMap<>();
   private final AtomicInteger ids = new AtomicInteger();
   private final List<ScriptedBackend> backends = new ArrayList<>();

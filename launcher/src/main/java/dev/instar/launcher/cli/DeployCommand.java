@@ -62,6 +62,8 @@ public final class DeployCommand implements Callable<Integer> {
   private Map<String, String> environment = Map.of();
   @Option(names = "--label", paramLabel = "KEY=VALUE", description = "A label; may be repeated.")
   private Map<String, String> labels = Map.of();
+  @Option(names = "--secret", paramLabel = "NAME", description = "A secret of the function's user that it finds in /var/openfaas/secrets; may be repeated. See 'instar secrets'.")
+  private Set<String> secrets = Set.of();
   @Option(names = "--snapshot", paramLabel = "WHEN",
       description = "When the initialised state is stored for the next start of the node: deploy (the default), calls:N (after N calls), idle or never.")
   private Optional<String> snapshot;
@@ -202,6 +204,10 @@ public final class DeployCommand implements Callable<Integer> {
     map(body, "environment", environment);
     map(body, "labels", labels);
     snapshot.ifPresent(s -> body.put("snapshot", s));
+    if (!secrets.isEmpty()) {
+      ArrayNode names = body.putArray("secrets");
+      secrets.forEach(names::add);
+    }
     body.put("activate", !inactive);
     try (Progress progress = Progress.of("Preparing " + name)) {
       JsonNode version = client.post(name.path() + "/versions", body);

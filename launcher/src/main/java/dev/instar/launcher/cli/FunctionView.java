@@ -48,6 +48,11 @@ final class FunctionView {
           + ", output " + Output.size(limits.path("output").asLong()) + ", log " + Output.size(limits.path("log").asLong()) + ", open files " + limits.path("openFiles").asInt()
           + ", file bytes " + Output.size(limits.path("fileBytes").asLong()) + ", made files " + limits.path("madeFiles").asInt() + ", concurrency " + limits.path("concurrency").asInt() + host(limits));
       line("  snapshot", version.path("snapshot").asText());
+      if (!version.path("secrets").isEmpty()) {
+        List<String> secrets = new ArrayList<>();
+        version.path("secrets").forEach(name -> secrets.add(name.asText()));
+        line("  secrets", String.join(" ", secrets));
+      }
       map("  environment", version.path("environment"));
       map("  labels", version.path("labels"));
     }

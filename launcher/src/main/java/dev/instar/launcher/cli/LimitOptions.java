@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.instar.launcher.cli.Arguments.Processors;
 import dev.instar.launcher.cli.Arguments.Size;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.LongFunction;
@@ -98,16 +99,31 @@ final class LimitOptions {
   }
 
   /**
-   * Those of which less is in force than was asked for, each as a line for people. A limit that the backend does not hold at all has no value in force.
+   * Those of which less is in force than was asked for, or nothing, since the backend does not hold it, each as a line for people.
    *
    * @param runs what a function's description says of how it runs
    */
   List<String> bounded(JsonNode runs) {
+    if (!runs.has("limitsHonoured")) {
+      return List.of();
+    }
     List<String> held = List.of(runs.path("limitsHonoured").asText().split(", "));
-    return all().stream()
-        .filter(limit -> limit.asked.isPresent() && held.contains(limit.name) && runs.path(limit.inForce).asLong(Long.MAX_VALUE) < limit.asked.get())
-        .map(limit -> "note: " + limit.option + " is " + limit.form.apply(runs.path(limit.inForce).asLong()) + " on this node (asked for "
-            + limit.form.apply(limit.asked.get()) + "); the node's configuration or the backend bounds it")
-        .toList();
+    List<String> notes = new ArrayList<>();
+    for (Limit limit : all()) {
+      if (limit.asked.isPresent() && !held.contains(limit.name)) {
+        notes.add(unheld(limit.option, runs));
+      } else if (limit.asked.isPresent() && runs.path(limit.inForce).asLong(Long.MAX_VALUE) < limit.asked.get()) {
+        notes.add("note: " + limit.option + " is " + limit.form.apply(runs.path(limit.inForce).asLong()) + " on this node (asked for " + limit.form.apply(limit.asked.get())
+            + "); the node's configuration or the backend bounds it");
+      }
+    }
+    if (cpuset.isPresent() && !held.contains("cpuset")) {
+      notes.add(unheld("--cpuset", runs));
+    }
+    return notes;
+  }
+
+  private static String unheld(String option, JsonNode runs) {
+    return "note: " + option + " is none of the limits that the backend '" + runs.path("backend").asText("of this function") + "' honours on this node";
   }
 }

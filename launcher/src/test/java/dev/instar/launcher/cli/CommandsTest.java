@@ -214,10 +214,10 @@ class CommandsTest {
   @Test
   void deployTellsWhichLimitsTheNodeBounds() throws IOException {
     String module = Files.writeString(directory.resolve("f.wasm"), "module").toString();
-    String runs = "\"memoryBytes\":\"2147418112\",\"stackBytes\":\"4194304\",\"timeoutMillis\":\"900000\",\"tableElements\":\"1000\",\"fileBytes\":\"1024\",\"concurrency\":\"4\","
-        + "\"limitsHonoured\":\"timeout, concurrency, stack, memory, tables\"";
+    String runs = "\"backend\":\"some\",\"memoryBytes\":\"2147418112\",\"stackBytes\":\"4194304\",\"timeoutMillis\":\"900000\",\"tableElements\":\"1000\",\"fileBytes\":\"1024\",\"concurrency\":\"4\","
+        + "\"limitsHonoured\":\"timeout, log, concurrency, stack, memory, tables\"";
     deployable("3", runs);
-    String[] asked = {"deploy", "me/shout", module, "--memory", "4Gi", "--stack", "8Mi", "--timeout", "20m", "--tables", "1001", "--concurrency", "4", "--log", "9Mi", "--file-bytes", "1Mi"};
+    String[] asked = {"deploy", "me/shout", module, "--memory", "4Gi", "--stack", "8Mi", "--timeout", "20m", "--tables", "1001", "--concurrency", "4", "--log", "9Mi", "--file-bytes", "1Mi", "--cpuset", "0"};
     assertEquals(0, instar(asked), err);
     assertEquals("Deployed me/shout, version 3.\n", out);
     assertEquals("""
@@ -225,7 +225,9 @@ class CommandsTest {
         note: --timeout is 15m on this node (asked for 20m); the node's configuration or the backend bounds it
         note: --tables is 1000 on this node (asked for 1001); the node's configuration or the backend bounds it
         note: --stack is 4 MiB on this node (asked for 8 MiB); the node's configuration or the backend bounds it
-        """, err, "none of --file-bytes, which this backend does not hold, nor of what is as asked");
+        note: --file-bytes is none of the limits that the backend 'some' honours on this node
+        note: --cpuset is none of the limits that the backend 'some' honours on this node
+        """, err, "none of what is as asked");
 
     assertEquals(0, instar("deploy", "me/shout", module, "--stack", "8Mi", "-o", "json"), err);
     assertEquals("{\"number\":3}", out.replaceAll("\\s", ""));

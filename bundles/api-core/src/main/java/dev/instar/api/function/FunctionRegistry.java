@@ -30,7 +30,8 @@ public interface FunctionRegistry {
    * what cannot run is refused here and not at its first call.
    *
    * @param activate whether it answers calls from now on (a function's first version always does)
-   * @throws dev.instar.api.InstarException IMAGE_NOT_FOUND, MODULE_REFUSED, COMPILE_LIMIT, BACKEND_UNAVAILABLE, NO_SPACE, CONFLICT (too many versions)
+   * @throws dev.instar.api.InstarException BAD_REQUEST (a label or limit that means nothing here), SECRET_NOT_FOUND, IMAGE_NOT_FOUND, MODULE_REFUSED, COMPILE_LIMIT, BACKEND_UNAVAILABLE,
+   *     NO_SPACE, CONFLICT (too many versions)
    */
   FunctionVersion publish(FunctionName name, FunctionSpec spec, boolean activate) throws InterruptedException;
 

@@ -2,9 +2,11 @@ package dev.instar.api.function;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Names;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.TreeSet;
 
 /**
  * All that a deployer says of a function version.
@@ -14,17 +16,25 @@ import java.util.Objects;
  * @param environment variables that it sees; at most 64 KiB in all
  * @param labels free text for people and policies; at most 64 KiB in all
  * @param snapshot when its initialised state is kept beyond this run of the node
+ * @param secrets names of secrets of its user that its sandboxes are given, in their order and each once; at most 64
  */
-public record FunctionSpec(List<Variant> variants, Limits limits, Map<String, String> environment, Map<String, String> labels, SnapshotPolicy snapshot) {
+public record FunctionSpec(List<Variant> variants, Limits limits, Map<String, String> environment, Map<String, String> labels, SnapshotPolicy snapshot,
+    List<String> secrets) {
   private static final int MAP_CHARS = 64 << 10;
+  private static final int MOST_SECRETS = 64;
 
-  /** @throws InstarException {@link ErrorCode#BAD_REQUEST} when there is no variant or a map is too large or malformed */
+  /** @throws InstarException {@link ErrorCode#BAD_REQUEST} when there is no variant or a map is too large or malformed, {@link ErrorCode#BAD_NAME} of a secret */
   public FunctionSpec {
     variants = List.copyOf(variants);
     environment = Map.copyOf(environment);
     labels = Map.copyOf(labels);
     Objects.requireNonNull(limits);
     Objects.requireNonNull(snapshot);
+    secrets = List.copyOf(new TreeSet<>(secrets));
+    secrets.forEach(name -> Names.check("secret", name));
+    if (secrets.size() > MOST_SECRETS) {
+      throw new InstarException(ErrorCode.BAD_REQUEST, "A function version has " + MOST_SECRETS + " secrets at most; " + secrets.size() + " were given.");
+    }
     if (variants.isEmpty() || variants.size() > 16) {
       throw new InstarException(ErrorCode.BAD_REQUEST, "A function version has 1 to 16 variants; " + variants.size() + " were given.");
     }
@@ -37,7 +47,12 @@ public record FunctionSpec(List<Variant> variants, Limits limits, Map<String, St
     }
   }
 
-  /** With {@link SnapshotPolicy#DEFAULT}. */
+  /** Without secrets. */
+  public FunctionSpec(List<Variant> variants, Limits limits, Map<String, String> environment, Map<String, String> labels, SnapshotPolicy snapshot) {
+    this(variants, limits, environment, labels, snapshot, List.of());
+  }
+
+  /** Without secrets, with {@link SnapshotPolicy#DEFAULT}. */
   public FunctionSpec(List<Variant> variants, Limits limits, Map<String, String> environment, Map<String, String> labels) {
     this(variants, limits, environment, labels, SnapshotPolicy.DEFAULT);
   }

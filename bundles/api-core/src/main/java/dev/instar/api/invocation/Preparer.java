@@ -10,7 +10,7 @@ public interface Preparer {
    * Has every variant prepared by the backend that would run it, once, however many ask at the same time, and keeps the result
    * for the calls that follow.
    *
-   * @throws dev.instar.api.InstarException MODULE_REFUSED, IMAGE_NOT_FOUND, BACKEND_UNAVAILABLE, and what a backend's prepare names
+   * @throws dev.instar.api.InstarException BAD_REQUEST, SECRET_NOT_FOUND, MODULE_REFUSED, IMAGE_NOT_FOUND, BACKEND_UNAVAILABLE, and what a backend's prepare names
    */
   void prepare(FunctionVersion version) throws InterruptedException;
 

@@ -11,6 +11,14 @@ import org.osgi.annotation.versioning.ConsumerType;
  */
 @ConsumerType
 public interface Lease extends AutoCloseable {
+  /**
+   * Whether it is still what would be lent now. Once it is not, its sandbox gets no further call and another takes its place; a call that runs goes on to its
+   * end. Asked before each call, so it takes microseconds and never throws.
+   */
+  default boolean current() {
+    return true;
+  }
+
   /** Gives it back, whatever still uses it. From any thread; the first call counts. Waits no longer than two seconds; never throws. */
   @Override
   void close();

@@ -19,6 +19,13 @@ public interface LeaseProvider {
   String kind();
 
   /**
+   * Looks at what a version asks for when it is deployed, so that its deployer is told and not its callers.
+   *
+   * @throws InstarException BAD_REQUEST or another code, naming field, value and range, when {@link #take} would refuse the version's sandboxes here
+   */
+  default void check(FunctionVersion version) {}
+
+  /**
    * Lends one.
    *
    * @return empty when this host has none of the kind to lend; what is missing, the provider's own service tells

@@ -34,6 +34,13 @@ public interface PlacementPolicy {
   record Candidate(int variant, String kind, String backend, boolean prepared, int idle, int busy) {}
 
   /**
+   * Looks at a version that is being deployed, of one variant or several, so that its deployer is told of a label that says nothing to this policy.
+   *
+   * @throws dev.instar.api.InstarException BAD_REQUEST, naming label, value and what it may be
+   */
+  default void check(FunctionVersion version) {}
+
+  /**
    * Chooses.
    *
    * @param version whose call it is; its labels may say what its deployer wants

@@ -40,12 +40,20 @@ public record NetworkRequest(FunctionName function, EgressPolicy egress, long bi
   public static NetworkRequest of(FunctionName function, Map<String, String> labels) {
     String rate = labels.getOrDefault(BANDWIDTH_LABEL, "");
     try {
-      return new NetworkRequest(function, labels.containsKey(EGRESS_LABEL) ? EgressPolicy.parse(labels.get(EGRESS_LABEL)) : EgressPolicy.INTERNET,
+      return new NetworkRequest(function, labels.containsKey(EGRESS_LABEL) ? egress(labels.get(EGRESS_LABEL)) : EgressPolicy.INTERNET,
           rate.isEmpty() ? UNSHAPED : Long.parseLong(rate));
     } catch (NumberFormatException e) {
       String shown = rate.length() > 60 ? rate.substring(0, 60) + "..." : rate;
       throw new InstarException(ErrorCode.BAD_REQUEST,
           "The label " + BANDWIDTH_LABEL + " is '" + shown.replaceAll("[^ -~]", "?") + "'; give bits per second as a number, " + SLOWEST + " to " + FASTEST + ".");
+    }
+  }
+
+  private static EgressPolicy egress(String text) {
+    try {
+      return EgressPolicy.parse(text);
+    } catch (InstarException e) {
+      throw new InstarException(e.code(), "The label " + EGRESS_LABEL + ": " + e.problem().detail(), e.problem().members());
     }
   }
 }

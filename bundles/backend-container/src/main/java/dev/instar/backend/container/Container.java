@@ -60,6 +60,7 @@ final class Container {
       return container;
     } catch (IOException e) {
       delete(directory);
+      host.forgetSecrets(id);
       throw notStarted(String.valueOf(e.getMessage()));
     }
   }
@@ -220,6 +221,7 @@ final class Container {
       // A pipe whose other end has gone.
     }
     delete(directory);
+    host.forgetSecrets(id);
     if (interrupted) {
       Thread.currentThread().interrupt();
     }

@@ -17,6 +17,7 @@ import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.SandboxBackend;
+import dev.instar.api.secret.SecretLease;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -43,7 +44,7 @@ import org.slf4j.LoggerFactory;
 public final class ContainerBackend implements SandboxBackend {
   private static final Logger LOG = LoggerFactory.getLogger(ContainerBackend.class);
   private static final BackendDescription DESCRIPTION = new BackendDescription("container", "Runs container images in Linux containers, made by an OCI runtime.",
-      Set.of(Variant.CONTAINER), Shape.REMOTE, Isolation.CONTAINER, false, "1", Set.of(CgroupManager.KIND, NetworkLease.KIND));
+      Set.of(Variant.CONTAINER), Shape.REMOTE, Isolation.CONTAINER, false, "1", Set.of(CgroupManager.KIND, NetworkLease.KIND, SecretLease.KIND));
 
   private final Path scratch;
   private final Mark mark;

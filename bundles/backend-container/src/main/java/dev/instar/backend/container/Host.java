@@ -34,6 +34,7 @@ final class Host {
   private static final Logger LOG = LoggerFactory.getLogger(Host.class);
   private static final Path RUN = Path.of("/run");
   private static final String STATE = "state-";
+  private static final String SECRETS = "secrets-";
   private static final Path PROC = Path.of("/proc");
   private static final Path SECOND_VERSION = Path.of("/sys/fs/cgroup/unified");
   private static final int ROUNDS = 10;
@@ -59,7 +60,7 @@ final class Host {
   /** Again with each start: a backend that is replaced removes them when it has no container any more. */
   private void makeDirectories() throws IOException {
     // The last one is covered in each container's mount namespace; outside it must be there, too, since runc starts from where a container's root is.
-    for (Path path : List.of(directory, state(), directory.resolve("place"), directory.resolve("place/root"), copies())) {
+    for (Path path : List.of(directory, state(), directory.resolve("place"), directory.resolve("place/root"), copies(), secrets())) {
       if (!Files.isDirectory(path)) {
         Files.createDirectories(path);
         Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rwx--x--x"));
@@ -86,6 +87,26 @@ final class Host {
   /** Of this run of the node: two backends that overlap in a swap have it together, and no later run takes it for its own. */
   private Path state() {
     return directory.resolve(STATE + mark.run());
+  }
+
+  /** As {@link #state}. */
+  private Path secrets() {
+    return directory.resolve(SECRETS + mark.run());
+  }
+
+  /** A new directory for the secrets of one container: /run is in memory, and the root of a user namespace can reach into it. */
+  Path secrets(String id) throws IOException {
+    makeDirectories();
+    return Files.createDirectory(secrets().resolve(id), PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+  }
+
+  /** Takes them away, if there are any. */
+  void forgetSecrets(String id) {
+    try {
+      DurableFiles.deleteTree(secrets().resolve(id));
+    } catch (IOException e) {
+      LOG.warn("The secrets of the container {} could not be removed; they go when the node starts next: {}", id, e.toString());
+    }
   }
 
   /**
@@ -227,6 +248,13 @@ final class Host {
           left += deleteAll(state);
         }
       }
+      try (DirectoryStream<Path> secrets = Files.newDirectoryStream(directory, SECRETS + "*")) {
+        for (Path one : secrets) {
+          if (!one.equals(secrets())) {
+            DurableFiles.deleteTree(one);
+          }
+        }
+      }
     } catch (IOException e) {
       LOG.warn("{} cannot be cleared: {}", directory, e.toString());
     }
@@ -276,7 +304,7 @@ final class Host {
     } catch (IOException e) {
       LOG.debug("{} stays: {}", copies(), e.toString());
     }
-    for (Path path : List.of(directory.resolve("place/root"), directory.resolve("place"), state(), directory)) {
+    for (Path path : List.of(directory.resolve("place/root"), directory.resolve("place"), state(), secrets(), directory)) {
       try {
         Files.deleteIfExists(path);
       } catch (IOException e) {

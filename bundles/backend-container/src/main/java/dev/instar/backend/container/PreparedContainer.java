@@ -2,6 +2,7 @@ package dev.instar.backend.container;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Names;
 import dev.instar.api.cgroup.CgroupLease;
 import dev.instar.api.data.DurableFiles;
 import dev.instar.api.function.Limits;
@@ -10,7 +11,9 @@ import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
+import dev.instar.api.secret.SecretLease;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -55,6 +58,8 @@ final class PreparedContainer implements PreparedFunction {
   private static final String LAYERS = "base:image";
   /** Of the file system in memory: its root, and the four directories that the overlay needs. */
   private static final int OWN_FILES = 5;
+  /** And the directories that lead to the secrets. */
+  private static final int SECRETS_FILES = 4;
 
   private final String label;
   private final String hostname;
@@ -62,6 +67,7 @@ final class PreparedContainer implements PreparedFunction {
   private final Host host;
   private final Host.Root root;
   private final Talk talk;
+  private final ImageConfiguration.User user;
   private final Specification specification;
   /** The first process, in a cgroup and alone. */
   private final Map<Boolean, Map<String, Object>> first;
@@ -80,7 +86,7 @@ final class PreparedContainer implements PreparedFunction {
     RootFiles files = new RootFiles(image);
     int owner = (int) Files.getAttribute(image, "unix:uid", LinkOption.NOFOLLOW_LINKS);
     ImageConfiguration configuration = ImageConfiguration.read(request.image().program());
-    ImageConfiguration.User user = configuration.user(files);
+    user = configuration.user(files);
     Map<String, String> given = request.version().spec().environment();
     Map<String, String> labels = request.version().spec().labels();
     Map<String, String> environment = new LinkedHashMap<>(Map.of("PATH", PATH, "HOME", user.home()));
@@ -88,9 +94,10 @@ final class PreparedContainer implements PreparedFunction {
     environment.putAll(given);
     talk = Talk.of(labels, given, configuration);
     String program = program(talk.command(), files, configuration.directory(), environment.get("PATH"));
-    boolean readOnly = Boolean.parseBoolean(labels.getOrDefault(READ_ONLY, "false"));
+    boolean readOnly = isReadOnly(labels);
     specification = new Specification(limits, processes, owner > 0 ? OptionalInt.of(owner) : OptionalInt.empty(), readOnly, host.runtime().crun());
-    root = new Host.Root(directory, LAYERS, "mode=711,size=" + Specification.fileBytes(limits) + ",nr_inodes=" + (limits.madeFiles() + OWN_FILES), owner);
+    root = new Host.Root(directory, LAYERS, "mode=711,size=" + Specification.fileBytes(limits) + ",nr_inodes="
+        + (limits.madeFiles() + OWN_FILES + (request.version().spec().secrets().isEmpty() ? 0 : SECRETS_FILES)), owner);
     List<String> command = new ArrayList<>(talk.command());
     command.set(0, program);
     Map<Boolean, Map<String, Object>> functions = new HashMap<>();
@@ -111,6 +118,15 @@ final class PreparedContainer implements PreparedFunction {
     base(directory.resolve("base"), owner);
   }
 
+  private static boolean isReadOnly(Map<String, String> labels) {
+    String given = labels.getOrDefault(READ_ONLY, "false");
+    return switch (given) {
+      case "true" -> true;
+      case "false" -> false;
+      default -> throw new InstarException(ErrorCode.MODULE_REFUSED, "The label '" + READ_ONLY + "' is '" + Names.shown(given) + "'; give true or false.");
+    };
+  }
+
   private static String call(boolean alone) {
     return alone ? "call-alone.json" : "call.json";
   }
@@ -129,7 +145,8 @@ final class PreparedContainer implements PreparedFunction {
 
   private static void base(Path base, int owner) throws IOException {
     Path held = base.resolve(HELD);
-    for (Path made : List.of(base, base.resolve("etc"), held.getParent(), base.resolve("tmp"))) {
+    // With the places of mounts, which else would count as files that the function has made.
+    for (Path made : List.of(base, base.resolve("etc"), held.getParent(), base.resolve("tmp"), base.resolve("dev"), base.resolve("proc"), base.resolve("sys"))) {
       Files.createDirectory(made);
       own(made, owner, made.endsWith("tmp") ? 01777 : 0755);
     }
@@ -142,15 +159,19 @@ final class PreparedContainer implements PreparedFunction {
   }
 
   private static void own(Path path, int owner, int mode) throws IOException {
-    Files.setAttribute(path, "unix:uid", owner);
-    Files.setAttribute(path, "unix:gid", owner);
+    own(path, owner, owner, mode);
+  }
+
+  private static void own(Path path, int user, int group, int mode) throws IOException {
+    Files.setAttribute(path, "unix:uid", user);
+    Files.setAttribute(path, "unix:gid", group);
     Files.setAttribute(path, "unix:mode", mode);
   }
 
   @Override
   public Map<String, String> describe() {
     return Map.of("entry", talk.entry(), "reset", "nothing; a container, with what calls have left in it, is reused for calls of this version only",
-        "limits", "fileBytes, madeFiles", "isolation", "container (" + host.runtime().version() + ")");
+        "limits", "openFiles, fileBytes, madeFiles", "isolation", "container (" + host.runtime().version() + ")");
   }
 
   @Override
@@ -169,13 +190,15 @@ final class PreparedContainer implements PreparedFunction {
     Host.Root root = this.root;
     try {
       Files.createDirectory(own);
-      Specification.write(own.resolve("config.json"), specification.container(first.get(alone), host.root(), hostname, network.map(NetworkLease::namespace)));
+      Optional<Path> secrets = secrets(context);
+      Specification.write(own.resolve("config.json"), specification.container(first.get(alone), host.root(), hostname, network.map(NetworkLease::namespace), secrets));
       if (network.isPresent() && !network.get().nameservers().isEmpty()) {
         resolvers(own, network.get());
         root = new Host.Root(directory, directory.relativize(own.resolve("net")) + ":" + LAYERS, root.options(), root.owner());
       }
     } catch (IOException e) {
       discard(own);
+      host.forgetSecrets(context.sandboxId());
       throw notWritten(e);
     }
     Container container = Container.start(host, root, own, context);
@@ -193,6 +216,24 @@ final class PreparedContainer implements PreparedFunction {
         yield sandbox;
       }
     };
+  }
+
+  /** Where the secrets of one container are, each in a file that only the image's user can read. */
+  private Optional<Path> secrets(StartContext context) throws IOException {
+    Optional<SecretLease> lent = context.leases().find(SecretLease.class);
+    if (lent.isEmpty()) {
+      return Optional.empty();
+    }
+    Path place = host.secrets(context.sandboxId());
+    for (Map.Entry<String, byte[]> secret : lent.get().values().entrySet()) {
+      Path file = place.resolve(secret.getKey());
+      try (OutputStream out = DurableFiles.create(file)) {
+        out.write(secret.getValue());
+      }
+      own(file, root.owner() + user.uid(), root.owner() + user.gid(), 0400);
+    }
+    own(place, root.owner() + user.uid(), root.owner() + user.gid(), 0500);
+    return Optional.of(place);
   }
 
   private void resolvers(Path own, NetworkLease network) throws IOException {

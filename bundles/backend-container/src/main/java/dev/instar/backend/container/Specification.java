@@ -2,6 +2,7 @@ package dev.instar.backend.container;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import dev.instar.api.function.Limits;
+import dev.instar.api.secret.SecretLease;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -84,14 +85,18 @@ final class Specification {
    *
    * @param root its root file system, in the runtime's mount namespace
    * @param network the network namespace that it joins; empty for one of its own, in which there is nothing but itself
+   * @param secrets the directory of those that it sees
    */
-  Map<String, Object> container(Map<String, Object> process, Path root, String hostname, Optional<Path> network) {
+  Map<String, Object> container(Map<String, Object> process, Path root, String hostname, Optional<Path> network, Optional<Path> secrets) {
     Map<String, Object> spec = new LinkedHashMap<>();
     spec.put("ociVersion", "1.0.2");
     spec.put("process", process);
     spec.put("root", Map.of("path", root.toString(), "readonly", readOnly));
     spec.put("hostname", hostname);
-    spec.put("mounts", mounts(network.isEmpty()));
+    List<Map<String, Object>> mounts = mounts(network.isEmpty());
+    secrets.ifPresent(source -> mounts.add(Map.of("destination", SecretLease.DIRECTORY, "type", "bind", "source", source.toString(),
+        "options", List.of("bind", "ro", "nosuid", "nodev", "noexec"))));
+    spec.put("mounts", mounts);
     Map<String, Object> linux = new LinkedHashMap<>();
     List<Map<String, Object>> namespaces = new ArrayList<>();
     for (String type : List.of("pid", "ipc", "uts", "mount", "cgroup")) {

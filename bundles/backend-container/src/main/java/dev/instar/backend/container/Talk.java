@@ -45,7 +45,7 @@ sealed interface Talk {
    * @throws InstarException MODULE_REFUSED when a label says nothing that can be
    */
   static Talk of(Map<String, String> labels, Map<String, String> environment, ImageConfiguration image) {
-    List<String> named = words(labels.getOrDefault(PreparedContainer.PROCESS, ""));
+    List<String> named = Words.of(labels.getOrDefault(PreparedContainer.PROCESS, ""));
     Optional<Boolean> http2 = Optional.ofNullable(labels.get(PreparedContainer.PROTOCOL)).map(Talk::isHttp2);
     String port = labels.get(PreparedContainer.PORT);
     if (port != null) {
@@ -54,7 +54,7 @@ sealed interface Talk {
     if (http2.isPresent()) {
       return new Http(named.isEmpty() ? image.command() : named, image.port().orElse(USUAL_PORT), http2.get());
     }
-    List<String> process = named.isEmpty() ? words(environment.getOrDefault(PreparedContainer.PROCESS, "")) : named;
+    List<String> process = named.isEmpty() ? Words.of(environment.getOrDefault(PreparedContainer.PROCESS, "")) : named;
     if (!process.isEmpty()) {
       return new PerCall(process);
     }
@@ -75,10 +75,6 @@ sealed interface Talk {
 
   private static String shown(String text) {
     return (text.length() > 20 ? text.substring(0, 20) + "..." : text).replaceAll("[^ -~]", "?");
-  }
-
-  private static List<String> words(String text) {
-    return text.isBlank() ? List.of() : List.of(text.strip().split("\\s+"));
   }
 
   private static int port(String text) {

@@ -5,6 +5,7 @@ import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
+import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
 import dev.instar.api.invocation.CallInput;
 import dev.instar.api.lease.Lease;
@@ -23,6 +24,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -47,9 +49,13 @@ final class Bench implements AutoCloseable {
   }
 
   PreparedFunction prepare(Image image, Map<String, String> labels, Limits limits) throws Exception {
+    return prepare(image, labels, limits, List.of());
+  }
+
+  PreparedFunction prepare(Image image, Map<String, String> labels, Limits limits, Collection<String> secrets) throws Exception {
     Variant variant = new Variant(image.digest(), image.kind(), Optional.empty());
     FunctionVersion version = new FunctionVersion(new FunctionName("test", "f" + NUMBER.incrementAndGet()), 1, "u" + NUMBER.incrementAndGet(), Instant.now(),
-        new FunctionSpec(List.of(variant), limits, Map.of(), labels));
+        new FunctionSpec(List.of(variant), limits, Map.of(), labels, SnapshotPolicy.DEFAULT, List.copyOf(secrets)));
     PreparedFunction one = backend.prepare(new PrepareRequest(version, variant, image, Instant.now().plusSeconds(30)));
     open.add(one);
     return one;

@@ -114,7 +114,7 @@ public final class FaasmDialect implements HttpDialect {
 
   private static FunctionSpec spec(Optional<Function> present, Image image) {
     List<Variant> variants = List.of(new Variant(image.digest(), image.kind(), Optional.empty()));
-    return present.map(function -> function.activeVersion().spec()).map(old -> new FunctionSpec(variants, old.limits(), old.environment(), old.labels()))
+    return present.map(function -> function.activeVersion().spec()).map(old -> new FunctionSpec(variants, old.limits(), old.environment(), old.labels(), old.snapshot(), old.secrets()))
         .orElseGet(() -> new FunctionSpec(variants, Limits.DEFAULT, Map.of(), Map.of()));
   }
 

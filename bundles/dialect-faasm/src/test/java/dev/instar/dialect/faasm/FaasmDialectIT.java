@@ -14,6 +14,7 @@ import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.Limits;
+import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
 import dev.instar.gateway.MemoryFunctions;
 import dev.instar.gateway.MemoryImages;
@@ -112,14 +113,17 @@ class FaasmDialectIT {
   }
 
   @Test
-  void newCodeKeepsLimitsEnvironmentAndLabels() throws Exception {
+  void newCodeKeepsAllElse() throws Exception {
     Limits limits = new Limits(1 << 20, Duration.ofSeconds(1), 5, 5, 5, 1);
-    node.functions.publish(ECHO, new FunctionSpec(List.of(new Variant(Digest.of(new byte[0]), Variant.WASM, Optional.of("wasm"))), limits, Map.of("A", "1"), Map.of("l", "2")), true);
+    node.functions.publish(ECHO, new FunctionSpec(List.of(new Variant(Digest.of(new byte[0]), Variant.WASM, Optional.of("wasm"))), limits, Map.of("A", "1"), Map.of("l", "2"),
+        SnapshotPolicy.parse("idle"), List.of("word")), true);
     put("/f/simon/echo", MemoryImages.module(10));
     FunctionSpec spec = node.functions.find(ECHO).orElseThrow().activeVersion().spec();
     assertEquals(limits, spec.limits());
     assertEquals(Map.of("A", "1"), spec.environment());
     assertEquals(Map.of("l", "2"), spec.labels());
+    assertEquals(SnapshotPolicy.parse("idle"), spec.snapshot());
+    assertEquals(List.of("word"), spec.secrets());
     assertEquals(List.of(new Variant(Digest.of(MemoryImages.module(10)), Variant.WASM, Optional.empty())), spec.variants());
   }
 

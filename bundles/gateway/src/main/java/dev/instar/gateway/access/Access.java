@@ -19,8 +19,8 @@ import java.util.function.Supplier;
  * <caption>What a request needs</caption>
  * <tr><th>path</th><th>on loopback, mode {@code open}</th><th>else</th></tr>
  * <tr><td>{@code /healthz}</td><td>nothing</td><td>nothing, and any token for what the checks have found</td></tr>
- * <tr><td>{@code /readyz}, {@code /v1}, {@code /v1/openapi.json}, {@code GET /v1/functions} (what one may see of it)</td><td>nothing</td><td>any token</td></tr>
- * <tr><td>routes with <code>{user}</code> outside of {@code /v1} and below {@code /v1/functions}</td><td>nothing</td><td>the right to call or to upload for that user</td></tr>
+ * <tr><td>{@code /readyz}, {@code /v1}, {@code /v1/openapi.json}, {@code GET /v1/functions} and {@code GET /v1/secrets} (what one may see of them)</td><td>nothing</td><td>any token</td></tr>
+ * <tr><td>routes with <code>{user}</code> outside of {@code /v1} and below {@code /v1/functions} and {@code /v1/secrets}</td><td>nothing</td><td>the right to call or to upload for that user</td></tr>
  * <tr><td>{@code /v1/images}</td><td>nothing</td><td>the right to upload for some user</td></tr>
  * <tr><td>reading {@code /v1/backends}, {@code /v1/cgroups}, {@code /v1/network}, {@code /v1/snapshots} (archives left out), and routes of dialects without <code>{user}</code></td><td>nothing</td><td>the administrator's token</td></tr>
  * <tr><td>all else below {@code /v1}: bundles, features, configuration, users, swaps, what changes snapshots</td><td>the administrator's token</td><td>the administrator's token</td></tr>
@@ -88,7 +88,7 @@ public final class Access {
       return Need.TOKEN;
     }
     return switch (path.get(1)) {
-      case "functions", "images", "openapi.json" -> Need.TOKEN;
+      case "functions", "images", "openapi.json", "secrets" -> Need.TOKEN;
       case "backends", "cgroups", "network" -> reads ? Need.OPERATOR : Need.ADMINISTRATOR;
       // An archive holds what a function's memory held.
       case "snapshots" -> reads && !"archive".equals(path.getLast()) ? Need.OPERATOR : Need.ADMINISTRATOR;

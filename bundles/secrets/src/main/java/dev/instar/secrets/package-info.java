@@ -1,0 +1,2 @@
+/** Secrets of users in files, and their loan to sandboxes. */
+package dev.instar.secrets;

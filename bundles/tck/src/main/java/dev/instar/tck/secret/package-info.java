@@ -1,0 +1,4 @@
+/** The conformance suite of {@link dev.instar.api.secret.SecretStore}. */
+@org.osgi.annotation.bundle.Export
+@org.osgi.annotation.versioning.Version("0.1.0")
+package dev.instar.tck.secret;
