@@ -51,11 +51,11 @@ import org.slf4j.LoggerFactory;
  *      └── EntryHandler                                names and origins (Site), data rate, wait for the entry, drain
  * </pre>
  *
- * Selectors and acceptors run on a few platform threads; each request on a virtual thread of its own.
+ * Selectors and acceptors run on a few platform threads, which hand requests to the entry too; what may block is done on virtual threads.
  */
 public final class HttpListener implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(HttpListener.class);
-  // One acceptor, two selectors, and spares that keep producing while a virtual thread is being started.
+  // One acceptor, two selectors, and spares for what Jetty itself has to do aside.
   private static final int PLATFORM_THREADS = 16;
   // Of chunk sizes, extensions and trailers together, beside a share of the body; a read of Jetty's takes 8 KiB.
   private static final int WRAPPING_BYTES = 64 << 10;
@@ -87,7 +87,6 @@ public final class HttpListener implements AutoCloseable {
     QueuedThreadPool threads = new QueuedThreadPool(PLATFORM_THREADS, 4);
     threads.setName("http");
     threads.setDaemon(true);
-    threads.setVirtualThreadsExecutor(task -> Threads.startVirtual("http", task));
     server = new Server(threads, null, new RequestBuffers());
     http = new HttpConfiguration();
     http.setUseInputDirectByteBuffers(false); // see RequestBuffers

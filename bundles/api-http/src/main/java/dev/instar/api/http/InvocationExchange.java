@@ -67,28 +67,89 @@ public final class InvocationExchange {
     CallInput whole = small ? CallInput.of(exchange.bodyBytes(HOLD)) : body;
     Input bytes = new Input(whole.stream());
     CallInput input = new CallInput(bytes, whole.length());
-    HttpExchange.Streamed answer = exchange.stream(200, HEADERS, HOLD);
-    Output output = new Output(answer);
+    Output output = new Output(exchange.stream(200, HEADERS, HOLD));
 
     Invoker invoker = invokers.await(serviceWait);
     Invocation invocation = new Invocation(exchange.requestId(), name, number, input, output, timeout, false);
-    Outcome outcome = exchange.forCaller(() -> invoker.invoke(invocation));
-    if (refused(outcome) && !output.used && !bytes.used) {
-      Optional<Invoker> successor = invokers.awaitOther(Optional.of(invoker), serviceWait);
-      if (successor.isPresent()) {
-        outcome = exchange.forCaller(() -> successor.get().invoke(invocation));
+    Attempt attempt = new Attempt(exchange, invoker, invocation, bytes, output);
+    attempt.end(exchange.forCaller(() -> invoker.invoke(invocation)));
+  }
+
+  /**
+   * The same without blocking, where nothing has to be waited for: a short body that has come, a function that is prepared. The answer of a function that has completed is
+   * sent by the thread that ran it.
+   *
+   * @return false where that is not so: nothing was done
+   */
+  public boolean begin(HttpExchange exchange, FunctionName name, OptionalInt number, Optional<Duration> timeout) {
+    Optional<Invoker> invoker = invokers.current();
+    if (invoker.isEmpty()) {
+      return false;
+    }
+    Optional<byte[]> whole = exchange.bodyNow(HOLD);
+    if (whole.isEmpty()) {
+      return false;
+    }
+    CallInput body = CallInput.of(whole.get());
+    Input bytes = new Input(body.stream());
+    Output output = new Output(exchange.stream(200, HEADERS, HOLD));
+    Invocation invocation = new Invocation(exchange.requestId(), name, number, new CallInput(bytes, body.length()), output, timeout, false);
+    Attempt attempt = new Attempt(exchange, invoker.get(), invocation, bytes, output);
+    HttpExchange.Later later = exchange.later();
+    Optional<Runnable> begun = invoker.get().begin(invocation, outcome -> attempt.told(later, outcome));
+    begun.ifPresent(later::ends);
+    return begun.isPresent();
+  }
+
+  /** A call, and what becomes of the exchange by its outcome. */
+  private final class Attempt {
+    private final HttpExchange exchange;
+    private final Invoker invoker;
+    private final Invocation invocation;
+    private final Input input;
+    private final Output output;
+
+    Attempt(HttpExchange exchange, Invoker invoker, Invocation invocation, Input input, Output output) {
+      this.exchange = exchange;
+      this.invoker = invoker;
+      this.invocation = invocation;
+      this.input = input;
+      this.output = output;
+    }
+
+    void end(Outcome first) throws IOException, InterruptedException {
+      Outcome outcome = first;
+      if (refused(outcome) && !output.used && !input.used) {
+        Optional<Invoker> successor = invokers.awaitOther(Optional.of(invoker), serviceWait);
+        if (successor.isPresent()) {
+          outcome = exchange.forCaller(() -> successor.get().invoke(invocation));
+        }
+      }
+      switch (outcome) {
+        case Outcome.Completed done -> {
+          describe(done);
+          output.answer.finish();
+        }
+        case Outcome.Failed failed -> throw new InstarException(failed.problem());
       }
     }
-    switch (outcome) {
-      case Outcome.Completed done -> {
-        if (!answer.committed()) {
-          answer.header("Instar-Startup", done.cold() ? "cold" : "warm");
-          answer.header("Instar-Version", Integer.toString(done.version().number()));
-          answer.header("Instar-Backend", done.backend());
-        }
-        answer.finish();
+
+    private void describe(Outcome.Completed done) {
+      if (!output.answer.committed()) {
+        output.answer.header("Instar-Startup", done.cold() ? "cold" : "warm");
+        output.answer.header("Instar-Version", Integer.toString(done.version().number()));
+        output.answer.header("Instar-Backend", done.backend());
       }
-      case Outcome.Failed failed -> throw new InstarException(failed.problem());
+    }
+
+    /** Must not block. */
+    void told(HttpExchange.Later later, Optional<Outcome> outcome) {
+      if (outcome.isPresent() && outcome.get() instanceof Outcome.Completed done && !output.answer.committed()) {
+        describe(done);
+        later.finish(output.answer);
+      } else {
+        later.resume(() -> end(outcome.isPresent() ? outcome.get() : exchange.forCaller(() -> invoker.invoke(invocation))));
+      }
     }
   }
 
@@ -134,10 +195,10 @@ public final class InvocationExchange {
 
   /** Knows whether the function has written at all. */
   private static final class Output extends OutputStream {
-    private final OutputStream answer;
+    private final HttpExchange.Streamed answer;
     private boolean used;
 
-    Output(OutputStream answer) {
+    Output(HttpExchange.Streamed answer) {
       this.answer = answer;
     }
 
