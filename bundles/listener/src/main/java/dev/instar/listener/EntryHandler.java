@@ -298,6 +298,11 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     }
 
     @Override
+    public void succeeded() {
+      InPlace.end(super::succeeded);
+    }
+
+    @Override
     public void completed() {
       if (ended.compareAndSet(false, true)) {
         endPoint.ifPresent(guarded -> guarded.requestEnds(request));
