@@ -34,7 +34,8 @@ public final class EchoServer {
     Server server = new Server(threads);
     HttpConfiguration http = new HttpConfiguration();
     http.setSendServerVersion(false);
-    ServerConnector connector = new ServerConnector(server, 1, 2, new HttpConnectionFactory(http));
+    // As many selectors as the node's listener has.
+    ServerConnector connector = new ServerConnector(server, 1, Math.max(1, Runtime.getRuntime().availableProcessors() / 4), new HttpConnectionFactory(http));
     connector.setHost("127.0.0.1");
     server.addConnector(connector);
     server.setHandler(List.of(arguments).contains("virtual") ? new Blocking() : new NonBlocking());

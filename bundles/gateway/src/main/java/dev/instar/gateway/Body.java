@@ -7,6 +7,7 @@ import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -31,6 +32,8 @@ final class Body extends InputStream {
   private long taken;
   private boolean ended;
   private boolean waited;
+  /** Null while the body has not failed. */
+  private Throwable failure;
 
   Body(Request request) {
     this.request = request;
@@ -90,8 +93,43 @@ final class Body extends InputStream {
     return chunk == null ? 0 : chunk.remaining();
   }
 
+  /** All of it, where that is a number of bytes up to the limit and has come; it can be read all the same until {@link #skip}. Does not block. */
+  Optional<byte[]> peek(int most) {
+    if (declared.isEmpty() || declared.getAsLong() > most || taken > 0) {
+      return Optional.empty();
+    }
+    int length = (int) declared.getAsLong();
+    try {
+      if (length > 0 && chunk == null && !ended) {
+        poll();
+      }
+    } catch (IOException | InstarException e) {
+      // Whoever reads it is told.
+      return Optional.empty();
+    }
+    if (length == 0 || chunk != null && chunk.remaining() == length) {
+      byte[] bytes = new byte[length];
+      if (length > 0) {
+        chunk.getByteBuffer().get(chunk.getByteBuffer().position(), bytes);
+      }
+      return Optional.of(bytes);
+    }
+    return Optional.empty();
+  }
+
+  /** What {@link #peek} has returned has been used. */
+  void skip() {
+    if (chunk != null) {
+      taken += chunk.remaining();
+      release();
+    }
+  }
+
   /** Waits until there is a byte; false at the end. */
   private boolean fetch() throws IOException {
+    if (failure != null) {
+      throw failure(failure);
+    }
     while (chunk == null) {
       if (ended) {
         return false;
@@ -114,7 +152,8 @@ final class Body extends InputStream {
       return false;
     }
     if (Content.Chunk.isFailure(next)) {
-      throw failure(next.getFailure());
+      failure = next.getFailure();
+      throw failure(failure);
     }
     chunk = next;
     if (!next.hasRemaining()) {

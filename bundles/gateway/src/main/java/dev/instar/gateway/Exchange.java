@@ -3,6 +3,7 @@ package dev.instar.gateway;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.function.FunctionName;
 import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.HttpExchange;
@@ -34,6 +35,7 @@ import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Response;
 import org.eclipse.jetty.util.Blocker;
 import org.eclipse.jetty.util.Callback;
+import org.eclipse.jetty.util.thread.Invocable;
 
 /** One request and its answer over Jetty's core API, by blocking on a virtual thread. */
 final class Exchange implements HttpExchange {
@@ -56,10 +58,14 @@ final class Exchange implements HttpExchange {
   private final Optional<GrpcAnswer> grpc;
   private Routes.Match match = new Routes.Match(new Routes.Node(), List.of());
   private Caller caller = Caller.ANYONE;
+  private final Gateway gateway;
+  private final Ended ended = new Ended();
+  private Dialects.Use use;
   private boolean answered;
   private boolean cut;
 
-  Exchange(Request request, Response response, Callback callback, String id, HeldBytes heap) {
+  Exchange(Gateway gateway, Request request, Response response, Callback callback, String id, HeldBytes heap) {
+    this.gateway = gateway;
     this.request = request;
     this.response = response;
     this.callback = callback;
@@ -89,6 +95,22 @@ final class Exchange implements HttpExchange {
 
   void admitted(Caller as) {
     caller = as;
+  }
+
+  /** It is in a dialect until it is over. */
+  void in(Dialects.Use entered) {
+    use = entered;
+  }
+
+  /** It has not been begun there after all. */
+  void out() {
+    use.leave();
+    use = null;
+  }
+
+  /** Ends what runs, with an answer; for exchanges that are not handled on one thread. From any thread. */
+  void stop() {
+    ended.stop();
   }
 
   /** Who asks; anyone until it has been admitted. */
@@ -178,6 +200,11 @@ final class Exchange implements HttpExchange {
     return count == bytes.length ? bytes : Arrays.copyOf(bytes, count);
   }
 
+  @Override
+  public Optional<byte[]> bodyNow(int limit) {
+    return body.peek(Math.min(limit, HeldBytes.FREE));
+  }
+
   private byte[] grow(byte[] bytes, int length) {
     if (!lease.resize(bytes.length, length)) {
       throw tooMuchHeld();
@@ -248,6 +275,93 @@ final class Exchange implements HttpExchange {
       throw e;
     } finally {
       departure.end();
+    }
+  }
+
+  /** Has the gateway go on with it on a virtual thread. Does not block. */
+  void goOn(Rest rest) {
+    Threads.startVirtual("http", () -> gateway.run(this, () -> {
+      ended.endsThis();
+      rest.run();
+    }));
+  }
+
+  @Override
+  public Later later() {
+    request.addFailureListener(ended);
+    return new Later() {
+      @Override
+      public void ends(Runnable end) {
+        ended.ends(end);
+      }
+
+      @Override
+      public void finish(Streamed answer) {
+        body.skip();
+        if (body.ended()) {
+          ((Answer) answer).finishLater();
+        } else {
+          // Reading what is left of it, or of a connection's end, may take time.
+          goOn(answer::finish);
+        }
+      }
+
+      @Override
+      public void resume(Rest rest) {
+        body.skip();
+        goOn(rest);
+      }
+    };
+  }
+
+  /** Whether somebody wanted the exchange to end, and how that is done now. */
+  private static final class Ended implements Consumer<Throwable> {
+    static final Runnable NOTHING = () -> {};
+    private Runnable end = NOTHING;
+    private boolean gone;
+    private boolean stopped;
+
+    /** The caller has gone. */
+    @Override
+    public void accept(Throwable failure) {
+      Runnable now;
+      synchronized (this) {
+        gone = true;
+        now = end;
+      }
+      now.run();
+    }
+
+    /** The node stops. */
+    void stop() {
+      Runnable now;
+      synchronized (this) {
+        stopped = true;
+        now = end;
+      }
+      now.run();
+    }
+
+    void ends(Runnable by) {
+      boolean at;
+      synchronized (this) {
+        end = by;
+        at = gone || stopped;
+      }
+      if (at) {
+        by.run();
+      }
+    }
+
+    /** This thread is what runs now, unless the exchange was ended before. */
+    synchronized void endsThis() throws InterruptedException {
+      if (gone) {
+        throw new InstarException(Problem.of(ErrorCode.CALLER_GONE, "The caller went away before the call had ended."));
+      }
+      if (stopped) {
+        throw new InterruptedException("the node stops");
+      }
+      end = Thread.currentThread()::interrupt;
     }
   }
 
@@ -373,6 +487,10 @@ final class Exchange implements HttpExchange {
       end();
     } finally {
       lease.close();
+      if (use != null) {
+        use.leave();
+      }
+      gateway.over();
     }
   }
 
@@ -504,6 +622,26 @@ final class Exchange implements HttpExchange {
       committed = true;
       response.getHeaders().put(HttpHeader.CONTENT_LENGTH, count);
       Exchange.this.write(true, isHead() ? ByteBuffer.allocate(0) : ByteBuffer.wrap(held, 0, count));
+    }
+
+    /** {@link #finish}, and the end of the exchange, without blocking; for one of which nothing has gone out. */
+    void finishLater() {
+      finished = true;
+      committed = true;
+      try {
+        begin(status, headers, true);
+      } catch (InstarException e) {
+        goOn(() -> {
+          throw e;
+        });
+        return;
+      }
+      response.getHeaders().put(HttpHeader.CONTENT_LENGTH, count);
+      ByteBuffer bytes = isHead() ? ByteBuffer.allocate(0) : ByteBuffer.wrap(held, 0, count);
+      response.write(true, bytes, Callback.from(Invocable.InvocationType.NON_BLOCKING, Exchange.this::complete, failure -> {
+        cut();
+        complete();
+      }));
     }
 
     /** Does not finish: a function that fails closes its output, too. */

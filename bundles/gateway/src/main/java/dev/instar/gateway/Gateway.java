@@ -4,6 +4,7 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.http.HttpEntry;
+import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.RequestId;
 import dev.instar.api.http.Route;
 import dev.instar.gateway.access.Access;
@@ -71,13 +72,94 @@ public final class Gateway implements HttpEntry, AutoCloseable {
       inFlight.decrementAndGet();
       return false;
     }
-    Exchange exchange = new Exchange(request, response, callback, RequestId.next(), heap);
-    try {
-      if (admitted(running, request.getMethod())) {
-        answer(exchange);
-      } else {
-        exchange.fail(Problem.of(ErrorCode.NODE_BUSY, "The node answers " + settings.maxExchanges() + " requests at one time, and does now. Try again in a moment.")
+    Exchange exchange = new Exchange(this, request, response, callback, RequestId.next(), heap);
+    run(exchange, () -> {
+      if (!admitted(running, request.getMethod())) {
+        throw new InstarException(Problem.of(ErrorCode.NODE_BUSY, "The node answers " + settings.maxExchanges() + " requests at one time, and does now. Try again in a moment.")
             .retryAfter(Duration.ofSeconds(1)));
+      }
+      answer(exchange);
+    });
+    return true;
+  }
+
+  /** A call of a function goes from here to the thread that runs it, and its answer out from there; what else there may be to do is done on a virtual thread. */
+  @Override
+  public Optional<Runnable> begin(Request request, Response response, Callback callback) {
+    Optional<Call> found = call(request);
+    if (found.isEmpty()) {
+      return Optional.empty();
+    }
+    int running = inFlight.incrementAndGet();
+    if (closed || !admitted(running, request.getMethod())) {
+      inFlight.decrementAndGet();
+      return Optional.empty();
+    }
+    Exchange exchange = new Exchange(this, request, response, callback, RequestId.next(), heap);
+    try {
+      if (!begun(exchange, found.get())) {
+        exchange.goOn(() -> answer(exchange));
+      }
+    } catch (RuntimeException | LinkageError e) {
+      exchange.goOn(() -> {
+        throw e;
+      });
+    }
+    return Optional.of(exchange::stop);
+  }
+
+  /** A request that calls a function. */
+  private record Call(List<String> segments, Routes.Match match, Route route) {}
+
+  private Optional<Call> call(Request request) {
+    String path = request.getHttpURI().getPath();
+    if (path == null) {
+      return Optional.empty();
+    }
+    try {
+      List<String> segments = RequestPath.segments(path);
+      return dialects.match(segments).flatMap(match -> match.route(request.getMethod()).filter(Route::calls).map(route -> new Call(segments, match, route)));
+    } catch (InstarException e) {
+      // It is told in the ordinary way.
+      return Optional.empty();
+    }
+  }
+
+  private boolean begun(Exchange exchange, Call call) {
+    if (exchange.grpc().isPresent()) {
+      return false;
+    }
+    exchange.admitted(access.admit(exchange.method(), call.segments(), exchange::authorization, exchange::peer, exchange.onLoopback()));
+    exchange.matched(call.match());
+    access.permit(exchange.caller(), call.segments(), call.match().value(exchange.method(), "user"), true);
+    Optional<Dialects.Use> use = dialects.use(call.route().handler());
+    if (use.isEmpty() || !use.get().enter()) {
+      return false;
+    }
+    // Before it is begun: it may be over when that returns.
+    exchange.in(use.get());
+    boolean begun = false;
+    try {
+      begun = call.route().handler().begin(exchange);
+      return begun;
+    } finally {
+      if (!begun) {
+        exchange.out();
+      }
+    }
+  }
+
+  /** The exchange is over. */
+  void over() {
+    inFlight.decrementAndGet();
+  }
+
+  /** Does what is left of an exchange, says what has gone wrong with it, and ends it. */
+  void run(Exchange exchange, HttpExchange.Rest rest) {
+    try {
+      rest.run();
+      if (!exchange.answered()) {
+        throw new IllegalStateException("the route did not answer");
       }
     } catch (InstarException e) {
       exchange.fail(e.problem());
@@ -91,13 +173,8 @@ public final class Gateway implements HttpEntry, AutoCloseable {
       LOG.error("Request {} ({} {}) failed.", exchange.requestId(), exchange.method(), exchange.path(), e);
       exchange.fail(Problem.of(ErrorCode.INTERNAL, "The node failed; its log has more under the request's id."));
     } finally {
-      try {
-        exchange.complete();
-      } finally {
-        inFlight.decrementAndGet();
-      }
+      exchange.complete();
     }
-    return true;
   }
 
   private boolean admitted(int running, String method) {
@@ -143,9 +220,6 @@ public final class Gateway implements HttpEntry, AutoCloseable {
         route.get().handler().handle(exchange);
       } finally {
         use.get().leave();
-      }
-      if (!exchange.answered()) {
-        throw new IllegalStateException("the route did not answer");
       }
     } else if ("OPTIONS".equals(exchange.method())) {
       exchange.respond(204, Map.of("Allow", String.join(", ", exchange.allowed())), new byte[0]);

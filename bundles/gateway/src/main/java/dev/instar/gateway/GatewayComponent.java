@@ -74,6 +74,11 @@ public final class GatewayComponent implements HttpEntry {
     return gateway.handle(request, response, callback);
   }
 
+  @Override
+  public Optional<Runnable> begin(Request request, Response response, Callback callback) {
+    return gateway.begin(request, response, callback);
+  }
+
   /** Where the credentials are; without it nothing that needs one is served. */
   @Reference(cardinality = ReferenceCardinality.OPTIONAL, policy = ReferencePolicy.DYNAMIC, policyOption = ReferencePolicyOption.GREEDY)
   void setData(DataDirectory data) {

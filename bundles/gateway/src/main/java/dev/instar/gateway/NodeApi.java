@@ -14,6 +14,7 @@ import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.InvocationExchange;
 import dev.instar.api.http.Route;
+import dev.instar.api.http.RouteHandler;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendDirectory;
 import dev.instar.api.log.FunctionLogs;
@@ -102,7 +103,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
         new Route("DELETE", FUNCTION + "/versions/{version}", this::removeVersion),
         new Route("POST", FUNCTION + "/activate", this::activate),
         new Route("POST", FUNCTION + "/rollback", x -> Json.respond(x, 200, FunctionJson.of(registry().rollBack(name(x))))),
-        new Route("POST", FUNCTION + "/invoke", this::invoke, true),
+        new Route("POST", FUNCTION + "/invoke", new Calls(), true),
         new Route("GET", FUNCTION + "/logs", this::logs)));
     return List.copyOf(routes);
   }
@@ -198,14 +199,27 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     Json.respond(x, 200, FunctionJson.of(registry().activate(name, number)));
   }
 
-  private void invoke(HttpExchange x) throws IOException, InterruptedException {
-    FunctionName name = name(x);
-    Optional<String> version = x.query("version");
-    Optional<String> timeout = x.query("timeout");
-    OptionalInt number = version.isPresent() ? OptionalInt.of(number(version.get())) : OptionalInt.empty();
-    Optional<Duration> limit = timeout.map(text -> Quantities.duration(text).filter(Duration::isPositive)
-        .orElseThrow(() -> badParameter("timeout", text, "a time such as 500ms, 30s or 2m")));
-    invocations.answer(x, name, number, limit);
+  /** Calls of functions. */
+  private final class Calls implements RouteHandler {
+    @Override
+    public void handle(HttpExchange x) throws IOException, InterruptedException {
+      invocations.answer(x, name(x), version(x), timeout(x));
+    }
+
+    @Override
+    public boolean begin(HttpExchange x) {
+      return invocations.begin(x, name(x), version(x), timeout(x));
+    }
+
+    private OptionalInt version(HttpExchange x) {
+      Optional<String> version = x.query("version");
+      return version.isPresent() ? OptionalInt.of(number(version.get())) : OptionalInt.empty();
+    }
+
+    private Optional<Duration> timeout(HttpExchange x) {
+      return x.query("timeout").map(text -> Quantities.duration(text).filter(Duration::isPositive)
+          .orElseThrow(() -> badParameter("timeout", text, "a time such as 500ms, 30s or 2m")));
+    }
   }
 
   private void logs(HttpExchange x) throws IOException, InterruptedException {

@@ -62,6 +62,11 @@ public final class Node implements AutoCloseable {
     return gateway;
   }
 
+  /** The end of the listener, with its callers. */
+  void drain() {
+    listener.drain();
+  }
+
   /** Publishes a function of any content. */
   public void function(String name, Limits limits) {
     functions.publish(FunctionName.parse(name), new FunctionSpec(List.of(new Variant(Digest.of(new byte[0]), Variant.WASM, Optional.empty())), limits, Map.of(), Map.of()), true);

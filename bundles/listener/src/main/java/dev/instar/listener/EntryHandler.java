@@ -3,6 +3,7 @@ package dev.instar.listener;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.Threads;
 import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.ServiceSlot;
 import java.time.Duration;
@@ -28,6 +29,9 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Hands each request to the entry that is there, and waits for one when there is none. Counts the exchanges that run, so that a stop can let them end.
+ *
+ * <p>It runs on the thread that has read the request. An entry may take it there ({@link HttpEntry#begin}), which spares two switches of threads; else it is handled on a
+ * virtual thread of its own.
  */
 final class EntryHandler extends Handler.Abstract implements Graceful {
   private static final Logger LOG = LoggerFactory.getLogger(EntryHandler.class);
@@ -43,15 +47,15 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       return inFlight.get() == 0;
     }
   };
-  /** The threads of the exchanges that may change or run something, for the end of a drain. */
-  private final Set<Thread> calls = ConcurrentHashMap.newKeySet();
+  /** The exchanges that may change or run something, for the end of a drain. */
+  private final Set<Ending> calls = ConcurrentHashMap.newKeySet();
   private volatile boolean draining;
   private volatile Duration entryWait;
   private volatile DataRate rate;
   private volatile Site site;
 
   EntryHandler(ServiceSlot<HttpEntry> entries, ProblemErrorHandler errors, Settings settings, Site site) {
-    super(InvocationType.BLOCKING);
+    super(InvocationType.NON_BLOCKING);
     this.site = site;
     this.entries = entries;
     this.errors = errors;
@@ -79,7 +83,7 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     draining = true;
     if (!awaitCalls(limit)) {
       LOG.warn("{} calls had not ended {} ms after the stop began; they are ended now.", calls.size(), limit.toMillis());
-      calls.forEach(Thread::interrupt);
+      calls.forEach(Ending::endEarly);
       awaitCalls(grace);
     }
   }
@@ -106,7 +110,7 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     inFlight.incrementAndGet(); // before the look at shutdown, so that a stop that comes between counts this one
     Optional<GuardedEndPoint> endPoint = GuardedEndPoint.of(request.getConnectionMetaData().getConnection().getEndPoint());
     boolean looks = looks(request);
-    Ending ending = new Ending(callback, request, endPoint, looks ? Optional.empty() : Optional.of(Thread.currentThread()));
+    Ending ending = new Ending(callback, request, endPoint, !looks);
     try {
       if (shutdown.isShutdown() || draining && !looks) {
         if (request.getConnectionMetaData().getHttpVersion() != HttpVersion.HTTP_2) {
@@ -141,7 +145,22 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
       Request counted = chunked && !http2 && endPoint.isPresent() ? new ChunkedRequest(request, endPoint.get()) : request;
       Request paced = limit.unlimited() ? counted : new PacedRequest(counted, limit);
       Response pacedAnswer = limit.unlimited() ? response : new PacedResponse(paced, response, limit);
-      if (!handled(paced, pacedAnswer, ending)) {
+      Optional<Runnable> begun = entries.current().flatMap(entry -> entry.begin(paced, pacedAnswer, ending));
+      if (begun.isPresent()) {
+        ending.endedBy(begun.get());
+      } else {
+        Threads.startVirtual("http", () -> handleBlocking(paced, pacedAnswer, ending));
+      }
+    } catch (Throwable e) {
+      errors.answer(response, ending, 500, e);
+    }
+    return true;
+  }
+
+  private void handleBlocking(Request request, Response response, Ending ending) {
+    try {
+      ending.endedBy(Thread.currentThread()::interrupt);
+      if (!handled(request, response, ending)) {
         ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.ROUTE_NOT_FOUND, "There is nothing at this path."));
       }
     } catch (InstarException e) {
@@ -149,11 +168,9 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     } catch (InterruptedException e) {
       // Only a stop that has waited long enough interrupts; the connection is closed by it.
       ending.failed(e);
-      Thread.currentThread().interrupt();
     } catch (Throwable e) {
       errors.answer(response, ending, 500, e);
     }
-    return true;
   }
 
   /** An entry that has gone before it was asked takes nothing any more; the one that comes in its place does. */
@@ -244,22 +261,52 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
     private final Optional<GuardedEndPoint> endPoint;
     private final Request request;
     private final AtomicBoolean ended = new AtomicBoolean();
-    private final Optional<Thread> call;
+    private Optional<Runnable> by = Optional.empty();
+    private boolean endedEarly;
 
-    Ending(Callback callback, Request request, Optional<GuardedEndPoint> endPoint, Optional<Thread> call) {
+    /** @param call whether a drain waits for it, and ends it */
+    Ending(Callback callback, Request request, Optional<GuardedEndPoint> endPoint, boolean call) {
       super(callback);
-      this.call = call;
-      call.ifPresent(calls::add); // before the look at the drain, so that one that comes between is waited for
+      if (call) {
+        calls.add(this); // before the look at the drain, so that one that comes between is waited for
+      }
       this.request = request;
       this.endPoint = endPoint;
       endPoint.ifPresent(guarded -> guarded.requestBegins(request));
+    }
+
+    /** How what runs can be ended; is, where that was wanted before. */
+    void endedBy(Runnable end) {
+      boolean now;
+      synchronized (this) {
+        by = Optional.of(end);
+        now = endedEarly;
+      }
+      if (now) {
+        end.run();
+      }
+    }
+
+    /** Ends what runs; its caller still gets an answer. */
+    void endEarly() {
+      Optional<Runnable> end;
+      synchronized (this) {
+        endedEarly = true;
+        end = by;
+      }
+      end.ifPresent(Runnable::run);
+    }
+
+    @Override
+    public void succeeded() {
+      InPlace.end(super::succeeded);
     }
 
     @Override
     public void completed() {
       if (ended.compareAndSet(false, true)) {
         endPoint.ifPresent(guarded -> guarded.requestEnds(request));
-        call.ifPresent(calls::remove);
+        calls.remove(this);
         inFlight.decrementAndGet();
         if (shutdown.isShutdown()) {
           shutdown.check();

@@ -51,11 +51,14 @@ import org.slf4j.LoggerFactory;
  *      └── EntryHandler                                names and origins (Site), data rate, wait for the entry, drain
  * </pre>
  *
- * Selectors and acceptors run on a few platform threads; each request on a virtual thread of its own.
+ * Selectors and acceptors run on a few platform threads, which hand requests to the entry too; what may block is done on virtual threads.
  */
 public final class HttpListener implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(HttpListener.class);
-  // One acceptor, two selectors, and spares that keep producing while a virtual thread is being started.
+  // A selector hands calls over without waiting, so one keeps several processors busy; on two of them a second one halves what the node can do, as each then finds one request at
+  // a time where it would have found several, and has to be woken for it (docs/performance.md).
+  private static final int SELECTORS = Math.max(1, Runtime.getRuntime().availableProcessors() / 4);
+  // One acceptor, the selectors, and spares for what Jetty itself has to do aside.
   private static final int PLATFORM_THREADS = 16;
   // Of chunk sizes, extensions and trailers together, beside a share of the body; a read of Jetty's takes 8 KiB.
   private static final int WRAPPING_BYTES = 64 << 10;
@@ -84,10 +87,9 @@ public final class HttpListener implements AutoCloseable {
   private HttpListener(Settings settings, Optional<PemIdentity> identity, ServiceSlot<HttpEntry> entries) {
     certified = identity.map(PemIdentity::names).orElse(Set.of());
     ssl = identity.map(HttpListener::contexts);
-    QueuedThreadPool threads = new QueuedThreadPool(PLATFORM_THREADS, 4);
+    QueuedThreadPool threads = new QueuedThreadPool(PLATFORM_THREADS + SELECTORS, 3 + SELECTORS);
     threads.setName("http");
     threads.setDaemon(true);
-    threads.setVirtualThreadsExecutor(task -> Threads.startVirtual("http", task));
     server = new Server(threads, null, new RequestBuffers());
     http = new HttpConfiguration();
     http.setUseInputDirectByteBuffers(false); // see RequestBuffers
@@ -122,7 +124,7 @@ public final class HttpListener implements AutoCloseable {
     }
     ConnectionFactory[] protocols = ssl.isPresent() ? new ConnectionFactory[] {new SslConnectionFactory(ssl.get(), "alpn"), new AlpnConnectionFactory(), http2, http1}
         : new ConnectionFactory[] {http1, http2};
-    connector = new ServerConnector(server, 1, 2, protocols) {
+    connector = new ServerConnector(server, new InPlace(threads), null, null, 1, SELECTORS, protocols) {
       @Override
       protected SocketChannelEndPoint newEndPoint(SocketChannel channel, ManagedSelector selector, SelectionKey key) {
         GuardedEndPoint endPoint = new GuardedEndPoint(channel, selector, key, getScheduler(), HttpListener.this.settings.headerTimeout(),

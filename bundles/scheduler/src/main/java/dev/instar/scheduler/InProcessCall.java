@@ -7,15 +7,19 @@ import dev.instar.api.invocation.Outcome;
 import dev.instar.api.log.FunctionLogs;
 import dev.instar.api.sandbox.Waits;
 import java.io.IOException;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * One attempt to make a call in-process: it waits for a slot and a permit as an entry of their lines, and runs on a thread of {@link InProcessThreads}.
- * The caller sleeps once, from the beginning to the outcome; nobody wakes it on the way.
+ * The caller sleeps once, from the beginning to the outcome; nobody wakes it on the way. One that has no thread to sleep is told the outcome instead, by the thread that
+ * has ended the call.
  *
  * <pre>
  *   WAITING ──thread begins──▶ RUNNING ──▶ ENDED: outcome, then reset
@@ -63,13 +67,15 @@ final class InProcessCall implements Parking, Waits {
   private final InProcessThreads threads;
   private final InProcessThreads.Work work;
   private final Run run;
-  private final Thread caller = Thread.currentThread();
+  /** One of the two: who sleeps, or who is told. */
+  private final Optional<Thread> caller;
+  private final Optional<Consumer<Optional<Outcome>>> told;
   /** Its monitor is held over a kill by the caller, who else might hit the call that has the slot next. */
   private final AtomicReference<Phase> phase = new AtomicReference<>(Phase.WAITING);
   private final AtomicReference<Result> result = new AtomicReference<>();
   /** Until when it waits, and what ends the wait then; set where it could not begin at once. */
   private long until;
-  private Watchdog.Watch waitingTime;
+  private volatile Watchdog.Watch waitingTime;
   private volatile Place place;
   private volatile Slot slot;
   private volatile boolean settled;
@@ -80,8 +86,14 @@ final class InProcessCall implements Parking, Waits {
   private Result ended = AGAIN;
   private boolean ran;
 
-  /** @param logs null when there is no log service */
-  InProcessCall(Desk desk, Pool pool, Visit visit, Invocation invocation, Watchdog watchdog, FunctionLogs logs, InProcessThreads threads) {
+  /**
+   * @param logs null when there is no log service
+   * @param told see {@link #begin}; empty for {@link #make}
+   */
+  InProcessCall(Desk desk, Pool pool, Visit visit, Invocation invocation, Watchdog watchdog, FunctionLogs logs, InProcessThreads threads,
+      Optional<Consumer<Optional<Outcome>>> told) {
+    this.told = told;
+    caller = told.isEmpty() ? Optional.of(Thread.currentThread()) : Optional.empty();
     this.desk = desk;
     this.pool = pool;
     this.visit = visit;
@@ -98,7 +110,7 @@ final class InProcessCall implements Parking, Waits {
 
       @Override
       void after() {
-        end();
+        settle();
       }
 
       @Override
@@ -117,12 +129,29 @@ final class InProcessCall implements Parking, Waits {
    * @throws InstarException FUNCTION_BUSY, NODE_BUSY
    */
   Outcome make() throws InterruptedException {
+    if (!begin()) {
+      return null;
+    }
+    try {
+      return await();
+    } finally {
+      disarm();
+    }
+  }
+
+  /**
+   * Begins it, and does not wait.
+   *
+   * @return false when the pool was retired meanwhile: nothing was begun
+   * @throws InstarException FUNCTION_BUSY, NODE_BUSY: nothing was begun, either
+   */
+  boolean begin() {
     Slot warm = visit.cold() ? null : pool.takeIdle();
     if (warm == null) {
       Place mine = new Place(visit.cold());
       place = mine;
       if (!desk.join(pool, mine, visit)) {
-        return null;
+        return false;
       }
       limitTheWait();
     } else {
@@ -141,19 +170,25 @@ final class InProcessCall implements Parking, Waits {
         }
       }
     }
-    try {
-      return await();
-    } finally {
-      if (waitingTime != null) {
-        waitingTime.disarm();
-      }
-    }
+    return true;
   }
 
+  /** Only where it could not begin at once. */
   private void limitTheWait() {
     if (phase.get() == Phase.WAITING) {
       until = Math.min(visit.deadline(), Clock.in(desk.settings().queueWait()));
       waitingTime = watchdog.arm(until, this::waitedTooLong);
+      if (phase.get() != Phase.WAITING) {
+        // Who took it out of there may not have seen what there is to disarm.
+        disarm();
+      }
+    }
+  }
+
+  private void disarm() {
+    Watchdog.Watch watch = waitingTime;
+    if (watch != null) {
+      watch.disarm();
     }
   }
 
@@ -222,9 +257,23 @@ final class InProcessCall implements Parking, Waits {
     }
   }
 
-  private void tell(Result told) {
-    if (result.compareAndSet(null, told)) {
-      LockSupport.unpark(caller);
+  private void tell(Result known) {
+    if (result.compareAndSet(null, known)) {
+      caller.ifPresent(LockSupport::unpark);
+      told.ifPresent(who -> {
+        disarm();
+        visit.close();
+        who.accept(Optional.ofNullable(known.outcome()));
+      });
+    }
+  }
+
+  /** For one that nobody sleeps for: it is told as soon as it has ended, and after a while in any case. From any thread; does not block. */
+  void end() {
+    if (withdraw()) {
+      tell(new Result(new Outcome.Failed(Refusal.stopping())));
+    } else if (killRunning()) {
+      leaveBehindLater(() -> Refusal.stopping());
     }
   }
 
@@ -247,7 +296,7 @@ final class InProcessCall implements Parking, Waits {
     }
   }
 
-  private void end() {
+  private void settle() {
     synchronized (phase) {
       // Before another call may have the slot: a caller who is interrupted from here on has nothing to kill.
       if (!phase.compareAndSet(Phase.RUNNING, Phase.ENDED)) {
@@ -272,7 +321,7 @@ final class InProcessCall implements Parking, Waits {
       }
       settled = true;
       // The caller may wait for this, where it was interrupted.
-      LockSupport.unpark(caller);
+      caller.ifPresent(LockSupport::unpark);
       if (grace != null) {
         grace.disarm();
       }
@@ -281,10 +330,15 @@ final class InProcessCall implements Parking, Waits {
 
   private void overdue() {
     slot.kill(Slot.Cause.DEADLINE);
+    leaveBehindLater(run::timeUp);
+  }
+
+  /** Its caller is told that, if it does not end after its kill. */
+  private void leaveBehindLater(Supplier<Problem> problem) {
     grace = watchdog.arm(Clock.now() + GRACE_NANOS, () -> {
       if (result.get() == null) {
         leaveBehind();
-        tell(new Result(new Outcome.Failed(run.timeUp())));
+        tell(new Result(new Outcome.Failed(problem.get())));
       }
     });
   }

@@ -31,7 +31,9 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -298,6 +300,46 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     }
   }
 
+  @Override
+  public Optional<Runnable> begin(Invocation invocation, Consumer<Optional<Outcome>> told) {
+    Optional<InProcessCall> call = Optional.empty();
+    Visit visit = new Visit(room, invocation, desk.settings().maxCall());
+    try {
+      call = ready(invocation, visit).map(pool -> new InProcessCall(desk, pool, visit, invocation, watchdog, logs, threads, Optional.of(told)));
+      if (call.isPresent() && !call.get().begin()) {
+        call = Optional.empty();
+      }
+    } catch (InstarException e) {
+      // It is told to who asks again, if it is so then.
+      call = Optional.empty();
+    } finally {
+      if (call.isEmpty()) {
+        visit.close();
+      }
+    }
+    return call.map(begun -> begun::end);
+  }
+
+  /** Where a call can be made without waiting for anything but its turn; the same choice as {@link #attempt}'s, for which all else is left. */
+  private Optional<Pool> ready(Invocation invocation, Visit visit) {
+    FunctionRegistry functions = registry;
+    if (stopping || functions == null) {
+      return Optional.empty();
+    }
+    Optional<Function> function = functions.find(invocation.function());
+    Optional<FunctionVersion> version = function.flatMap(f -> f.version(invocation.version().orElse(f.active())));
+    if (version.isEmpty() || invocation.input().length().orElse(0) > version.get().spec().limits().inputBytes()) {
+      return Optional.empty();
+    }
+    visit.to(version.get());
+    Backends.Route route = backends.find(version.get());
+    if (route == null || !route.generation().inProcess()) {
+      return Optional.empty();
+    }
+    Pool pool = route.generation().pool(version.get(), route.variant());
+    return pool == null || pool.prepared() == null || pool.replaced() ? Optional.empty() : Optional.of(pool);
+  }
+
   /** Null: what it had chosen is gone; choose again. */
   private Outcome attempt(Invocation invocation, Visit visit) throws InterruptedException {
     if (stopping) {
@@ -345,7 +387,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
         return null;
       }
       if (pool.generation().inProcess()) {
-        return new InProcessCall(desk, pool, visit, invocation, watchdog, logs, threads).make();
+        return new InProcessCall(desk, pool, visit, invocation, watchdog, logs, threads, Optional.empty()).make();
       }
       slot = desk.acquire(pool, visit);
     } finally {

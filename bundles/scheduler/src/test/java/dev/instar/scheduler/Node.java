@@ -36,6 +36,7 @@ import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
@@ -156,6 +157,34 @@ final class Node implements AutoCloseable {
 
   Outcome invoke(String name, Duration timeout) throws InterruptedException {
     return scheduler.invoke(invocation(name, InputStream.nullInputStream(), new ByteArrayOutputStream(), Optional.of(timeout), false));
+  }
+
+  /** The same as {@link #invoke}, by {@link Scheduler#begin} where that is possible. */
+  Outcome begun(Invocation invocation) throws InterruptedException {
+    CompletableFuture<Optional<Outcome>> told = new CompletableFuture<>();
+    Optional<Runnable> end = scheduler.begin(invocation, outcome -> {
+      if (!told.complete(outcome)) {
+        throw new AssertionError("told twice");
+      }
+    });
+    if (end.isEmpty()) {
+      assertEquals(false, told.isDone(), "told of what was not begun");
+      return scheduler.invoke(invocation);
+    }
+    try {
+      Optional<Outcome> outcome = told.get();
+      return outcome.isPresent() ? outcome.get() : scheduler.invoke(invocation);
+    } catch (InterruptedException e) {
+      end.get().run();
+      told.join();
+      throw e;
+    } catch (ExecutionException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  Invocation invocation(String name) {
+    return invocation(name, InputStream.nullInputStream(), OutputStream.nullOutputStream(), Optional.empty(), false);
   }
 
   Outcome invokeCold(String name) throws InterruptedException {

@@ -52,7 +52,7 @@ class SchedulerStressTest {
         String name = "demo/f" + i % 4;
         callers.add(Node.async(() -> {
           while (!over.get()) {
-            completed(node.invoke(name));
+            completed(calls.get() % 2 == 0 ? node.invoke(name) : node.begun(node.invocation(name)));
             calls.incrementAndGet();
           }
           return null;
@@ -179,10 +179,11 @@ class SchedulerStressTest {
     Optional<Duration> timeout = random.nextInt(4) == 0 ? Optional.of(Duration.ofMillis(1 + random.nextInt(20))) : Optional.empty();
     InputStream body = random.nextInt(8) == 0 ? new SlowInput(random.nextBoolean()) : new ByteArrayInputStream(new byte[] {(byte) random.nextInt()});
     var invocation = node.invocation(name, body, new ByteArrayOutputStream(), timeout, random.nextInt(10) == 0);
+    boolean begun = random.nextBoolean();
     CompletableFuture<Void> done = new CompletableFuture<>();
     Thread caller = Thread.ofVirtual().start(() -> {
       try {
-        switch (node.scheduler.invoke(invocation)) {
+        switch (begun ? node.begun(invocation) : node.scheduler.invoke(invocation)) {
           case Outcome.Completed c -> completed.incrementAndGet();
           case Outcome.Failed f -> failures.get(f.problem().code()).incrementAndGet();
         }

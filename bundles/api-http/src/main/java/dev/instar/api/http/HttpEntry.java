@@ -1,6 +1,9 @@
 package dev.instar.api.http;
 
+import java.util.Optional;
 import org.eclipse.jetty.server.Request;
+import org.eclipse.jetty.server.Response;
+import org.eclipse.jetty.util.Callback;
 import org.osgi.annotation.versioning.ConsumerType;
 
 /**
@@ -20,4 +23,14 @@ public interface HttpEntry extends Request.Handler {
 
   /** Attribute of the listener's Jetty server, true: it listens on loopback only. Where it is absent, credentials are needed. */
   String LOOPBACK = "instar.loopback";
+
+  /**
+   * Takes a request on the thread that has read it, which reads other connections too: it must not block. Asked first; what it does not take is handed to
+   * {@link #handle} on a virtual thread, unchanged.
+   *
+   * @return how to end the exchange before its time, with an answer; from any thread, and without effect when it is over. Empty: not taken
+   */
+  default Optional<Runnable> begin(Request request, Response response, Callback callback) {
+    return Optional.empty();
+  }
 }

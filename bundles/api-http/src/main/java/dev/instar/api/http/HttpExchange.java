@@ -39,6 +39,13 @@ public interface HttpExchange {
   /** The whole body. @throws dev.instar.api.InstarException NODE_BUSY when the node is short of memory for it */
   byte[] bodyBytes(int limit) throws IOException;
 
+  /**
+   * The whole body, if it is short and has come. Does not block, and uses nothing up: what it does not return can be read as if it had not been asked.
+   *
+   * @param limit in bytes; a longer one is not returned
+   */
+  Optional<byte[]> bodyNow(int limit);
+
   /** Sends the whole answer. Content-Length is set; headers that the node owns (Connection, Transfer-Encoding, …) are not taken. */
   void respond(int status, Map<String, String> headers, byte[] body) throws IOException;
 
@@ -78,6 +85,28 @@ public interface HttpExchange {
    * @throws InstarException CALLER_GONE when that has ended the work
    */
   <T> T forCaller(Work<T> work) throws InterruptedException;
+
+  /** For {@link RouteHandler#begin}: the rest of the exchange. */
+  Later later();
+
+  /** What goes on after {@link RouteHandler#begin} has returned. One thread after another may use it; {@link #ends} and one of the two others at the same time. */
+  @ProviderType
+  interface Later {
+    /** How to end what runs, when the caller goes away or the node stops; it is done at once where that has happened. */
+    void ends(Runnable end);
+
+    /** Sends what has been written and ends the exchange. Does not block. */
+    void finish(Streamed answer);
+
+    /** Goes on with the exchange on a virtual thread, in the way of {@link RouteHandler#handle}, unless what ran was ended: then that is answered. Does not block. */
+    void resume(Rest rest);
+  }
+
+  /** The rest of an exchange. */
+  @FunctionalInterface
+  interface Rest {
+    void run() throws IOException, InterruptedException;
+  }
 
   /** All methods that the path takes, for OPTIONS and Allow. */
   List<String> allowed();

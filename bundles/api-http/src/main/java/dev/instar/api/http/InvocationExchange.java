@@ -64,17 +64,57 @@ public final class InvocationExchange {
     boolean small = body.length().isPresent() && body.length().getAsLong() <= HOLD;
     CallInput whole = small ? CallInput.of(exchange.bodyBytes(HOLD)) : body;
     HttpExchange.Streamed answer = exchange.stream(200, HEADERS, HOLD);
-    Outcome outcome = invoke(exchange, name, number, timeout, whole, answer, Optional.empty());
+    end(answer, invoke(exchange, name, number, timeout, whole, answer, Optional.empty()));
+  }
+
+  /**
+   * The same without blocking, where nothing has to be waited for: a short body that has come, a function that is prepared. The answer of a function that has completed is
+   * sent by the thread that ran it.
+   *
+   * @return false where that is not so: nothing was done
+   */
+  public boolean begin(HttpExchange exchange, FunctionName name, OptionalInt number, Optional<Duration> timeout) {
+    Optional<Invoker> invoker = invokers.current();
+    if (invoker.isEmpty()) {
+      return false;
+    }
+    Optional<byte[]> whole = exchange.bodyNow(HOLD);
+    if (whole.isEmpty()) {
+      return false;
+    }
+    HttpExchange.Streamed answer = exchange.stream(200, HEADERS, HOLD);
+    Attempt attempt = new Attempt(exchange, invoker.get(), name, number, timeout, CallInput.of(whole.get()), answer, Optional.empty());
+    HttpExchange.Later later = exchange.later();
+    Optional<Runnable> begun = invoker.get().begin(attempt.invocation, outcome -> told(attempt, answer, later, outcome));
+    begun.ifPresent(later::ends);
+    return begun.isPresent();
+  }
+
+  /** Must not block. */
+  private void told(Attempt attempt, HttpExchange.Streamed answer, HttpExchange.Later later, Optional<Outcome> outcome) {
+    if (outcome.isPresent() && outcome.get() instanceof Outcome.Completed done && !answer.committed()) {
+      describe(answer, done);
+      later.finish(answer);
+    } else {
+      later.resume(() -> end(answer, attempt.followed(outcome.isPresent() ? outcome.get() : attempt.invoke())));
+    }
+  }
+
+  private static void end(HttpExchange.Streamed answer, Outcome outcome) throws IOException {
     switch (outcome) {
       case Outcome.Completed done -> {
-        if (!answer.committed()) {
-          answer.header("Instar-Startup", done.cold() ? "cold" : "warm");
-          answer.header("Instar-Version", Integer.toString(done.version().number()));
-          answer.header("Instar-Backend", done.backend());
-        }
+        describe(answer, done);
         answer.finish();
       }
       case Outcome.Failed failed -> throw new InstarException(failed.problem());
+    }
+  }
+
+  private static void describe(HttpExchange.Streamed answer, Outcome.Completed done) {
+    if (!answer.committed()) {
+      answer.header("Instar-Startup", done.cold() ? "cold" : "warm");
+      answer.header("Instar-Version", Integer.toString(done.version().number()));
+      answer.header("Instar-Backend", done.backend());
     }
   }
 
@@ -98,20 +138,38 @@ public final class InvocationExchange {
 
   private Outcome invoke(HttpExchange exchange, FunctionName name, OptionalInt number, Optional<Duration> timeout, CallInput whole, OutputStream answer, Optional<Rpc> rpc)
       throws InterruptedException {
-    Input bytes = new Input(whole.stream());
-    CallInput input = new CallInput(bytes, whole.length());
-    Output output = new Output(answer);
+    Attempt attempt = new Attempt(exchange, invokers.await(serviceWait), name, number, timeout, whole, answer, rpc);
+    return attempt.followed(attempt.invoke());
+  }
 
-    Invoker invoker = invokers.await(serviceWait);
-    Invocation invocation = new Invocation(exchange.requestId(), name, number, input, output, timeout, false, rpc);
-    Outcome outcome = exchange.forCaller(() -> invoker.invoke(invocation));
-    if (refused(outcome) && !output.used && !bytes.used) {
-      Optional<Invoker> successor = invokers.awaitOther(Optional.of(invoker), serviceWait);
-      if (successor.isPresent()) {
-        outcome = exchange.forCaller(() -> successor.get().invoke(invocation));
-      }
+  /** A call of one invoker, and of its successor where that one refuses. */
+  private final class Attempt {
+    private final HttpExchange exchange;
+    private final Invoker invoker;
+    private final Input input;
+    private final Output output;
+    private final Invocation invocation;
+
+    Attempt(HttpExchange exchange, Invoker invoker, FunctionName name, OptionalInt number, Optional<Duration> timeout, CallInput whole, OutputStream answer, Optional<Rpc> rpc) {
+      this.exchange = exchange;
+      this.invoker = invoker;
+      input = new Input(whole.stream());
+      output = new Output(answer);
+      invocation = new Invocation(exchange.requestId(), name, number, new CallInput(input, whole.length()), output, timeout, false, rpc);
     }
-    return outcome;
+
+    Outcome invoke() throws InterruptedException {
+      return exchange.forCaller(() -> invoker.invoke(invocation));
+    }
+
+    /** What comes of it after all: a refusal of one that goes is not told while another is there, and nothing has been consumed. */
+    Outcome followed(Outcome outcome) throws InterruptedException {
+      if (!refused(outcome) || output.used || input.used) {
+        return outcome;
+      }
+      Optional<Invoker> successor = invokers.awaitOther(Optional.of(invoker), serviceWait);
+      return successor.isPresent() ? exchange.forCaller(() -> successor.get().invoke(invocation)) : outcome;
+    }
   }
 
   private static CallInput body(HttpExchange exchange, long limit) {

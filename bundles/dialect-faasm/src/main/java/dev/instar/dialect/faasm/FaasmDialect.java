@@ -15,6 +15,7 @@ import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.InvocationExchange;
 import dev.instar.api.http.Route;
+import dev.instar.api.http.RouteHandler;
 import dev.instar.api.http.ServiceSlot;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.CallInput;
@@ -80,7 +81,7 @@ public final class FaasmDialect implements HttpDialect {
 
   @Override
   public List<Route> routes() {
-    return List.of(new Route("PUT", PATH, this::upload), new Route("PUT", PATH + "/{file}", this::upload), new Route("POST", PATH, this::call, true), new Route("GET", PATH, this::download));
+    return List.of(new Route("PUT", PATH, this::upload), new Route("PUT", PATH + "/{file}", this::upload), new Route("POST", PATH, new Calls(), true), new Route("GET", PATH, this::download));
   }
 
   private void upload(HttpExchange x) throws IOException, InterruptedException {
@@ -124,8 +125,16 @@ public final class FaasmDialect implements HttpDialect {
     x.respond(status, JSON, json.getBytes(StandardCharsets.UTF_8));
   }
 
-  private void call(HttpExchange x) throws IOException, InterruptedException {
-    invocations.answer(x, name(x), OptionalInt.empty(), Optional.empty());
+  private final class Calls implements RouteHandler {
+    @Override
+    public void handle(HttpExchange x) throws IOException, InterruptedException {
+      invocations.answer(x, name(x), OptionalInt.empty(), Optional.empty());
+    }
+
+    @Override
+    public boolean begin(HttpExchange x) {
+      return invocations.begin(x, name(x), OptionalInt.empty(), Optional.empty());
+    }
   }
 
   private void download(HttpExchange x) throws IOException, InterruptedException {
