@@ -54,4 +54,9 @@ class CommandConformanceTest extends SandboxBackendSuite {
   protected boolean mayStay(Thread thread) {
     return thread.getName().equals("wasmtime-ticker") || thread.getName().startsWith("wasmtime-compile-");
   }
+
+  @Override
+  protected boolean mayStay(ProcessHandle process) {
+    return TestBackend.isCompiler(process);
+  }
 }

@@ -62,4 +62,9 @@ class ReactorConformanceTest extends SandboxBackendSuite {
   protected boolean mayStay(Thread thread) {
     return thread.getName().equals("wasmtime-ticker") || thread.getName().startsWith("wasmtime-compile-");
   }
+
+  @Override
+  protected boolean mayStay(ProcessHandle process) {
+    return TestBackend.isCompiler(process);
+  }
 }

@@ -19,6 +19,7 @@ import dev.instar.api.wasmtime.WasmtimeModule;
 import dev.instar.api.wasmtime.WasmtimeTrap;
 import dev.instar.snapshots.SnapshotStoreComponent;
 import dev.instar.tck.capability.NativeLibraries;
+import dev.instar.wasmtime.CompilerProcess;
 import dev.instar.wasmtime.WasmtimeLibrary;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -164,6 +165,11 @@ final class TestBackend implements AutoCloseable {
         return area("scratch-" + name);
       }
     };
+  }
+
+  /** Whether it compiles, or waits to. */
+  static boolean isCompiler(ProcessHandle process) {
+    return !process.isAlive() || process.info().commandLine().filter(line -> line.contains(CompilerProcess.class.getName())).isPresent();
   }
 
   SnapshotStore store() {

@@ -129,7 +129,7 @@ class CodeCheckTest {
       m.visitInsn(Opcodes.ICONST_0);
       m.visitMethodInsn(Opcodes.INVOKESTATIC, "java/lang/System", "exit", "(I)V", false);
     });
-    refusedBody("memory", m -> m.visitMethodInsn(Opcodes.INVOKESTATIC, "dev/instar/wasi/pages/LibC", "munmap", "(JJ)V", false));
+    refusedBody("LibC", m -> m.visitMethodInsn(Opcodes.INVOKESTATIC, "dev/instar/wasi/pages/LibC", "munmap", "(JJ)V", false));
     refusedBody("imports", m -> m.visitMethodInsn(Opcodes.INVOKEVIRTUAL, "com/dylibso/chicory/runtime/Instance", "imports",
         "()Lcom/dylibso/chicory/runtime/ImportValues;", false));
     refusedBody("write", m -> m.visitMethodInsn(Opcodes.INVOKEINTERFACE, "com/dylibso/chicory/runtime/Memory", "write", "(I[B)V", true));
