@@ -10,6 +10,7 @@ import dev.instar.api.placement.PlacementPolicy;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -34,12 +35,9 @@ final class Backends {
   private static final Logger LOG = LoggerFactory.getLogger(Backends.class);
   /** A probe may take a second by contract; who takes longer is not waited for, and used when it has answered. */
   private static final long PROBE_SECONDS = 5;
-  /** How long calls move from a backend to the next one of its name: its code is new to the JVM, which interprets it first, and compiles it as it is used. */
-  private static final long RAMP_NANOS = TimeUnit.SECONDS.toNanos(2);
-  private static final long RAMP_STEP_MS = 100;
-  /** What is called more seldom has warmed nothing when the time is over. */
+  private static final int RAMP_STEPS = 20;
+  /** In one of the steps. What is called more seldom has warmed nothing when the time is over. */
   private static final int RAMP_CALLS = 5;
-
   /** What a killed call may take to end: a second by contract, two for the close of its sandbox, and some for a busy machine. */
   private static final long KILL_SECONDS = 5;
 
@@ -117,18 +115,19 @@ final class Backends {
       Generation before = named(generation.name());
       generation.probe(usable);
       if (before != null && generation.open()) {
-        ramp(before, generation);
+        ramp(before, generation, desk.settings().ramp());
       }
       route();
       probed.complete(null);
     });
+    long seconds = PROBE_SECONDS + Scheduler.WARM.toSeconds() + desk.settings().ramp().toSeconds();
     try {
       // Waited for, so that a backend takes calls by the time its registration returns, and the old one of a swap can go.
-      probed.get(PROBE_SECONDS + Scheduler.WARM.toSeconds() + TimeUnit.NANOSECONDS.toSeconds(RAMP_NANOS), TimeUnit.SECONDS);
+      probed.get(seconds, TimeUnit.SECONDS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     } catch (Exception e) {
-      LOG.warn("The probe of {} has not ended in {} s; it gets calls when it has", generation, PROBE_SECONDS + Scheduler.WARM.toSeconds());
+      LOG.warn("The probe of {} has not ended in {} s; it gets calls when it has", generation, seconds);
     }
     if (generation.probe() instanceof Probe.Missing missing) {
       LOG.info("{} is here but can't run: {}. {}", generation, missing.what(), missing.remedy());
@@ -139,17 +138,18 @@ final class Backends {
   }
 
   /**
-   * Gives a growing share of the calls to the new one while the old one still makes the others. Returns when all may go there: at the end of the time, or when the old
+   * Gives a growing share of the calls to the new one while the old one still makes the others: its code is new to the JVM, which interprets it first, and compiles it as it
+   * is used. Returns when all may go there: at the end of the time, or when the old
    * one leaves, or when there are no calls that could warm anything.
    */
-  private void ramp(Generation before, Generation next) {
-    Succession succession = new Succession(before, Clock.now(), RAMP_NANOS);
+  private void ramp(Generation before, Generation next, Duration time) {
+    Succession succession = new Succession(before, Clock.now(), time.toNanos());
     next.succeeds(succession);
     route();
     long seen = before.servedCalls() + next.servedCalls();
     try {
       while (before.open() && next.open() && Clock.now() < succession.end()) {
-        Thread.sleep(RAMP_STEP_MS);
+        Thread.sleep(time.dividedBy(RAMP_STEPS));
         long now = before.servedCalls() + next.servedCalls();
         if (now - seen < RAMP_CALLS) {
           break;

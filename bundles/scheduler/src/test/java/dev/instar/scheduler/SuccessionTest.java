@@ -5,17 +5,18 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.invocation.Outcome;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Future;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /** Calls that move from one generation of a backend to the next. */
-@Timeout(120)
+@Timeout(60)
 class SuccessionTest {
   private static final int CALLERS = 2;
   private static final int SWAPS = 10;
@@ -35,7 +36,7 @@ class SuccessionTest {
   void theOldOneGoesOnForAWhileUnderLoadAndEveryCallIsAnswered() throws Exception {
     AtomicBoolean over = new AtomicBoolean();
     ScriptedBackend now = ScriptedBackend.inProcess();
-    try (Node node = new Node(now); ExecutorService callers = Executors.newVirtualThreadPerTaskExecutor()) {
+    try (Node node = new Node(Node.settings("ramp", Duration.ofSeconds(2)), now); ExecutorService callers = Executors.newVirtualThreadPerTaskExecutor()) {
       node.deploy("demo/f", Node.limits(CALLERS));
       List<Future<?>> running = new ArrayList<>();
       for (int i = 0; i < CALLERS; i++) {
@@ -76,11 +77,13 @@ class SuccessionTest {
     }
   }
 
+  /** Within the time of the ramp, which is longer than that of a test. */
   @Test
+  @Timeout(20)
   void whoHasNoCallsToMoveDoesNotWait() throws Exception {
     ScriptedBackend first = ScriptedBackend.inProcess();
     ScriptedBackend second = ScriptedBackend.inProcess();
-    try (Node node = new Node(first)) {
+    try (Node node = new Node(Node.settings("ramp", Duration.ofSeconds(30)), first)) {
       node.deploy("demo/f", Node.limits(1));
       assertInstanceOf(Outcome.Completed.class, node.invoke("demo/f"));
       node.bind(second, 0);
