@@ -133,6 +133,9 @@ class LauncherIT {
     String doctor = ok(shell.instar("doctor"));
     assertTrue(doctor.lines().anyMatch(l -> l.matches("backend wasm +ok .*")), doctor);
     assertTrue(doctor.lines().anyMatch(l -> l.matches("backend process .*\\(not switched on in the node\\)")), doctor);
+    // What it lacks is brought to this node and not to the one that was asked instead.
+    String wasmtime = doctor.lines().filter(l -> l.startsWith("backend wasmtime ")).findFirst().orElseThrow();
+    assertTrue(wasmtime.matches("backend wasmtime +ok .*") || wasmtime.contains("--target " + data.toRealPath().resolve("native") + " ") && wasmtime.contains("features apply wasmtime"), wasmtime);
 
     // Ctrl-C.
     Set<String> children = new TreeSet<>();

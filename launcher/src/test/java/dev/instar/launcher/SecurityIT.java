@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.cert.CertificateFactory;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -164,6 +165,36 @@ class SecurityIT {
     ok(to(secure, "bundles", "install", signed.toString(), "--token-file", administrator));
     assertTrue(ok(to(secure, "bundles", "list", "--token-file", administrator)).contains("org.example.signed"));
     ok(to(secure, "bundles", "uninstall", "org.example.signed", "--token-file", administrator));
+
+    // The watched directory is no way around it, and what it may not take it leaves alone.
+    Path watched = secureData.resolve("deploy");
+    Files.copy(plain, watched.resolve("plain.jar"));
+    Files.copy(strange, watched.resolve("strange.jar"));
+    Path log = secureData.resolve("node.log");
+    await(() -> {
+      String said = Files.readString(log);
+      return said.lines().anyMatch(line -> line.contains("plain.jar") && line.contains("signature-refused")) && said.lines().anyMatch(line -> line.contains("strange.jar") && line.contains("CN=stranger"));
+    }, () -> Files.readString(log));
+    assertFalse(ok(to(secure, "bundles", "list", "--token-file", administrator)).contains("org.example.signed"), "a refused one leaves nothing");
+    Files.delete(watched.resolve("plain.jar"));
+    Files.delete(watched.resolve("strange.jar"));
+    Files.copy(signed, watched.resolve("signed.jar"));
+    await(() -> ok(to(secure, "bundles", "list", "--token-file", administrator)).contains("org.example.signed"), () -> Files.readString(log));
+    Files.delete(watched.resolve("signed.jar"));
+    await(() -> !ok(to(secure, "bundles", "list", "--token-file", administrator)).contains("org.example.signed"), () -> Files.readString(log));
+  }
+
+  private interface Question<T> {
+    T ask() throws Exception;
+  }
+
+  /** Fails with what explains it. */
+  private static void await(Question<Boolean> condition, Question<String> why) throws Exception {
+    for (long end = System.nanoTime() + Duration.ofSeconds(60).toNanos(); !condition.ask(); Thread.sleep(50)) {
+      if (System.nanoTime() > end) {
+        throw new AssertionError(why.ask());
+      }
+    }
   }
 
   @Test

@@ -12,8 +12,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -136,5 +139,28 @@ class ServiceIT {
     List<String> words = new ObjectMapper().readValue(entry.substring("ENTRYPOINT ".length()), new TypeReference<List<String>>() {});
     assertTrue(Files.isExecutable(DISTRIBUTION.resolve(Path.of("/opt/instar").relativize(Path.of(words.getFirst())))));
     assertEquals(List.of("run", "--data", "/data", "--no-examples"), words.subList(1, words.size()));
+  }
+
+  /** What unit, recipe and guide name of the distribution is in it, and what the recipe copies is what is unpacked. */
+  @Test
+  void unitRecipeAndGuideNameFilesThatAreShipped() throws Exception {
+    Set<String> named = new TreeSet<>();
+    for (Path file : List.of(SERVICE.resolve("instar.service"), SERVICE.resolve("Containerfile"), DISTRIBUTION.resolve("docs/operations.md"))) {
+      Matcher path = Pattern.compile("/opt/instar/([\\w./-]*\\w)|(?<![\\w/])(service/[\\w.]*\\w)").matcher(Files.readString(file));
+      while (path.find()) {
+        named.add(path.group(1) != null ? path.group(1) : path.group(2));
+      }
+    }
+    assertTrue(named.containsAll(List.of("bin/instar", "docs/operations.md", "service/instar.service", "service/Containerfile")), named::toString);
+    assertEquals(List.of(), named.stream().filter(name -> !Files.exists(DISTRIBUTION.resolve(name))).toList());
+    List<String> recipe = Files.readAllLines(SERVICE.resolve("Containerfile"));
+    assertEquals(List.of("COPY . /opt/instar"), recipe.stream().filter(line -> line.startsWith("COPY") || line.startsWith("ADD")).toList());
+    assertTrue(recipe.stream().allMatch(line -> line.isBlank() || line.matches("#.*|  .*|(ARG|FROM|COPY|RUN|USER|ENV|VOLUME|EXPOSE|STOPSIGNAL|HEALTHCHECK|ENTRYPOINT) .*")), recipe::toString);
+    Path archive;
+    try (Stream<Path> built = Files.list(Path.of("target"))) {
+      archive = built.filter(file -> file.getFileName().toString().matches("instar-.*\\.tar\\.gz")).findFirst().orElseThrow();
+    }
+    List<String> packed = ok(shell.run(new byte[0], List.of("tar", "tzf", archive.toString()))).lines().map(line -> line.replaceFirst("^(\\./)?[^/]+/", "")).toList();
+    assertEquals(List.of(), named.stream().filter(name -> !packed.contains(name)).toList());
   }
 }

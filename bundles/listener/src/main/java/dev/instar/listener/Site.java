@@ -6,7 +6,6 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
 import java.net.URISyntaxException;
-import java.net.UnknownHostException;
 import java.util.HashSet;
 import java.util.Locale;
 import java.util.Optional;
@@ -87,9 +86,10 @@ final class Site {
       return false;
     }
     try {
-      InetAddress address = InetAddress.getByName(host); // of an address; nobody is asked
+      // Not getByName, which asks the resolver about 999.0.0.1.
+      InetAddress address = InetAddress.ofLiteral(host);
       return address.isLoopbackAddress() || request.getConnectionMetaData().getLocalSocketAddress() instanceof InetSocketAddress local && address.equals(local.getAddress());
-    } catch (UnknownHostException e) {
+    } catch (IllegalArgumentException e) {
       return false;
     }
   }

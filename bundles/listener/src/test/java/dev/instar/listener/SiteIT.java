@@ -1,6 +1,7 @@
 package dev.instar.listener;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,6 +11,8 @@ import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.ServiceSlot;
 import dev.instar.tck.http.RawHttp;
 import dev.instar.tck.http.RawHttp.Answer;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -64,6 +67,19 @@ class SiteIT {
     assertRefused(421, "wrong-host", RawHttp.exchange(listener.port(), "GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n"));
     assertEquals(served, reached.get());
     assertEquals(200, RawHttp.exchange(listener.port(), "GET / HTTP/1.0\r\n\r\n").status(), "no browser leaves it out");
+  }
+
+  /** A caller could keep threads busy with a resolver that does not answer. */
+  @Test
+  void nobodyIsAskedAboutAHost() throws Exception {
+    assertTrue(InetAddress.getByName("127.0.0.1").isLoopbackAddress());
+    assertThrows(UnknownHostException.class, () -> InetAddress.getByName("asked.invalid"));
+    assertTrue(AskedResolver.ASKED.contains("asked.invalid"), "what is asked is noted");
+    for (String host : List.of("999.0.0.1", "127.0.0.256", "[::fffff]", "evil.invalid", "1.2.3.evil")) {
+      Answer answer = send("GET", host);
+      assertTrue(answer.status() == 421 || answer.status() == 400, () -> host + answer);
+      assertFalse(AskedResolver.ASKED.contains(host.replaceAll("[\\[\\]]", "")), host);
+    }
   }
 
   @Test

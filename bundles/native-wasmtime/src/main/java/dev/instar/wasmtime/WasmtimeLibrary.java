@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import org.osgi.framework.BundleContext;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Reference;
@@ -31,6 +32,8 @@ public final class WasmtimeLibrary implements Wasmtime {
   static final String VERSION = "50.0.1";
   private static final long CHECK_SECONDS = 60;
   private static final String CHECKED = "checked-";
+  /** Framework property: the folder for native libraries of the node for which this one, which lives for a moment only, is asked. */
+  private static final String ASKED_FOR = "instar.native";
 
   /** The one of this process: what was loaded stays. */
   private static Optional<Library.Loaded> loaded = Optional.empty();
@@ -42,27 +45,30 @@ public final class WasmtimeLibrary implements Wasmtime {
 
   /** For Declarative Services. */
   @Activate
-  public WasmtimeLibrary(@Reference DataDirectory data, Config config) {
-    this(data, config.library(), Path.of(System.getProperty("user.home")));
+  public WasmtimeLibrary(BundleContext context, @Reference DataDirectory data, Config config) {
+    this(data, config.library(), Path.of(System.getProperty("user.home")), Optional.ofNullable(context.getProperty(ASKED_FOR)).map(Path::of));
   }
 
   /**
    * @param configured a path, or nothing
    * @param home of the user
+   * @param askedFor the folder of another node, for which this one answers
    */
-  WasmtimeLibrary(DataDirectory data, String configured, Path home) {
+  WasmtimeLibrary(DataDirectory data, String configured, Path home, Optional<Path> askedFor) {
     own = data.area("native");
     scratch = data.scratch("wasmtime-compiler");
     child = new Child(scratch);
-    library = find(configured, new Finder(own, home));
+    Path place = askedFor.orElse(own);
+    String remedy = "python3 -m pip install --target " + place + " wasmtime==" + VERSION
+        + (askedFor.isPresent() ? ", and then 'instar features apply wasmtime', or 'instar run --feature wasmtime'" : ", and restart the node");
+    library = find(configured, new Finder(place, home), remedy);
     switch (library) {
       case Library.Loaded found -> LOG.info("wasmtime {} is here: {}", found.version(), found.file());
       case Library.Missing missing -> LOG.info("wasmtime is not here: {}. {}", missing.what(), missing.remedy());
     }
   }
 
-  private Library find(String configured, Finder finder) {
-    String remedy = "python3 -m pip install --target " + own + " wasmtime==" + VERSION + ", and restart the node";
+  private Library find(String configured, Finder finder, String remedy) {
     if (!System.getProperty("os.name").equals("Linux") || !List.of("amd64", "aarch64").contains(System.getProperty("os.arch"))) {
       return new Library.Missing("wasmtime for " + System.getProperty("os.name") + " on " + System.getProperty("os.arch"), "run the node on Linux on x86-64 or arm64");
     }

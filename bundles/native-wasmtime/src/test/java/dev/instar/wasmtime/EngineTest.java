@@ -26,6 +26,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -51,7 +52,7 @@ class EngineTest {
 
   @BeforeAll
   static void open() {
-    library = new WasmtimeLibrary(data(directory), NativeLibraries.wasmtime().toString(), directory);
+    library = new WasmtimeLibrary(data(directory), NativeLibraries.wasmtime().toString(), directory, Optional.empty());
     assertInstanceOf(Wasmtime.Library.Loaded.class, library.library());
     engine = library.engine(new Wasmtime.Settings(3, 2, 1000));
   }

@@ -300,6 +300,13 @@ class DeployerIT {
   }
 
   @Test
+  void aNumberIsNoName() throws Exception {
+    InstarException e = refused(ErrorCode.BUNDLE_REFUSED, install("12", "1.0.0"));
+    assertTrue(e.getMessage().contains("'12' is a number"), e::getMessage);
+    done(install("12a", "1.0.0"));
+  }
+
+  @Test
   void whatDeploymentStandsOnStays() throws Exception {
     for (String name : List.of("dev.instar.operations", "org.apache.felix.scr", "org.apache.felix.framework")) {
       refused(ErrorCode.BUNDLE_STAYS, new Change.Stop(name));

@@ -10,6 +10,7 @@ import dev.instar.api.placement.PlacementPolicy;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.Probe;
 import dev.instar.api.sandbox.SandboxBackend;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -34,6 +35,9 @@ final class Backends {
   private static final Logger LOG = LoggerFactory.getLogger(Backends.class);
   /** A probe may take a second by contract; who takes longer is not waited for, and used when it has answered. */
   private static final long PROBE_SECONDS = 5;
+  private static final int RAMP_STEPS = 20;
+  /** In one of the steps. What is called more seldom has warmed nothing when the time is over. */
+  private static final int RAMP_CALLS = 5;
   /** What a killed call may take to end: a second by contract, two for the close of its sandbox, and some for a busy machine. */
   private static final long KILL_SECONDS = 5;
 
@@ -108,17 +112,22 @@ final class Backends {
       if (usable instanceof Probe.Usable) {
         warm.accept(generation);
       }
+      Generation before = named(generation.name());
       generation.probe(usable);
+      if (before != null && generation.open()) {
+        ramp(before, generation, desk.settings().ramp());
+      }
       route();
       probed.complete(null);
     });
+    long seconds = PROBE_SECONDS + Scheduler.WARM.toSeconds() + desk.settings().ramp().toSeconds();
     try {
       // Waited for, so that a backend takes calls by the time its registration returns, and the old one of a swap can go.
-      probed.get(PROBE_SECONDS + Scheduler.WARM.toSeconds(), TimeUnit.SECONDS);
+      probed.get(seconds, TimeUnit.SECONDS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     } catch (Exception e) {
-      LOG.warn("The probe of {} has not ended in {} s; it gets calls when it has", generation, PROBE_SECONDS + Scheduler.WARM.toSeconds());
+      LOG.warn("The probe of {} has not ended in {} s; it gets calls when it has", generation, seconds);
     }
     if (generation.probe() instanceof Probe.Missing missing) {
       LOG.info("{} is here but can't run: {}. {}", generation, missing.what(), missing.remedy());
@@ -126,6 +135,32 @@ final class Backends {
       LOG.info("{} is here, for {}", generation, description.kinds());
     }
     return generation;
+  }
+
+  /**
+   * Gives a growing share of the calls to the new one while the old one still makes the others: its code is new to the JVM, which interprets it first, and compiles it as it
+   * is used. Returns when all may go there: at the end of the time, or when the old
+   * one leaves, or when there are no calls that could warm anything.
+   */
+  private void ramp(Generation before, Generation next, Duration time) {
+    Succession succession = new Succession(before, Clock.now(), time.toNanos());
+    next.succeeds(succession);
+    route();
+    long seen = before.servedCalls() + next.servedCalls();
+    try {
+      while (before.open() && next.open() && Clock.now() < succession.end()) {
+        Thread.sleep(time.dividedBy(RAMP_STEPS));
+        long now = before.servedCalls() + next.servedCalls();
+        if (now - seen < RAMP_CALLS) {
+          break;
+        }
+        seen = now;
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } finally {
+      next.succeeds(null);
+    }
   }
 
   private static Probe probe(SandboxBackend backend) {
@@ -215,7 +250,7 @@ final class Backends {
     PlacementPolicy chooser = policy;
     List<Variant> variants = version.spec().variants();
     if (variants.size() == 1) {
-      return find(now, version, 0);
+      return turn(find(now, version, 0), version);
     }
     List<Route> found = new ArrayList<>();
     for (int i = 0; i < variants.size() && (found.isEmpty() || chooser != null); i++) {
@@ -224,7 +259,17 @@ final class Backends {
         found.add(route);
       }
     }
-    return found.isEmpty() ? null : found.get(found.size() == 1 ? 0 : choose(chooser, version, found));
+    return found.isEmpty() ? null : turn(found.get(found.size() == 1 ? 0 : choose(chooser, version, found)), version);
+  }
+
+  /** While calls move from one generation to the next, the part that has not moved yet goes to the old one, if that has the function. */
+  private static Route turn(Route route, FunctionVersion version) {
+    Succession succession = route == null ? null : route.generation().succession();
+    if (succession == null || !succession.before().open() || ThreadLocalRandom.current().nextDouble() < succession.share(Clock.now())) {
+      return route;
+    }
+    Pool there = succession.before().present(version, route.variant());
+    return there == null || there.prepared() == null ? route : new Route(succession.before(), route.variant(), route.instead());
   }
 
   private int choose(PlacementPolicy chooser, FunctionVersion version, List<Route> found) {

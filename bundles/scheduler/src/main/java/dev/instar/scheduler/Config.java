@@ -91,6 +91,10 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
       description = "How long a call waits while its function's only backend is being replaced, before it gets backend-unavailable (503).")
   int backend$_$wait$_$ms() default 10_000;
 
+  @AttributeDefinition(name = "Ramp time in milliseconds", min = "0", max = "30000",
+      description = "How long calls take to move from a backend to its next version, while the code of that is compiled; where there are few calls, all move at once.")
+  int ramp$_$ms() default 2000;
+
   @AttributeDefinition(name = "Drain time in milliseconds", min = "0", max = "3600000",
       description = "How long running calls may go on when their backend or the scheduler is replaced; then they are killed.")
   int drain$_$ms() default 30_000;

@@ -36,6 +36,8 @@ final class Generation {
   private final AtomicLong sandboxes = new AtomicLong();
   private final LongAdder served = new LongAdder();
   private volatile Probe probe = new Probe.Missing("its probe has not ended yet", "Wait a moment.");
+  /** While calls move here from another; null when all come. */
+  private volatile Succession succession;
   private volatile boolean leaving;
   private boolean draining;
   /** Written under the desk's lock. */
@@ -97,6 +99,16 @@ final class Generation {
 
   Probe probe() {
     return probe;
+  }
+
+  /** @param from whose calls it takes bit by bit; null for all at once */
+  void succeeds(Succession from) {
+    succession = from;
+  }
+
+  /** Null when all calls come here. */
+  Succession succession() {
+    return succession;
   }
 
   /** Begins to drain: routes made from now on leave it out. */

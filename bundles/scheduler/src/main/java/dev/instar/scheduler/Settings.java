@@ -5,7 +5,7 @@ import java.time.Duration;
 /** {@link Config} as values, with the defaults that depend on the machine filled in. */
 record Settings(int maxSandboxes, int maxSandboxesPerBackend, int maxIdle, int maxIdlePerFunction, Duration idle, Duration idleReplaced,
     Duration prepared, long preparedBytes, int functionQueue, int queue, int userPercent, Duration queueWait, int inProcessThreads, int inProcessWaiting,
-    int inProcessStackMib, int prepareThreads, Duration prepareTime, boolean prepareAhead, Duration backendWait, Duration drain, Duration maxCall) {
+    int inProcessStackMib, int prepareThreads, Duration prepareTime, boolean prepareAhead, Duration backendWait, Duration ramp, Duration drain, Duration maxCall) {
 
   static Settings of(Config config) {
     int threads = config.in$_$process$_$threads();
@@ -14,7 +14,8 @@ record Settings(int maxSandboxes, int maxSandboxesPerBackend, int maxIdle, int m
         Duration.ofSeconds(config.prepared$_$seconds()), (long) config.prepared$_$mib() << 20, config.queue$_$per$_$function(), config.queue(), config.queue$_$percent$_$per$_$user(),
         Duration.ofMillis(config.queue$_$wait$_$ms()), threads == 0 ? Runtime.getRuntime().availableProcessors() : threads,
         config.in$_$process$_$waiting(), config.in$_$process$_$stack$_$mib(), config.prepare$_$threads(),
-        Duration.ofSeconds(config.prepare$_$seconds()), config.prepare$_$ahead(), Duration.ofMillis(config.backend$_$wait$_$ms()), Duration.ofMillis(config.drain$_$ms()),
+        Duration.ofSeconds(config.prepare$_$seconds()), config.prepare$_$ahead(), Duration.ofMillis(config.backend$_$wait$_$ms()),
+        Duration.ofMillis(config.ramp$_$ms()), Duration.ofMillis(config.drain$_$ms()),
         Duration.ofSeconds(config.max$_$call$_$seconds()));
   }
 

@@ -45,7 +45,7 @@ import java.util.function.BooleanSupplier;
 final class Node implements AutoCloseable {
   private static final Settings DEFAULTS = new Settings(256, 256, 128, 32, Duration.ofMinutes(5), Duration.ofSeconds(10), Duration.ofHours(1), 1L << 30, 2000,
       4000, 100,
-      Duration.ofMinutes(1), 2, 8, 1, 2, Duration.ofSeconds(30), true, Duration.ofSeconds(10), Duration.ofSeconds(10), Duration.ofMinutes(15));
+      Duration.ofMinutes(1), 2, 8, 1, 2, Duration.ofSeconds(30), true, Duration.ofSeconds(10), Duration.ofMillis(20), Duration.ofSeconds(10), Duration.ofMinutes(15));
   static final Digest DIGEST = Digest.of(new byte[] {1});
 
   final Scheduler scheduler;

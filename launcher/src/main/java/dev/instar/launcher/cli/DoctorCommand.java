@@ -31,6 +31,9 @@ public final class DoctorCommand implements Callable<Integer> {
   /** Checks of a node that tell of its directories, its port and its configuration. */
   private static final Set<String> PLACES = Set.of("data directory", "disk space", "listener", "configuration", "stop");
 
+  /** How a node's check of its data directory ends that has found it in order. */
+  private static final String WRITABLE = " can be written";
+
   @Mixin
   private Output output;
   @Mixin
@@ -52,7 +55,7 @@ public final class DoctorCommand implements Callable<Integer> {
       known.add(b.path("name").asText());
       backends.add(((ObjectNode) b.deepCopy()).put("switchedOn", true));
     }));
-    Answers own = askOwn(distribution);
+    Answers own = askOwn(distribution, running.flatMap(Answers::data).or(() -> running.isPresent() ? Optional.empty() : Optional.of(distribution.defaultData())));
     boolean works = true;
     for (JsonNode found : running.orElse(own).checks()) {
       // The place of a node of our own is a temporary one, and nobody has sent it anything.
@@ -93,6 +96,17 @@ public final class DoctorCommand implements Callable<Integer> {
     static Answers of(NodeClient client) throws Failure, InterruptedException {
       return new Answers(client.get("/v1/backends").path("backends"), client.get("/healthz").path("checks"));
     }
+
+    /** Its data directory, where it tells. */
+    Optional<Path> data() {
+      for (JsonNode check : checks) {
+        String told = check.path("message").asText();
+        if ("data directory".equals(check.path("name").asText()) && told.endsWith(WRITABLE)) {
+          return Optional.of(Path.of(told.substring(0, told.length() - WRITABLE.length())));
+        }
+      }
+      return Optional.empty();
+    }
   }
 
   private Optional<Answers> askRunning() throws Failure, InterruptedException {
@@ -105,10 +119,14 @@ public final class DoctorCommand implements Callable<Integer> {
     }
   }
 
-  /** The backends of a node with everything on, that lives as long as the question. */
-  private static Answers askOwn(Distribution distribution) throws Failure, InterruptedException {
+  /**
+   * The backends of a node with everything on, that lives as long as the question.
+   *
+   * @param data of the node that it answers for: what lies there counts, and what is missing belongs there
+   */
+  private static Answers askOwn(Distribution distribution, Optional<Path> data) throws Failure, InterruptedException {
     try (Progress progress = Progress.of("Asking the backends");
-        TemporaryNode own = TemporaryNode.start(distribution);
+        TemporaryNode own = TemporaryNode.start(distribution, data.map(d -> Map.of("instar.native", d.resolve("native").toString())).orElse(Map.of()));
         NodeClient client = new NodeClient(own.url())) {
       RunCommand.awaitReady(client);
       return Answers.of(client);

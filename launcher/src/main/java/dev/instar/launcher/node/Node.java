@@ -68,6 +68,7 @@ public final class Node implements AutoCloseable {
       Optional<Path> made = DataPlace.check(options.data());
       Framework framework = ServiceLoader.load(FrameworkFactory.class, Node.class.getClassLoader()).findFirst().orElseThrow().newFramework(properties);
       framework.init();
+      UninstalledBundles.forget(framework);
       try {
         return new Node(framework, bring(framework, jars, levels, DeployedBundles.read(options.data())), address.host(), options.data(), made);
       } catch (BundleException | RuntimeException e) {

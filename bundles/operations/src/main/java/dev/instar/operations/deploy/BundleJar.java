@@ -65,6 +65,9 @@ record BundleJar(Path file, Digest digest, String name, Version version, boolean
     if (!NAME.matcher(name).matches()) {
       throw refused("The bundle's symbolic name " + shown(name) + " is not valid; it has letters, digits, '_' and '-', and single dots between these.");
     }
+    if (name.chars().allMatch(Character::isDigit)) {
+      throw refused("The bundle's symbolic name '" + name + "' is a number, which stands for the id of a bundle wherever one is named. Give it a name with a letter.");
+    }
     if (headers.containsKey(Constants.FRAGMENT_HOST)) {
       throw refused("The bundle " + name + " is a fragment of " + headers.get(Constants.FRAGMENT_HOST)
           + ", and fragments are not deployed into a running node. Put what it holds into a bundle, or it into the distribution.");

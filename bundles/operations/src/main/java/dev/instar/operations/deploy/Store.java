@@ -11,6 +11,7 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -49,6 +50,7 @@ final class Store {
     incoming = root.resolve("incoming");
     damaged = root.resolve("damaged");
     for (Path directory : new Path[] {root, jars, incoming}) {
+      clear(directory);
       DurableFiles.createDirectories(directory);
       DurableFiles.sweep(directory);
     }
@@ -63,6 +65,15 @@ final class Store {
     } catch (IOException e) {
       LOG.error("What was deployed can't be read, so the node runs as its distribution is: {}. Deploy it again.", e.getMessage());
       setAside(document);
+    }
+  }
+
+  /** What is no directory and stands where one has to be goes out of the way: deploying must stay possible, since it is what mends a node that runs. */
+  private static void clear(Path directory) throws IOException {
+    if (Files.exists(directory, LinkOption.NOFOLLOW_LINKS) && !Files.isDirectory(directory)) {
+      Path aside = directory.resolveSibling(directory.getFileName() + ".damaged-" + System.currentTimeMillis());
+      DurableFiles.move(directory, aside);
+      LOG.error("{} is not a directory, so what was kept there is not. It is called {} from now on. Deploy again what is missing.", directory, aside.getFileName());
     }
   }
 
