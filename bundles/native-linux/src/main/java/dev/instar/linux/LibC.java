@@ -20,6 +20,8 @@ final class LibC {
   static final int SOCK_CLOEXEC = 0x80000;
   static final int SOL_SOCKET = 1;
   static final int SO_RCVTIMEO = 20;
+  static final int SOL_NETLINK = 270;
+  static final int NETLINK_ADD_MEMBERSHIP = 1;
   static final int MSG_TRUNC = 0x20;
 
   static {

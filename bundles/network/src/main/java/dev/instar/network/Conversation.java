@@ -5,6 +5,7 @@ import dev.instar.api.host.Netlink;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
@@ -17,6 +18,8 @@ final class Conversation implements AutoCloseable {
 
   private final Netlink.Socket socket;
   private final ByteBuffer answer;
+  /** The sequence number of the last message. */
+  private int last;
 
   Conversation(Netlink netlink, int protocol) throws LinuxException {
     this(netlink, protocol, buffer());
@@ -26,6 +29,21 @@ final class Conversation implements AutoCloseable {
   Conversation(Netlink netlink, int protocol, ByteBuffer answer) throws LinuxException {
     this.answer = answer;
     socket = netlink.open(protocol);
+  }
+
+  private Conversation(Netlink.Socket socket) {
+    answer = buffer();
+    this.socket = socket;
+  }
+
+  /** One that only hears what the kernel tells all who listen. */
+  static Conversation listening(Netlink netlink, int protocol, int group) throws LinuxException {
+    return new Conversation(netlink.listen(protocol, group));
+  }
+
+  /** Waits for half a second at most, and reads what came. */
+  void hear(Reader reader) throws LinuxException {
+    receive((number, type, payload) -> reader.read(type, payload));
   }
 
   /** As large as the kernel's datagrams may be. */
@@ -50,54 +68,87 @@ final class Conversation implements AutoCloseable {
   }
 
   void exchange(Message message, String what, Set<Integer> accepted, Reader reader) throws LinuxException {
-    int open = message.acks();
-    socket.send(message.datagram());
-    LinuxException failure = null;
-    while (open > 0) {
-      socket.receive(answer);
-      while (answer.remaining() >= Message.HEADER) {
-        int start = answer.position();
-        int length = answer.getInt(start);
-        int type = answer.getShort(start + 4);
+    BitSet open = message.acknowledged();
+    int before = send(message);
+    LinuxException[] failure = {null};
+    while (!open.isEmpty()) {
+      receive((number, type, payload) -> {
+        int which = number - before;
+        if (which <= 0 || which > message.count()) {
+          return;
+        }
         if (type == ERROR) {
-          int errno = -answer.getInt(start + Message.HEADER);
-          open--;
-          if (errno != 0 && !accepted.contains(errno) && failure == null) {
-            failure = new LinuxException(what + ": the kernel refuses message " + answer.getInt(start + 8) + " of " + message.acks() + " with error " + errno + " ("
-                + reason(errno) + ")", errno);
+          int errno = -payload.getInt(0);
+          // A batch of nftables is refused as a whole at its begin, which asks for no acknowledgement.
+          if (errno != 0 && !message.acknowledged().get(which)) {
+            open.clear();
+          }
+          open.clear(which);
+          if (errno != 0 && !accepted.contains(errno) && failure[0] == null) {
+            failure[0] = new LinuxException(what + ": the kernel refuses message " + which + " of " + message.count() + " with error " + errno + " (" + reason(errno) + ")",
+                errno);
           }
         } else if (type == DONE) {
-          open--;
+          open.clear(which);
         } else {
-          reader.read(type, answer.slice(start + Message.HEADER, length - Message.HEADER).order(ByteOrder.nativeOrder()));
+          reader.read(type, payload);
         }
-        answer.position(Math.min(answer.limit(), start + (length + 3 & ~3)));
-      }
+      });
     }
-    if (failure != null) {
-      throw failure;
+    if (failure[0] != null) {
+      throw failure[0];
     }
   }
 
   /** Asks for all objects of a kind. */
   void dump(Message message, String what, Reader reader) throws LinuxException {
-    socket.send(message.datagram());
-    while (true) {
-      socket.receive(answer);
-      while (answer.remaining() >= Message.HEADER) {
-        int start = answer.position();
-        int length = answer.getInt(start);
-        int type = answer.getShort(start + 4);
-        if (type == DONE) {
+    int before = send(message);
+    LinuxException[] failure = {null};
+    boolean[] done = {false};
+    while (!done[0]) {
+      receive((number, type, payload) -> {
+        if (number != before + 1) {
           return;
         }
-        if (type == ERROR) {
-          int errno = -answer.getInt(start + Message.HEADER);
-          throw new LinuxException(what + ": the kernel refuses with error " + errno + " (" + reason(errno) + ")", errno);
+        if (type == DONE || type == ERROR) {
+          done[0] = true;
+          int errno = payload.remaining() < 4 ? 0 : -payload.getInt(0);
+          if (errno != 0) {
+            failure[0] = new LinuxException(what + ": the kernel refuses with error " + errno + " (" + reason(errno) + ")", errno);
+          }
+        } else {
+          reader.read(type, payload);
         }
-        reader.read(type, answer.slice(start + Message.HEADER, length - Message.HEADER).order(ByteOrder.nativeOrder()));
-        answer.position(Math.min(answer.limit(), start + (length + 3 & ~3)));
+      });
+    }
+    if (failure[0] != null) {
+      throw failure[0];
+    }
+  }
+
+  /** Messages of one datagram, each with its sequence number: what answers an exchange that was given up may still come, and is nobody's answer any more. */
+  private interface Numbered {
+    void read(int number, int type, ByteBuffer payload);
+  }
+
+  /** @return the sequence number before the first one's */
+  private int send(Message message) throws LinuxException {
+    int before = last;
+    last += message.count();
+    socket.send(message.datagram(before));
+    return before;
+  }
+
+  private void receive(Numbered reader) throws LinuxException {
+    socket.receive(answer);
+    while (answer.remaining() >= Message.HEADER) {
+      int start = answer.position();
+      int length = answer.getInt(start);
+      if (length < Message.HEADER || length > answer.remaining()) {
+        throw new LinuxException("receive from the kernel: a message of " + length + " bytes in " + answer.remaining(), LinuxException.EINVAL);
       }
+      reader.read(answer.getInt(start + 8), answer.getShort(start + 4), answer.slice(start + Message.HEADER, length - Message.HEADER).order(ByteOrder.nativeOrder()));
+      answer.position(Math.min(answer.limit(), start + (length + 3 & ~3)));
     }
   }
 

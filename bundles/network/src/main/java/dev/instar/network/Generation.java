@@ -128,6 +128,11 @@ final class Generation {
     return Optional.empty();
   }
 
+  /** Gives a block back that could not be used. */
+  void release(Block block) throws IOException {
+    Files.deleteIfExists(blockFile(block.range()));
+  }
+
   private Path blockFile(Range range) {
     return area.resolve(BLOCK + range.toString().replace('/', '-'));
   }

@@ -13,9 +13,15 @@ final class Host {
   private static final int NET_ADMIN = 12;
   private static final int SYS_ADMIN = 21;
   private static final Path ROUTES = Path.of("/proc/net/route");
-  private static final Path FORWARD = Path.of("/proc/sys/net/ipv4/ip_forward");
+  /** The kernel's setting without which no packet goes from one interface to another. */
+  static final String FORWARDING = "net/ipv4/ip_forward";
+  private static final Path FORWARD = Path.of("/proc/sys", FORWARDING);
 
   private Host() {}
+
+  static boolean forwards() throws IOException {
+    return Files.readString(FORWARD).strip().equals("1");
+  }
 
   /** The first thing that is missing. */
   static Optional<Probe.Missing> missing(List<Range> networks, String mark) throws IOException {
@@ -30,7 +36,7 @@ final class Host {
             "run the node as root, or under systemd with AmbientCapabilities=CAP_NET_ADMIN CAP_SYS_ADMIN"));
       }
     }
-    if (!Files.readString(FORWARD).strip().equals("1") && !Files.isWritable(FORWARD)) {
+    if (!forwards() && !Files.isWritable(FORWARD)) {
       return Optional.of(new Probe.Missing("the forwarding of packets, which is off, and " + FORWARD + " cannot be written", "sysctl -w net.ipv4.ip_forward=1"));
     }
     return inUse(Files.readAllLines(ROUTES), networks, mark)

@@ -3,6 +3,7 @@ package dev.instar.network;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.BitSet;
 
 /** Netlink messages, one after another in a buffer for one datagram (netlink(7), rtnetlink(7)). */
 final class Message {
@@ -18,15 +19,17 @@ final class Message {
   private final ByteBuffer bytes = ByteBuffer.allocateDirect(16 << 10).order(ByteOrder.nativeOrder());
   private int begin = -1;
   private int count;
-  private int acks;
+  /** Numbers of those that are acknowledged. */
+  private final BitSet acknowledged = new BitSet();
 
   /** Ends the message before, and begins one. */
   Message begin(int type, int flags) {
     end();
     begin = bytes.position();
-    bytes.putInt(0).putShort((short) type).putShort((short) (flags | REQUEST)).putInt(++count).putInt(0);
+    bytes.putInt(0).putShort((short) type).putShort((short) (flags | REQUEST)).putInt(0).putInt(0);
+    count++;
     if ((flags & ACK) != 0) {
-      acks++;
+      acknowledged.set(count);
     }
     return this;
   }
@@ -96,19 +99,29 @@ final class Message {
     return this;
   }
 
-  /** How many acknowledgements will come. */
-  int acks() {
-    return acks;
+  /** Numbers of those that the kernel acknowledges, from one on; for the caller to change. */
+  BitSet acknowledged() {
+    return (BitSet) acknowledged.clone();
+  }
+
+  /** How many messages there are. */
+  int count() {
+    return count;
   }
 
   boolean isEmpty() {
     return bytes.position() == 0;
   }
 
-  /** Ready to be sent. */
-  ByteBuffer datagram() {
+  /** Ready to be sent, with sequence numbers from {@code before + 1} on. */
+  ByteBuffer datagram(int before) {
     end();
-    return bytes.duplicate().flip();
+    ByteBuffer datagram = bytes.duplicate().order(ByteOrder.nativeOrder()).flip();
+    int number = before;
+    for (int at = 0; at < datagram.limit(); at += datagram.getInt(at) + 3 & ~3) {
+      datagram.putInt(at + 8, ++number);
+    }
+    return datagram;
   }
 
   /** Empty again. */
@@ -116,7 +129,7 @@ final class Message {
     bytes.clear();
     begin = -1;
     count = 0;
-    acks = 0;
+    acknowledged.clear();
     return this;
   }
 }

@@ -24,6 +24,7 @@ import java.util.Optional;
 import java.util.Properties;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import org.osgi.framework.Bundle;
 import org.osgi.framework.BundleContext;
@@ -42,6 +43,7 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
   static final String PID = "dev.instar.network";
   private static final Logger LOG = LoggerFactory.getLogger(NetworkComponent.class);
   private static final Path KERNEL_SETTINGS = Path.of("/proc/sys");
+  private static final long AGAIN_SECONDS = 5;
   private static final int FEWEST_BITS = 16;
   private static final int MOST_BITS = 29;
 
@@ -53,9 +55,11 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
   private final Function<String, Optional<Program>> programs;
   private final Thread thread;
   private final CountDownLatch decided = new CountDownLatch(1);
+  private final CountDownLatch ending = new CountDownLatch(1);
   private volatile String mark = "";
   private volatile Probe probe = new Probe.Missing("its start", "ask again");
   private volatile Optional<Pool> pool = Optional.empty();
+  private volatile Optional<Watch> watch = Optional.empty();
 
   /** For Declarative Services. */
   @Activate
@@ -75,26 +79,49 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
   }
 
   private void run() {
+    Optional<Probe> before = Optional.empty();
     try {
-      probe = begin();
-      switch (probe) {
-        case Probe.Usable usable -> LOG.info("Sandboxes can have networks: {}", usable.detail());
-        case Probe.Missing missing -> LOG.info("Sandboxes have no networks of their own: {}. {}", missing.what(), missing.remedy());
-      }
+      // What is missing may be mended while the node runs.
+      do {
+        probe = begin();
+        if (!before.equals(Optional.of(probe))) {
+          switch (probe) {
+            case Probe.Usable usable -> LOG.info("Sandboxes can have networks: {}", usable.detail());
+            case Probe.Missing missing -> LOG.info("Sandboxes have no networks of their own: {}. {}", missing.what(), missing.remedy());
+          }
+        }
+        before = Optional.of(probe);
+        decided.countDown();
+      } while (pool.isEmpty() && !ending.await(AGAIN_SECONDS, TimeUnit.SECONDS));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     } finally {
       decided.countDown();
     }
-    pool.ifPresent(Pool::run);
+    if (pool.isPresent()) {
+      Thread watching = Threads.startPlatform("instar-network-watch", watch.orElseThrow()::run);
+      pool.get().run();
+      watch.get().stop();
+      join(watching);
+    }
+  }
+
+  private static void join(Thread thread) {
+    try {
+      thread.join();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   private Probe begin() {
     try {
       List<Range> networks = networks();
       mark = Generation.mark(area);
-      HostSettings settings = new HostSettings(area, KERNEL_SETTINGS);
       Optional<Program> nft = programs.apply("nft");
       Optional<Program> restore = programs.apply("iptables-restore");
       Optional<Program> save = programs.apply("iptables-save");
+      HostSettings settings = new HostSettings(area, KERNEL_SETTINGS, new Forwarders(netlink, mark, nft, save));
       List<Generation> killed = Generation.killed(area);
       Optional<Probe.Missing> missing = Host.missing(List.of(), mark);
       if (missing.isPresent()) {
@@ -111,14 +138,21 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
         return new Probe.Missing("nft, or iptables", "apt-get install nftables");
       }
       Generation.tidy(area);
-      Generation generation = Generation.begin(area);
-      if (generation.siblings().isEmpty()) {
-        settings.restore();
-      }
-      Firewall firewall = nft.isPresent() ? new NftFirewall(nft.get(), netlink, generation) : new IptablesFirewall(restore.orElseThrow(), save.orElseThrow(), generation);
       Rules rules = new Rules(networks, Range.parseAll(config.denied()), config.nameservers().length == 0 ? Resolvers.ofHost()
           : Range.parseAll(config.nameservers()).stream().map(range -> Addresses.of(range.base())).toList());
-      Pool made = new Pool(new Wiring(netlink, namespaces, generation), firewall, generation, netlink, Block.of(networks), rules, settings, config.ready(), config.max$_$slots());
+      Generation generation = Generation.begin(area);
+      Wiring wiring;
+      try {
+        if (generation.siblings().isEmpty()) {
+          settings.restore();
+        }
+        wiring = new Wiring(netlink, namespaces, generation);
+      } catch (IOException e) {
+        generation.end();
+        throw e;
+      }
+      Firewall firewall = nft.isPresent() ? new NftFirewall(nft.get(), netlink, generation) : new IptablesFirewall(restore.orElseThrow(), save.orElseThrow(), generation);
+      Pool made = new Pool(wiring, firewall, generation, netlink, Block.of(networks), rules, settings, config.ready(), config.max$_$slots());
       try {
         made.prepare();
       } catch (Exception e) {
@@ -126,6 +160,7 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
         made.tearDown(true);
         throw e;
       }
+      watch = Optional.of(new Watch(netlink, made, firewall));
       pool = Optional.of(made);
       return new Probe.Usable(firewall.name() + ", " + String.join(" ", networks.stream().map(Range::toString).toList()));
     } catch (Exception | LinkageError e) {
@@ -170,9 +205,10 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
     // A node that ends takes all down; a bundle that is replaced leaves what is leased.
     boolean nodeEnds = context.getBundle(0).getState() == Bundle.STOPPING;
     decided.await();
+    ending.countDown();
+    pool.ifPresent(Pool::stop);
+    thread.join();
     if (pool.isPresent()) {
-      pool.get().stop();
-      thread.join();
       try {
         pool.get().tearDown(nodeEnds);
       } catch (IOException e) {
@@ -188,7 +224,13 @@ public final class NetworkComponent implements NetworkAllocator, LeaseProvider {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    return probe;
+    Optional<Watch> looks = watch;
+    return switch (probe) {
+      case Probe.Usable usable when looks.isPresent() -> looks.get().trouble().<Probe>map(trouble -> trouble)
+          .orElseGet(() -> new Probe.Usable(usable.detail() + looks.get().repairs()));
+      case Probe.Usable usable -> usable;
+      case Probe.Missing missing -> missing;
+    };
   }
 
   @Override

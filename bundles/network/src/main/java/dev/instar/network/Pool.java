@@ -7,7 +7,6 @@ import dev.instar.api.network.LeaseStatus;
 import dev.instar.api.network.NetworkRequest;
 import dev.instar.api.network.NetworkUsage;
 import java.io.IOException;
-import java.net.Inet4Address;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -18,6 +17,8 @@ import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -45,18 +46,24 @@ final class Pool {
   private final HostSettings settings;
   private final int ready;
   private final int most;
+  /** Held for writing by whoever takes the last of it all away: nothing is put on the host after that. */
+  private final ReadWriteLock standing = new ReentrantReadWriteLock();
 
   /** Of slots that don't exist at the moment. */
   private final Deque<Slot> bare = new ArrayDeque<>();
   private final Deque<Slot> free = new ArrayDeque<>();
+  /** Given back, and still on the host, under the policies of those who had them. */
   private final Deque<Slot> used = new ArrayDeque<>();
   private final Set<SlotLease> leased = new HashSet<>();
+  private final List<Block> extended = new ArrayList<>();
   private int slots;
   private int waiting;
   private boolean filling;
   private long taken;
   private String failure = "";
   private boolean stopped;
+  /** {@link #run} has ended: who gives back takes away, too. */
+  private boolean alone;
   /** Nothing is left. */
   private volatile boolean gone;
 
@@ -79,8 +86,7 @@ final class Pool {
   /** Puts in place what all slots need, and makes one and takes it away again: the proof that this host can. */
   void prepare() throws Exception {
     wiring.removeAll();
-    firewall.remove();
-    settings.set("net/ipv4/ip_forward", "1");
+    settings.set(Host.FORWARDING, "1");
     firewall.install(rules);
     if (!extend()) {
       throw new IOException("all addresses of the networks are those of leases that a predecessor has left open");
@@ -97,9 +103,15 @@ final class Pool {
       return false;
     }
     Block block = reserved.get();
-    wiring.bridge(block);
-    firewall.bind(block, block.index() * NUMBERS);
+    try {
+      firewall.bind(block, block.index() * NUMBERS);
+      wiring.bridge(block);
+    } catch (IOException e) {
+      generation.release(block);
+      throw e;
+    }
     synchronized (this) {
+      extended.add(block);
       for (int i = 0; i < block.guests() && slots < most; i++) {
         int number = block.index() * NUMBERS + i;
         bare.add(new Slot(number, block, block.guest(i), generation.port(number), generation.namespace(number)));
@@ -111,14 +123,15 @@ final class Pool {
 
   /** Makes and takes away until the pool is stopped. */
   void run() {
+    // Blocks that predecessors have come back when the last of their leases does.
     boolean more = true;
     while (true) {
       List<Slot> toMake = new ArrayList<>();
-      List<Slot> toRemove = new ArrayList<>();
       try {
         synchronized (this) {
           while (!stopped && !(wanted() > 0 && (!bare.isEmpty() || more && slots < most)) && used.isEmpty()) {
-            wait();
+            wait(wanted() > 0 && slots < most ? RETRY_MS : 0);
+            more = true;
           }
           if (!stopped && waiting == 0 && !used.isEmpty() && used.size() < BATCH && free.size() > ready / 2) {
             wait(GATHER_MS);
@@ -143,31 +156,50 @@ final class Pool {
           toMake.clear();
           failure = "";
           notifyAll();
-          for (int i = 0; i < BATCH && !used.isEmpty(); i++) {
-            toRemove.add(used.poll());
-          }
         }
-        if (!toRemove.isEmpty()) {
-          wiring.remove(toRemove);
-        }
-        synchronized (this) {
-          bare.addAll(toRemove);
-          toRemove.clear();
-        }
+        takeAway();
       } catch (InterruptedException e) {
         return;
       } catch (Exception e) {
         LOG.warn("Networks cannot be made or taken away; trying again every {} ms", RETRY_MS, e);
-        if (!pause(toMake, toRemove, String.valueOf(e.getMessage()))) {
+        if (!pause(toMake, String.valueOf(e.getMessage()))) {
           return;
         }
       }
     }
   }
 
-  private synchronized boolean pause(List<Slot> notMade, List<Slot> notRemoved, String why) {
+  /**
+   * Takes some of the used ones away. A guest that still runs keeps its policy until its link is gone, and its address has no policy and no connection when it
+   * serves again.
+   */
+  private void takeAway() throws IOException {
+    List<Slot> some = new ArrayList<>();
+    synchronized (this) {
+      for (int i = 0; i < BATCH && !used.isEmpty(); i++) {
+        some.add(used.poll());
+      }
+    }
+    if (some.isEmpty()) {
+      return;
+    }
+    try {
+      wiring.remove(some);
+      firewall.release(some.stream().map(Slot::address).toList());
+      Connections.forget(netlink, some.stream().map(Slot::address).toList());
+    } catch (IOException | RuntimeException e) {
+      synchronized (this) {
+        used.addAll(some);
+      }
+      throw e;
+    }
+    synchronized (this) {
+      bare.addAll(some);
+    }
+  }
+
+  private synchronized boolean pause(List<Slot> notMade, String why) {
     bare.addAll(notMade);
-    used.addAll(notRemoved);
     failure = why;
     notifyAll();
     try {
@@ -210,17 +242,25 @@ final class Pool {
         notifyAll();
       }
     }
+    Exception failed;
+    standing.readLock().lock();
     try {
-      firewall.egress(lease.slot().address(), Slot.FRESH, request.egress());
+      if (gone) {
+        throw new IOException("the node ends");
+      }
+      firewall.egress(lease.slot().address(), request.egress());
       if (request.bitsPerSecond() != NetworkRequest.UNSHAPED) {
         wiring.shape(lease.slot(), request.bitsPerSecond());
       }
       return lease;
     } catch (Exception e) {
       LOG.warn("The network of a sandbox of {} cannot be set up", request.function(), e);
-      lease.close();
-      throw new InstarException(ErrorCode.NETWORK_UNAVAILABLE, "The network of a sandbox cannot be set up: " + e.getMessage());
+      failed = e;
+    } finally {
+      standing.readLock().unlock();
     }
+    lease.close();
+    throw new InstarException(ErrorCode.NETWORK_UNAVAILABLE, "The network of a sandbox cannot be set up: " + failed.getMessage());
   }
 
   private Slot poll() throws InterruptedException {
@@ -249,54 +289,72 @@ final class Pool {
   }
 
   Optional<NetworkUsage> usage(Slot slot) {
-    if (gone) {
-      return Optional.empty();
-    }
+    standing.readLock().lock();
     try {
-      return Optional.of(wiring.usage(slot));
+      return gone ? Optional.empty() : Optional.of(wiring.usage(slot));
     } catch (IOException e) {
       LOG.debug("No counters of {}", slot, e);
       return Optional.empty();
+    } finally {
+      standing.readLock().unlock();
     }
   }
 
   /** From the close of a lease. */
   void giveBack(SlotLease lease) {
-    if (gone) {
-      return;
+    synchronized (this) {
+      if (gone || !leased.remove(lease)) {
+        return;
+      }
+      used.add(lease.slot());
+      notifyAll();
+      if (!alone) {
+        return;
+      }
     }
     try {
-      firewall.egress(lease.slot().address(), lease.request().egress(), Slot.FRESH);
-      Connections.forget(netlink, lease.slot().address());
+      leave();
     } catch (IOException e) {
-      LOG.warn("What a sandbox of {} had of its network is not all gone; {} is not used again", lease.request().function(), lease.address().getHostAddress(), e);
-      synchronized (this) {
-        leased.remove(lease);
-        slots--;
-      }
-      return;
-    }
-    boolean alone;
-    synchronized (this) {
-      leased.remove(lease);
-      alone = stopped;
-      if (!stopped) {
-        used.add(lease.slot());
-        notifyAll();
-      }
-    }
-    if (alone) {
-      try {
-        wiring.remove(List.of(lease.slot()));
-        leave();
-      } catch (IOException e) {
-        LOG.warn("What is left of the network of a sandbox of {} is taken away at the next start", lease.request().function(), e);
-      }
+      LOG.warn("What is left of the network of a sandbox of {} is taken away at the next start", lease.request().function(), e);
     }
   }
 
-  synchronized List<LeaseStatus> statuses() {
-    return leased.stream().map(SlotLease::status).sorted(Comparator.comparing(LeaseStatus::since)).toList();
+  /**
+   * Looks whether what all guests need is still there, and puts the firewall back where somebody has taken it away.
+   *
+   * @return whether it had to be put back
+   * @throws IOException what is wrong, for people
+   */
+  boolean look() throws IOException {
+    standing.readLock().lock();
+    try {
+      if (gone) {
+        return false;
+      }
+      boolean back = !firewall.isWhole();
+      if (back) {
+        LOG.error("Somebody has taken the node's rules of {} away, which keep sandboxes from the node and from each other; they are put back", firewall.name());
+        firewall.install(rules);
+        // What was opened to the node meanwhile would go on as what is established.
+        Connections.forget(netlink, leased().stream().map(lease -> lease.slot().address()).toList());
+      }
+      wiring.check(reserved());
+      return back;
+    } finally {
+      standing.readLock().unlock();
+    }
+  }
+
+  private synchronized List<Block> reserved() {
+    return List.copyOf(extended);
+  }
+
+  List<LeaseStatus> statuses() {
+    return leased().stream().map(SlotLease::status).sorted(Comparator.comparing(LeaseStatus::since)).toList();
+  }
+
+  private synchronized List<SlotLease> leased() {
+    return List.copyOf(leased);
   }
 
   synchronized int free() {
@@ -319,37 +377,54 @@ final class Pool {
    * @param all also what is leased: the node ends
    */
   void tearDown(boolean all) throws IOException {
-    List<Slot> idle = new ArrayList<>();
     synchronized (this) {
-      idle.addAll(free);
-      idle.addAll(used);
+      alone = true;
+      used.addAll(free);
       free.clear();
-      used.clear();
       if (all) {
         leased.clear();
       }
-    }
-    if (!all) {
-      wiring.remove(idle);
     }
     leave();
   }
 
   /** What is open is kept for the successor's eyes; when nothing is, nothing stays. */
-  private synchronized void leave() throws IOException {
-    if (leased.isEmpty()) {
-      gone = true;
-      wiring.removeAll();
-      firewall.remove();
-      wiring.close();
+  private void leave() throws IOException {
+    standing.writeLock().lock();
+    try {
+      Properties open = new Properties();
+      synchronized (this) {
+        if (gone) {
+          return;
+        }
+        gone = leased.isEmpty();
+        leased.forEach(lease -> Kept.put(open, lease));
+      }
+      if (!gone) {
+        try {
+          while (isSomeUsed()) {
+            takeAway();
+          }
+        } finally {
+          generation.keep(open);
+        }
+        return;
+      }
+      try (wiring) {
+        wiring.removeAll();
+        firewall.remove();
+      }
       generation.end();
       if (generation.siblings().isEmpty()) {
         settings.restore();
       }
-    } else {
-      Properties open = new Properties();
-      leased.forEach(lease -> Kept.put(open, lease));
-      generation.keep(open);
+    } finally {
+      standing.writeLock().unlock();
     }
   }
+
+  private synchronized boolean isSomeUsed() {
+    return !used.isEmpty();
+  }
+
 }

@@ -1,6 +1,5 @@
 package dev.instar.network;
 
-import dev.instar.api.network.EgressPolicy;
 import java.nio.file.Path;
 
 /**
@@ -12,7 +11,4 @@ import java.nio.file.Path;
  * @param port the interface on the bridge
  * @param namespace where its namespace is bound
  */
-record Slot(int number, Block block, int address, String port, Path namespace) {
-  /** How it is when it has been made. */
-  static final EgressPolicy FRESH = EgressPolicy.INTERNET;
-}
+record Slot(int number, Block block, int address, String port, Path namespace) {}

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -92,9 +93,22 @@ final class Wiring implements AutoCloseable {
     }
   }
 
-  /** Makes the bridge of a block. */
+  /** Makes the bridge of a block, or nothing. */
   synchronized void bridge(Block block) throws IOException {
     String name = generation.bridge(block);
+    try {
+      bridge(block, name);
+    } catch (IOException e) {
+      try {
+        removeLinks(List.of(name));
+      } catch (LinuxException suppressed) {
+        e.addSuppressed(suppressed);
+      }
+      throw e;
+    }
+  }
+
+  private void bridge(Block block, String name) throws IOException {
     Message m = batchMessage.clear();
     m.begin(NEWLINK, Message.ACK | Message.CREATE | Message.EXCLUSIVE).link(0, 0, 0, 0).attribute(IFLA_IFNAME, name).attribute(IFLA_ADDRESS, Block.mac(block.gateway()))
         .nested(IFLA_LINKINFO, () -> m.attribute(INFO_KIND, "bridge").nested(INFO_DATA, () -> m.attribute(BR_MCAST_SNOOPING, new byte[] {0})));
@@ -224,6 +238,21 @@ final class Wiring implements AutoCloseable {
     batch.dump(batchMessage.clear().begin(GETLINK, Message.DUMP).link(0, 0, 0, 0), "list interfaces",
         (type, payload) -> names.add(Conversation.text(Conversation.attributes(payload, Message.HEADER).get(IFLA_IFNAME))));
     return names;
+  }
+
+  /** @throws IOException where a bridge of these blocks is not there, or not up */
+  synchronized void check(List<Block> blocks) throws IOException {
+    Set<String> up = new HashSet<>();
+    batch.dump(batchMessage.clear().begin(GETLINK, Message.DUMP).link(0, 0, 0, 0), "list interfaces", (type, payload) -> {
+      if ((payload.getInt(8) & IFF_UP) != 0) {
+        up.add(Conversation.text(Conversation.attributes(payload, Message.HEADER).get(IFLA_IFNAME)));
+      }
+    });
+    for (Block block : blocks) {
+      if (!up.contains(generation.bridge(block))) {
+        throw new IOException("the bridge " + generation.bridge(block) + ", which somebody has taken away or down");
+      }
+    }
   }
 
   private int index(String name) throws LinuxException {

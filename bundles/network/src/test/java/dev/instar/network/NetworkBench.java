@@ -64,7 +64,7 @@ final class NetworkBench {
       node.end(component);
       ended.add(millis(begin));
     }
-    System.out.printf("%n%s, %d rounds%n", firewall, ROUNDS);
+    System.out.printf("%n| %s, %d rounds | p50 ms | p99 ms | worst ms |%n|---|---|---|---|%n", firewall, ROUNDS);
     row("make 500 (after the first one)", made);
     row("lease: internet", plain);
     row("lease: none", none);
@@ -89,6 +89,6 @@ final class NetworkBench {
   private static void row(String what, List<Double> values) {
     double[] sorted = values.stream().mapToDouble(Double::doubleValue).toArray();
     Arrays.sort(sorted);
-    System.out.printf("%-32s %9.3f ms p50 %9.3f ms p99 %9.3f ms worst%n", what, sorted[sorted.length / 2], sorted[(int) (0.99 * (sorted.length - 1))], sorted[sorted.length - 1]);
+    System.out.printf("| %s | %.3f | %.3f | %.3f |%n", what, sorted[sorted.length / 2], sorted[(int) (0.99 * (sorted.length - 1))], sorted[sorted.length - 1]);
   }
 }

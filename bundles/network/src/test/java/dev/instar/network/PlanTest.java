@@ -10,6 +10,7 @@ import dev.instar.api.network.EgressPolicy;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
@@ -100,18 +101,76 @@ class PlanTest {
     Files.createDirectories(boot.getParent());
     Files.writeString(boot, "one\n");
     Files.writeString(forward, "0\n");
-    new HostSettings(area, kernel).set("net/ipv4/ip_forward", "1");
-    new HostSettings(area, kernel).set("net/ipv4/ip_forward", "1");
+    new HostSettings(area, kernel, Optional::empty).set("net/ipv4/ip_forward", "1");
+    new HostSettings(area, kernel, Optional::empty).set("net/ipv4/ip_forward", "1");
     assertEquals("1", Files.readString(forward));
-    new HostSettings(area, kernel).restore();
+    new HostSettings(area, kernel, Optional::empty).restore();
     assertEquals("0", Files.readString(forward));
-    new HostSettings(area, kernel).set("net/ipv4/ip_forward", "1");
+    new HostSettings(area, kernel, Optional::empty).set("net/ipv4/ip_forward", "1");
     Files.writeString(boot, "two\n");
-    new HostSettings(area, kernel).restore();
+    new HostSettings(area, kernel, Optional::empty).restore();
     assertEquals("1", Files.readString(forward), "what the host has set since is its own");
     Files.writeString(forward, "0");
-    new HostSettings(area, kernel).restore();
+    new HostSettings(area, kernel, Optional::empty).restore();
     assertEquals("0", Files.readString(forward));
+  }
+
+  @Test
+  void aSettingThatOthersRelyOnOrHaveChangedStays() throws IOException {
+    Path kernel = Files.createDirectories(area.resolve("sys"));
+    Path forward = kernel.resolve("net/ipv4/ip_forward");
+    Path boot = kernel.resolve("kernel/random/boot_id");
+    Files.createDirectories(forward.getParent());
+    Files.createDirectories(boot.getParent());
+    Files.writeString(boot, "one");
+    Files.writeString(forward, "0");
+    new HostSettings(area, kernel, Optional::empty).set("net/ipv4/ip_forward", "1");
+    new HostSettings(area, kernel, () -> Optional.of("the bridge docker0")).restore();
+    assertEquals("1", Files.readString(forward), "somebody needs it");
+    new HostSettings(area, kernel, Optional::empty).restore();
+    assertEquals("0", Files.readString(forward), "it is known still what there was");
+
+    new HostSettings(area, kernel, Optional::empty).set("net/ipv4/ip_forward", "1");
+    Files.writeString(forward, "2");
+    new HostSettings(area, kernel, Optional::empty).restore();
+    assertEquals("2", Files.readString(forward), "it is another's");
+    Files.writeString(forward, "1");
+    new HostSettings(area, kernel, Optional::empty).restore();
+    assertEquals("1", Files.readString(forward), "and forgotten");
+  }
+
+  @Test
+  void policiesShareChainsAndUnusedOnesGoInTime() throws IOException {
+    List<String> said = new ArrayList<>();
+    Policies policies = new Policies(new Policies.Chains() {
+      @Override
+      public void add(String name, EgressPolicy.Only list) {
+        said.add("+" + name);
+      }
+
+      @Override
+      public void remove(String name) {
+        said.add("-" + name);
+      }
+    });
+    EgressPolicy one = EgressPolicy.parse("192.0.2.1:80");
+    policies.set(1, one, (before, after) -> assertEquals(List.of(new Policies.Entry(1, one, "list1")), after));
+    policies.set(2, one, (before, after) -> assertEquals("list1", after.getFirst().chain()));
+    policies.set(3, EgressPolicy.NONE, (before, after) -> assertEquals(List.of(new Policies.Entry(3, EgressPolicy.NONE, "")), after));
+    policies.set(4, EgressPolicy.INTERNET, (before, after) -> said.add("nothing is to do"));
+    assertThrows(IOException.class, () -> policies.set(3, EgressPolicy.INTERNET, (before, after) -> {
+      throw new IOException("refused");
+    }));
+    assertEquals(List.of(1, 2, 3), policies.all().stream().map(Policies.Entry::address).toList());
+    policies.release(List.of(1, 3, 4), (before, after) -> assertEquals(List.of(1, 3), before.stream().map(Policies.Entry::address).toList()));
+    policies.release(List.of(1, 2), (before, after) -> assertEquals(List.of(2), before.stream().map(Policies.Entry::address).toList()));
+    policies.release(List.of(1, 2), (before, after) -> said.add("nothing is to do"));
+    assertEquals(List.of("+list1"), said, "kept for who comes next");
+    for (int i = 2; i < 67; i++) {
+      policies.set(5, EgressPolicy.parse("192.0.2.1:" + i), (before, after) -> {});
+    }
+    assertEquals(List.of("-list1"), said.stream().filter(s -> s.startsWith("-")).toList());
+    assertEquals(65, policies.chains().size());
   }
 
   @Test

@@ -14,6 +14,14 @@ public interface Netlink {
   /** A socket in the network namespace of the calling thread; it stays in that one. */
   Socket open(int protocol) throws LinuxException;
 
+  /**
+   * A socket that hears what the kernel tells all who listen; otherwise as {@link #open}. Its {@link Socket#receive} waits for half a second at most: the buffer
+   * is then empty.
+   *
+   * @param group of that protocol, by its number
+   */
+  Socket listen(int protocol, int group) throws LinuxException;
+
   /** For one thread at a time. */
   interface Socket extends AutoCloseable {
     /** Sends the bytes from position to limit as one datagram to the kernel. Position and limit stay. */

@@ -217,6 +217,31 @@ public abstract class NetworkAllocatorSuite {
     }
   }
 
+  /** Neither does a program that outlives its sandbox get any more than that had. */
+  @Test
+  void aPolicyHoldsUntilNothingCanBeSent() throws Exception {
+    NetworkAllocator allocator = begin(8);
+    Process lingering;
+    try (NetworkLease lease = allocator.lease(new NetworkRequest(ANN, EgressPolicy.NONE, NetworkRequest.UNSHAPED))) {
+      lingering = outside.start(lease.namespace(), Outside.python(), "-u", "-c", """
+          import errno, socket, sys
+          print('begun')
+          while True:
+            try:
+              s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 0.02)
+              print('reached')
+            except TimeoutError:
+              pass
+            except OSError:
+              print('cut off')
+              sys.exit()
+          """, Outside.PUBLIC, Integer.toString(Outside.PORT));
+      assertEquals('b', lingering.getInputStream().read());
+    }
+    String said = new String(lingering.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals("egun\ncut off\n", said);
+  }
+
   @Test
   void whatOneSandboxLeavesIsOutOfReachForTheNext() throws Exception {
     NetworkAllocator allocator = begin(1);
