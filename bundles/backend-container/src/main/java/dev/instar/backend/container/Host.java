@@ -31,6 +31,7 @@ final class Host {
   private static final Logger LOG = LoggerFactory.getLogger(Host.class);
   private static final Path RUN = Path.of("/run");
   private static final String STATE = "state-";
+  private static final String COPIES = "copies";
   private static final Path PROC = Path.of("/proc");
   private static final Path SECOND_VERSION = Path.of("/sys/fs/cgroup/unified");
   private static final int ROUNDS = 10;
@@ -54,7 +55,7 @@ final class Host {
   private Host(OciRuntime runtime, Mark mark) throws IOException {
     this.runtime = runtime;
     this.mark = mark;
-    directory = RUN.resolve("instar-" + mark.directory());
+    directory = directory(mark);
     // Covering it and mounting there is one mount.
     place = runtime.crun() && Files.exists(SECOND_VERSION.resolve("cgroup.procs")) ? SECOND_VERSION : directory.resolve("place");
     makeDirectories();
@@ -99,10 +100,15 @@ final class Host {
    */
   record Root(Path directory, String layers, String options, int owner) {}
 
-  /** The command that starts a container and stays with it until it has ended. */
-  ProcessBuilder launch(Root root, List<Path> cgroups, String... arguments) throws IOException {
+  /**
+   * The command that starts a container and stays with it until it has ended.
+   *
+   * @param network the network namespace to start it in, and with it the container
+   */
+  ProcessBuilder launch(Root root, List<Path> cgroups, Optional<Path> network, String... arguments) throws IOException {
     makeDirectories();
-    List<String> command = new ArrayList<>(List.of("unshare", "--mount", "--propagation", "private", "sh", "-c", LAUNCH, "sh", place.toString(), root.options(),
+    List<String> command = in(network);
+    command.addAll(List.of("unshare", "--mount", "--propagation", "private", "sh", "-c", LAUNCH, "sh", place.toString(), root.options(),
         Integer.toString(root.owner()), root.layers()));
     cgroups.forEach(cgroup -> command.add(cgroup.toString()));
     command.add("--");
@@ -113,10 +119,12 @@ final class Host {
   /**
    * A command of the runtime for a container that runs, which takes place in its cgroups, and in the mount namespace of its watcher: crun mounts its own program
    * somewhere before it runs, and would leave that on the host when it is killed meanwhile.
+   *
+   * @param network the network namespace in which the container was started
    */
-  ProcessBuilder command(long watcher, List<Path> cgroups, String... arguments) throws IOException {
+  ProcessBuilder command(long watcher, List<Path> cgroups, Optional<Path> network, String... arguments) throws IOException {
     makeDirectories();
-    List<String> command = new ArrayList<>();
+    List<String> command = in(network);
     if (!cgroups.isEmpty()) {
       // First, since in there a part of the cgroups is covered.
       command.addAll(List.of("sh", "-c", ENTER + "exec \"$@\"", "sh"));
@@ -128,9 +136,13 @@ final class Host {
     return prepared(command);
   }
 
+  private static List<String> in(Optional<Path> network) {
+    return new ArrayList<>(network.map(path -> List.of("nsenter", "--net=" + path, "--")).orElse(List.of()));
+  }
+
   /** Where runtimes put the file over which they mount their own program; one that is killed at that moment leaves it. */
   private Path copies() {
-    return directory.resolve("copies");
+    return directory.resolve(COPIES);
   }
 
   private ProcessBuilder prepared(List<String> command) {
@@ -235,14 +247,18 @@ final class Host {
     }
   }
 
-  /** Takes the directories away, if no container is in them. */
-  void close() {
+  /** Takes the directories of the node away, if no container is in them. */
+  static void remove(Mark mark) {
+    Path directory = directory(mark);
+    Path copies = directory.resolve(COPIES);
     try {
-      DurableFiles.deleteTree(copies());
+      if (Files.exists(copies)) {
+        DurableFiles.deleteTree(copies);
+      }
     } catch (IOException e) {
-      LOG.debug("{} stays: {}", copies(), e.toString());
+      LOG.debug("{} stays: {}", copies, e.toString());
     }
-    for (Path path : List.of(directory.resolve("place/root"), directory.resolve("place"), state(), directory)) {
+    for (Path path : List.of(directory.resolve("place/root"), directory.resolve("place"), directory.resolve(STATE + mark.run()), directory)) {
       try {
         Files.deleteIfExists(path);
       } catch (IOException e) {
@@ -250,5 +266,9 @@ final class Host {
         LOG.debug("{} stays: {}", path, e.toString());
       }
     }
+  }
+
+  private static Path directory(Mark mark) {
+    return RUN.resolve("instar-" + mark.directory());
   }
 }

@@ -124,7 +124,7 @@ final class Run {
     }
   }
 
-  private InstarException failed(int status) {
+  private InstarException failed(int status) throws InterruptedException {
     String words = Container.words(said);
     Optional<InstarException> limit = container.failure();
     if (limit.isPresent()) {
