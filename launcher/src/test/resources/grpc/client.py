@@ -1,4 +1,5 @@
 """Calls the functions of server.py and says what came, a line for each call. argv: the node's address, the function, the host to ask for, what to call."""
+import os
 import sys
 import threading
 import time
@@ -69,10 +70,12 @@ def many(channel, metadata):
 
 
 metadata = (("instar-function", function),) if function else ()
+if "GRPC_TOKEN" in os.environ:
+    metadata += (("authorization", "Bearer " + os.environ["GRPC_TOKEN"]),)
 CASES = {
     "error": lambda c: unary(c, "Echo", b"", metadata=metadata).split(" [")[0],
     "echo": lambda c: echo(c, metadata),
-    "names": lambda c: unary(c, "Names", b"", metadata=metadata + (("mine", "x"), ("authorization", "Bearer mine"))),
+    "names": lambda c: unary(c, "Names", b"", metadata=metadata + (("mine", "x"),) + (() if "GRPC_TOKEN" in os.environ else (("authorization", "Bearer mine"),))),
     "fail": lambda c: unary(c, "Fail", b"", metadata=metadata),
     "remaining": lambda c: unary(c, "Remaining", b"", metadata=metadata, timeout=20),
     "slow": lambda c: unary(c, "Slow", b"", metadata=metadata),
@@ -89,6 +92,13 @@ CASES = {
     "cancel": lambda c: cancel(c, metadata),
     "many": lambda c: many(c, metadata),
 }
-with grpc.insecure_channel(address, options=(("grpc.enable_retries", 0), *((("grpc.default_authority", host),) if host else ()))) as channel:
+options = (("grpc.enable_retries", 0), *((("grpc.default_authority", host),) if host else ()))
+if "GRPC_CA" in os.environ:
+    with open(os.environ["GRPC_CA"], "rb") as trusted:
+        credentials = grpc.ssl_channel_credentials(trusted.read())
+    channel = grpc.secure_channel(address, credentials, options)
+else:
+    channel = grpc.insecure_channel(address, options)
+with channel:
     for case in cases:
         print(case, CASES[case](channel), flush=True)

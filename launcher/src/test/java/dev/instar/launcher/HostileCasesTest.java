@@ -23,14 +23,7 @@ class HostileCasesTest {
 
   @Test
   void eachCaseNamesTestsThatExist() throws Exception {
-    Map<String, String> sources = new HashMap<>();
-    for (String root : List.of("../bundles", "src/test")) {
-      try (Stream<Path> files = Files.walk(Path.of(root))) {
-        for (Path file : files.filter(f -> f.toString().endsWith(".java") && f.toString().matches("(.*/)?src/.*")).toList()) {
-          sources.merge(file.getFileName().toString().replace(".java", ""), Files.readString(file), String::concat);
-        }
-      }
-    }
+    Map<String, String> sources = sources();
     List<Integer> numbers = new ArrayList<>();
     Matcher row = ROW.matcher(Files.readString(Path.of("../docs/hostile-cases.md")));
     while (row.find()) {
@@ -48,6 +41,30 @@ class HostileCasesTest {
     }
     assertEquals(IntStream.rangeClosed(1, 50).boxed().toList(), numbers);
     assertFalse(sources.isEmpty());
+  }
+
+  @Test
+  void theGuideNamesTestsThatExist() throws Exception {
+    Map<String, String> sources = sources();
+    Matcher test = TEST.matcher(Files.readString(Path.of("../docs/operations.md")));
+    int named = 0;
+    while (test.find()) {
+      named++;
+      assertTrue(sources.containsKey(test.group(1)) && isTest(sources.get(test.group(1)), test.group(2)), () -> test.group(1) + "#" + test.group(2));
+    }
+    assertTrue(named > 0);
+  }
+
+  private static Map<String, String> sources() throws Exception {
+    Map<String, String> sources = new HashMap<>();
+    for (String root : List.of("../bundles", "src/test")) {
+      try (Stream<Path> files = Files.walk(Path.of(root))) {
+        for (Path file : files.filter(f -> f.toString().endsWith(".java") && f.toString().matches("(.*/)?src/.*")).toList()) {
+          sources.merge(file.getFileName().toString().replace(".java", ""), Files.readString(file), String::concat);
+        }
+      }
+    }
+    return sources;
   }
 
   /** Whether a method of that name is there, and between it and the blank line above it an annotation of Jupiter's that makes it a test. */

@@ -60,8 +60,8 @@ public enum ErrorCode {
   HEADER_TOO_LARGE("header-too-large", 431, "The request's headers are too large"),
   /** The artifact is neither a WebAssembly module, nor a bundle, an executable or a container image. */
   UNSUPPORTED_ARTIFACT("unsupported-artifact", 422, "The artifact is of no supported kind"),
-  /** A module is malformed, or imports what no backend offers; the detail names the section or import. */
-  MODULE_REFUSED("module-refused", 422, "The module was refused"),
+  /** A module is malformed, or imports what no backend offers, or an image cannot be run as it says or its labels say; the detail names the section, import, program or label. */
+  MODULE_REFUSED("module-refused", 422, "The module or image was refused"),
   /** Compiling a module took more time or memory than it may; the members {@code limit} and {@code value} say which and how much. */
   COMPILE_LIMIT("compile-limit", 422, "The module takes too much to compile"),
   /** An archive holds what is never unpacked: escapes, links out, devices, or more than its limits. */

@@ -31,6 +31,7 @@ import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.http.HttpVersion;
 import org.eclipse.jetty.http.PreEncodedHttpField;
 import org.eclipse.jetty.io.EofException;
+import org.eclipse.jetty.server.HttpStream;
 import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Response;
 import org.eclipse.jetty.util.Blocker;
@@ -510,8 +511,12 @@ final class Exchange implements HttpExchange {
       callback.failed(new Request.Handler.AbortException(new EofException("the exchange was cut off")));
       return;
     }
+    if (grpc.isPresent()) {
+      endStream();
+      return;
+    }
     try {
-      if (!body.ended() && !body.held() && grpc.isEmpty()) {
+      if (!body.ended() && !body.held()) {
         body.drain(response.getHeaders().contains(HttpHeader.CONNECTION, "close") ? LINGER_BYTES : KEEP_BYTES, LINGER_NANOS);
       }
     } catch (InterruptedException e) {
@@ -523,6 +528,23 @@ final class Exchange implements HttpExchange {
     }
     body.close();
     callback.succeeded();
+  }
+
+  /** What still comes of a stream whose answer is whole is not waited for: the caller is told that nobody wants it. */
+  private void endStream() {
+    boolean whole;
+    try {
+      whole = body.ended();
+    } catch (RuntimeException e) {
+      // Who read it was interrupted in the midst of that.
+      whole = false;
+    }
+    body.close();
+    if (whole) {
+      callback.succeeded();
+    } else {
+      callback.failed(HttpStream.CONTENT_NOT_CONSUMED);
+    }
   }
 
   /** Holds back the first bytes, then writes through. */

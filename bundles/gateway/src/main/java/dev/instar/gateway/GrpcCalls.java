@@ -57,9 +57,16 @@ final class GrpcCalls {
     }
   }
 
+  /** @throws InstarException BAD_REQUEST for a value that gRPC has no place for */
   private static List<Rpc.Field> metadata(HttpFields headers) {
-    return headers.stream().filter(field -> !field.getLowerCaseName().startsWith(OWN_PREFIX) && !NOT_PASSED.contains(field.getLowerCaseName()) && field.getLowerCaseName().charAt(0) != ':')
+    List<Rpc.Field> passed = headers.stream().filter(field -> !field.getLowerCaseName().startsWith(OWN_PREFIX) && !NOT_PASSED.contains(field.getLowerCaseName()) && field.getLowerCaseName().charAt(0) != ':')
         .map(field -> new Rpc.Field(field.getLowerCaseName(), Optional.ofNullable(field.getValue()).orElse(""))).toList();
+    for (Rpc.Field field : passed) {
+      if (!field.value().chars().allMatch(c -> c >= ' ' && c <= '~')) {
+        throw new InstarException(ErrorCode.BAD_REQUEST, "The metadata '" + field.name() + "' has characters other than printable ASCII; give it a name that ends with '-bin', and its bytes in base64.");
+      }
+    }
+    return passed;
   }
 
   /**

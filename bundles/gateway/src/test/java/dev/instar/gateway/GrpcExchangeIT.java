@@ -13,6 +13,7 @@ import dev.instar.api.invocation.Rpc;
 import dev.instar.api.invocation.Rpc.Field;
 import dev.instar.tck.http.RawHttp2;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -30,6 +31,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** gRPC calls frame by frame through the real listener and gateway. */
 @Timeout(60)
@@ -136,6 +139,21 @@ class GrpcExchangeIT {
     assertEquals(List.of(new Field("content-type", "application/grpc+proto"), new Field("custom", "a"), new Field("custom", "b"), new Field("grpc-encoding", "gzip")), rpc.metadata());
   }
 
+  /** As long as a container's may be. */
+  @Test
+  void metadataMayBeLong() throws Exception {
+    node.function("me/f", Limits.DEFAULT);
+    String longest = "x".repeat(6 << 10);
+    node.invoker.script(call -> {
+      rpc(call).answer().begin(List.of(new Field("long", longest)));
+      rpc(call).answer().end(List.of(new Field("grpc-status", "0"), new Field("long", longest)));
+    });
+    Answer answer = call("me/f", MESSAGE);
+    assertTrue(answer.whole());
+    assertEquals(longest, answer.blocks().getFirst().get("long"));
+    assertEquals(longest, answer.blocks().getLast().get("long"));
+  }
+
   @Test
   void aStatusAloneIsOneBlock() throws Exception {
     node.function("me/f", Limits.DEFAULT);
@@ -212,14 +230,41 @@ class GrpcExchangeIT {
     }
   }
 
-  @Test
-  void anAnswerThatComesBeforeTheEndOfTheRequestEndsTheStream() throws Exception {
+  /** Whether nobody has read the request, or somebody waits for more of it. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void anAnswerThatComesBeforeTheEndOfTheRequestEndsTheStream(boolean read) throws Exception {
     node.function("me/f", Limits.DEFAULT);
-    node.invoker.script(call -> rpc(call).answer().end(List.of(new Field("grpc-status", "3"))));
+    node.invoker.script(call -> {
+      if (read) {
+        CountDownLatch begun = new CountDownLatch(1);
+        Thread reader = Thread.startVirtualThread(() -> {
+          try {
+            call.input().stream().readNBytes(MESSAGE.length);
+            begun.countDown();
+            call.input().stream().read();
+          } catch (IOException e) {
+            // Interrupted.
+          }
+        });
+        begun.await();
+        while (reader.getState() != Thread.State.WAITING) {
+          Thread.sleep(1);
+        }
+        reader.interrupt();
+        reader.join();
+      }
+      rpc(call).answer().end(List.of(new Field("grpc-status", "3")));
+    });
     try (RawHttp2 http = new RawHttp2(node.port())) {
       begin(http, "me/f");
       http.frame(RawHttp2.DATA, 0, 1, MESSAGE);
       assertEquals("3", answer(http).status());
+      RawHttp2.Frame frame = http.next().orElseThrow();
+      while (frame.type() != RawHttp2.RST_STREAM) {
+        frame = http.next().orElseThrow();
+      }
+      assertArrayEquals(new byte[4], frame.payload());
     }
   }
 
@@ -247,13 +292,14 @@ class GrpcExchangeIT {
   }
 
   @Test
-  void timeOutsShortenTheFunctionsOwn() throws Exception {
+  void timeOutsShortenTheFunctionsOwnAndWhatIsNoneIsRefused() throws Exception {
     node.function("me/f", Limits.DEFAULT);
     node.invoker.script(call -> rpc(call).answer().end(List.of(new Field("grpc-status", "0"))));
     assertEquals("0", call("me/f", MESSAGE, "grpc-timeout", "1500m").status());
     assertEquals(Duration.ofMillis(1500), node.invoker.last().timeout().orElseThrow());
     assertEquals("timed-out", call("me/f", MESSAGE, "grpc-timeout", "0S").error());
     assertEquals("bad-request", call("me/f", MESSAGE, "grpc-timeout", "soon").error());
+    assertEquals("bad-request", call("me/f", MESSAGE, "mine", "a\tb").error());
   }
 
   @Test

@@ -11,9 +11,11 @@ import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import java.io.EOFException;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.DigestInputStream;
@@ -124,11 +126,27 @@ final class ContainerImage {
           Bounded bounded = new Bounded(unpack(in, layer.part(), limits, what), left, limits.unpackedBytes())) {
         reader.read(new TarReader(new DigestInputStream(bounded, unpacked)));
         left = bounded.left;
+      } catch (InstarException | EOFException e) {
+        if (e instanceof EOFException || e instanceof InstarException refused && refused.code() == ErrorCode.ARCHIVE_REFUSED) {
+          // What was changed can rarely be read on; that it was changed says more than how that showed.
+          holdPacked(what, layer);
+        }
+        throw e;
       }
       if (layer.digest().isPresent()) {
         hold(what, layer.digest().get(), Digest.of(packed).value());
       }
       hold("what " + what + " unpacks to", layer.unpacked(), Digest.of(unpacked).value());
+    }
+  }
+
+  private void holdPacked(String what, Layer layer) throws IOException {
+    if (layer.digest().isPresent()) {
+      MessageDigest packed = Digest.sha256();
+      try (InputStream in = new DigestInputStream(open(layer.part()), packed)) {
+        in.transferTo(OutputStream.nullOutputStream());
+      }
+      hold(what, layer.digest().get(), Digest.of(packed).value());
     }
   }
 

@@ -197,6 +197,24 @@ class ContainerImageTest {
     refused(ErrorCode.DIGEST_MISMATCH, new Containers().layer(plain, "other".getBytes(StandardCharsets.UTF_8)).dockerSave());
   }
 
+  /** In a packed layer a changed bit shows as anything: its digest is what is told, wherever the bit is. */
+  @Test
+  void aBitFlippedInAPackedLayerIsADigestThatDoesNotMatch() throws Exception {
+    byte[] packed = Tars.gzip(file("f", "text".repeat(1000)).raw(new byte[1024]).plain());
+    byte[] whole = new Containers().packedLayer(file("f", "text".repeat(1000))).oci();
+    int at = 0;
+    while (!Arrays.equals(whole, at, at + packed.length, packed, 0, packed.length)) {
+      at++;
+    }
+    for (int i = 0; i < packed.length; i++) {
+      byte[] flipped = whole.clone();
+      flipped[at + i] ^= (byte) (1 << i % 8);
+      // The magic number says how to read the rest, so without it this is a layer that is not packed.
+      InstarException e = refused(ErrorCode.DIGEST_MISMATCH, flipped);
+      assertEquals(Digest.of(packed).value(), e.problem().members().get("digest"), () -> e.problem().detail());
+    }
+  }
+
   /** The content of the one file is another than what its layer's digest was made of. */
   private static byte[] spoiled() {
     byte[] archive = new Containers().layer(file("f", "text-to-spoil")).oci();

@@ -26,6 +26,7 @@ import dev.instar.api.invocation.BackendStatus;
 import dev.instar.api.invocation.CallInput;
 import dev.instar.api.invocation.Invocation;
 import dev.instar.api.invocation.Outcome;
+import dev.instar.api.invocation.Rpc;
 import dev.instar.api.placement.PlacementPolicy;
 import dev.instar.api.sandbox.BackendDescription.Shape;
 import dev.instar.api.sandbox.Probe;
@@ -767,6 +768,33 @@ class SchedulerTest {
           CallInput.of(new byte[1001]), new ByteArrayOutputStream(), Optional.empty(), false);
       failed(ErrorCode.TOO_LARGE, node.scheduler.invoke(call));
       assertEquals(0, backend.starts.get());
+    }
+  }
+
+  @Test
+  void aGrpcCallReachesNoSandboxThatTakesNone() throws Exception {
+    for (ScriptedBackend backend : List.of(ScriptedBackend.remote(), ScriptedBackend.inProcess())) {
+      try (Node node = new Node(backend)) {
+        node.deploy("demo/echo", limits(1));
+        ByteArrayOutputStream output = new ByteArrayOutputStream();
+        Rpc rpc = new Rpc("/a.B/C", List.of(), new Rpc.Answer() {
+          @Override
+          public void begin(List<Rpc.Field> metadata) {
+            throw new AssertionError("begun");
+          }
+
+          @Override
+          public void end(List<Rpc.Field> trailers) {
+            throw new AssertionError("ended");
+          }
+        });
+        failed(ErrorCode.GRPC_UNSUPPORTED, node.scheduler.invoke(new Invocation("x", FunctionName.parse("demo/echo"), OptionalInt.empty(), CallInput.of(new byte[] {1}), output, Optional.empty(),
+            false, Optional.of(rpc))));
+        assertEquals(0, output.size());
+        // And its sandbox is as good as before.
+        assertInstanceOf(Outcome.Completed.class, node.invoke("demo/echo"));
+        assertEquals(1, backend.starts.get());
+      }
     }
   }
 

@@ -12,6 +12,9 @@ import java.util.OptionalLong;
  * function says is held to be well-formed and short, and becomes nothing of the node's own answer.
  */
 sealed interface Connection extends AutoCloseable permits HttpConnection, Http2Connection {
+  /** What every answer to a gRPC call ends with. */
+  String GRPC_STATUS = "grpc-status";
+
   /**
    * What is asked.
    *

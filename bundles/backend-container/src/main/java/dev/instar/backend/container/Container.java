@@ -5,6 +5,8 @@ import dev.instar.api.InstarException;
 import dev.instar.api.cgroup.CgroupLease;
 import dev.instar.api.cgroup.CgroupUsage;
 import dev.instar.api.data.DurableFiles;
+import dev.instar.api.function.Limits;
+import dev.instar.api.network.NetworkLease;
 import dev.instar.api.sandbox.StartContext;
 import java.io.IOException;
 import java.io.InputStream;
@@ -30,16 +32,21 @@ final class Container {
   private final String id;
   private final Path directory;
   private final Optional<CgroupLease> cgroup;
+  /** Where the runtime itself has to be. */
+  private final Optional<Path> network;
+  private final Limits limits;
   private final Process watcher;
   private volatile Optional<ProcessHandle> first = Optional.empty();
   private volatile Optional<CgroupUsage> before = Optional.empty();
   private volatile boolean killed;
 
-  private Container(Host host, String id, Path directory, Optional<CgroupLease> cgroup, Process watcher) {
+  private Container(Host host, String id, Path directory, Optional<CgroupLease> cgroup, Optional<Path> network, Limits limits, Process watcher) {
     this.host = host;
     this.id = id;
     this.directory = directory;
     this.cgroup = cgroup;
+    this.network = network;
+    this.limits = limits;
     this.watcher = watcher;
   }
 
@@ -47,15 +54,17 @@ final class Container {
    * Starts one and does not wait for it.
    *
    * @param directory with its specification, which it deletes when it is closed
+   * @param limits that it was specified with
    */
-  static Container start(Host host, Host.Root root, Path directory, StartContext context) {
+  static Container start(Host host, Host.Root root, Path directory, StartContext context, Limits limits) {
     Optional<CgroupLease> cgroup = context.leases().find(CgroupLease.class);
+    Optional<Path> network = host.runtime().crun() ? Optional.empty() : context.leases().find(NetworkLease.class).map(NetworkLease::namespace);
     String id = context.sandboxId();
     try {
       // What it says goes to a file until the runtime has made way for the function.
-      Process watcher = host.launch(root, directories(cgroup), "--log", directory.resolve("said").toString(), "run", "--pid-file",
+      Process watcher = host.launch(root, directories(cgroup), network, "--log", directory.resolve("said").toString(), "run", "--pid-file",
           directory.resolve("pid").toString(), "--bundle", directory.toString(), id);
-      Container container = new Container(host, id, directory, cgroup, watcher);
+      Container container = new Container(host, id, directory, cgroup, network, limits, watcher);
       container.before = cgroup.map(CgroupLease::usage);
       return container;
     } catch (IOException e) {
@@ -151,14 +160,14 @@ final class Container {
 
   /** A command of the runtime for this container, that takes place in its cgroup. */
   ProcessBuilder command(String... arguments) throws IOException {
-    return host.command(watcher.pid(), directories(cgroup), arguments);
+    return host.command(watcher.pid(), directories(cgroup), network, arguments);
   }
 
-  /** The limit that it has met since it was started, or since this was last asked, if any. For when something has failed: it reads a handful of files. */
-  Optional<InstarException> failure() {
+  /** The limit that it has met since it was started, or since this was last asked, if any. For when something has failed: it costs some milliseconds. */
+  Optional<InstarException> failure() throws InterruptedException {
     Optional<InstarException> met = before.flatMap(then -> cgroup.flatMap(lease -> lease.failureSince(then)));
     before = cgroup.map(CgroupLease::usage);
-    return met;
+    return met.isPresent() || !isRunning() || first.isEmpty() ? met : UsedUp.find(first.get(), limits);
   }
 
   /** Whether there is a first process, and it was not told to end. */
@@ -168,7 +177,9 @@ final class Container {
     }
     if (first.isEmpty()) {
       try {
-        first = ProcessHandle.of(Long.parseLong(Files.readString(directory.resolve("pid")).strip()));
+        long pid = Long.parseLong(Files.readString(directory.resolve("pid")).strip());
+        // By now the number may be another process's. A child of the watcher it is not then, and the handle, which knows when it began, never becomes that.
+        first = ProcessHandle.of(pid).filter(process -> process.parent().filter(watcher.toHandle()::equals).isPresent());
       } catch (IOException | NumberFormatException e) {
         // It is on its way there.
         return watcher.isAlive();

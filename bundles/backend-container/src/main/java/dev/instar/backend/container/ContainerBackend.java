@@ -105,13 +105,8 @@ public final class ContainerBackend implements SandboxBackend {
   void deactivate() {
     sandboxes.forEach(Sandbox::kill);
     sandboxes.forEach(Sandbox::close);
-    OciRuntime.find(settings.runtime()).ifPresent(runtime -> {
-      try {
-        Host.open(runtime, mark, kernel).close();
-      } catch (IOException e) {
-        LOG.warn("The directory of this node below /run could not be removed: {}", e.toString());
-      }
-    });
+    // Whatever the runtime is by now, and whether there is one.
+    Host.remove(mark);
   }
 
   @Override

@@ -35,6 +35,7 @@ final class Host {
   private static final Path RUN = Path.of("/run");
   private static final String STATE = "state-";
   private static final String SECRETS = "secrets-";
+  private static final String COPIES = "copies";
   private static final Path PROC = Path.of("/proc");
   private static final Path SECOND_VERSION = Path.of("/sys/fs/cgroup/unified");
   private static final int ROUNDS = 10;
@@ -51,7 +52,7 @@ final class Host {
     this.runtime = runtime;
     this.mark = mark;
     this.kernel = kernel;
-    directory = RUN.resolve("instar-" + mark.directory());
+    directory = directory(mark);
     // Covering it and mounting there is one mount.
     place = runtime.crun() && Files.exists(SECOND_VERSION.resolve("cgroup.procs")) ? SECOND_VERSION : directory.resolve("place");
     makeDirectories();
@@ -122,13 +123,15 @@ final class Host {
   /**
    * Starts the command of the runtime that starts a container and stays with it until it has ended. The root file system is mounted from a thread of this process and
    * not by programs: each of them would cost as much as a fifth of the runtime.
+   *
+   * @param network the network namespace to start it in, and with it the container
    */
-  Process launch(Root root, List<Path> cgroups, String... arguments) throws IOException {
+  Process launch(Root root, List<Path> cgroups, Optional<Path> network, String... arguments) throws IOException {
     makeDirectories();
     // One may be below the place that is going to be covered.
     Optional<Path> covered = cgroups.stream().filter(cgroup -> cgroup.startsWith(place)).findFirst();
     Path uncovered = directory.resolve("place");
-    List<String> command = new ArrayList<>();
+    List<String> command = in(network);
     enter(cgroups.stream().map(cgroup -> cgroup.startsWith(place) ? uncovered : cgroup).toList(), command);
     command.addAll(runtime.command(state(), arguments));
     ProcessBuilder builder = prepared(command).directory(root.directory().toFile());
@@ -172,10 +175,12 @@ final class Host {
   /**
    * A command of the runtime for a container that runs, which takes place in its cgroups, and in the mount namespace of its watcher: crun mounts its own program
    * somewhere before it runs, and would leave that on the host when it is killed meanwhile.
+   *
+   * @param network the network namespace in which the container was started
    */
-  ProcessBuilder command(long watcher, List<Path> cgroups, String... arguments) throws IOException {
+  ProcessBuilder command(long watcher, List<Path> cgroups, Optional<Path> network, String... arguments) throws IOException {
     makeDirectories();
-    List<String> command = new ArrayList<>();
+    List<String> command = in(network);
     // First, since in there a part of the cgroups is covered.
     enter(cgroups, command);
     command.addAll(List.of("nsenter", "--mount=/proc/" + watcher + "/ns/mnt", "--"));
@@ -183,9 +188,13 @@ final class Host {
     return prepared(command);
   }
 
+  private static List<String> in(Optional<Path> network) {
+    return new ArrayList<>(network.map(path -> List.of("nsenter", "--net=" + path, "--")).orElse(List.of()));
+  }
+
   /** Where runtimes put the file over which they mount their own program; one that is killed at that moment leaves it. */
   private Path copies() {
-    return directory.resolve("copies");
+    return directory.resolve(COPIES);
   }
 
   private ProcessBuilder prepared(List<String> command) {
@@ -297,14 +306,18 @@ final class Host {
     }
   }
 
-  /** Takes the directories away, if no container is in them. */
-  void close() {
+  /** Takes the directories of the node away, if no container is in them. */
+  static void remove(Mark mark) {
+    Path directory = directory(mark);
+    Path copies = directory.resolve(COPIES);
     try {
-      DurableFiles.deleteTree(copies());
+      if (Files.exists(copies)) {
+        DurableFiles.deleteTree(copies);
+      }
     } catch (IOException e) {
-      LOG.debug("{} stays: {}", copies(), e.toString());
+      LOG.debug("{} stays: {}", copies, e.toString());
     }
-    for (Path path : List.of(directory.resolve("place/root"), directory.resolve("place"), state(), secrets(), directory)) {
+    for (Path path : List.of(directory.resolve("place/root"), directory.resolve("place"), directory.resolve(STATE + mark.run()), directory.resolve(SECRETS + mark.run()), directory)) {
       try {
         Files.deleteIfExists(path);
       } catch (IOException e) {
@@ -312,5 +325,9 @@ final class Host {
         LOG.debug("{} stays: {}", path, e.toString());
       }
     }
+  }
+
+  private static Path directory(Mark mark) {
+    return RUN.resolve("instar-" + mark.directory());
   }
 }

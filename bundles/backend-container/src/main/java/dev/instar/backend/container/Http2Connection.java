@@ -55,6 +55,8 @@ final class Http2Connection implements Connection {
   /** Of one answer's fields, as much as the node's own answer may hold beside its own. */
   private static final int HEADERS = 6 << 10;
   private static final int SENT_HEADERS = 1 << 20;
+  /** Printable characters have up to 19 bits in HPACK. */
+  private static final int LETTER = 3;
   /** Heads before the final one. */
   private static final int INTERIM = 16;
   /** Frames that cost the function nothing and carry nothing: a server may answer thousands of calls a second, each with a RST_STREAM at its end. */
@@ -148,14 +150,15 @@ final class Http2Connection implements Connection {
     HttpFields.Mutable fields = HttpFields.build();
     request.rpc().ifPresentOrElse(rpc -> {
       rpc.metadata().forEach(field -> fields.add(field.name(), field.value()));
-      fields.put("te", "trailers");
       fields.put("grpc-timeout", Math.clamp(Duration.between(Instant.now(), request.deadline()).toMillis(), 1, 99_999_999) + "m");
     }, () -> {
       fields.put("content-type", "application/octet-stream");
       request.length().ifPresent(length -> fields.put("content-length", Long.toString(length)));
     });
+    fields.put("te", "trailers");
     fields.put("instar-request-id", request.invocation());
-    MetaData data = new MetaData.Request("POST", HttpURI.build().scheme("http").authority(request.host()).pathQuery(request.rpc().map(Rpc::method).orElse("/")), HttpVersion.HTTP_2, fields);
+    String path = request.rpc().map(Rpc::method).orElse("/");
+    MetaData data = new MetaData.Request("POST", HttpURI.build().scheme("http").authority(request.host()).pathQuery(path), HttpVersion.HTTP_2, fields);
     writing.lock();
     try {
       int id;
@@ -167,7 +170,7 @@ final class Http2Connection implements Connection {
       } finally {
         flow.unlock();
       }
-      ByteBuffer block = ByteBuffer.allocate(size(fields));
+      ByteBuffer block = ByteBuffer.allocate(size(fields) + LETTER * path.length());
       encoder.encode(block, data);
       block.flip();
       ByteBuffer frames = ByteBuffer.allocate(block.remaining() + 9 * (2 + block.remaining() / FRAME));
@@ -185,11 +188,11 @@ final class Http2Connection implements Connection {
     }
   }
 
-  /** More than the fields take, with those of the request line: printable characters have up to 19 bits in HPACK. */
+  /** More than the fields take, with those of the request line but its path. */
   private static int size(HttpFields fields) {
     int size = 2048;
     for (HttpField field : fields) {
-      size += 3 * (field.getName().length() + field.getValue().length()) + 32;
+      size += LETTER * (field.getName().length() + field.getValue().length()) + 32;
     }
     return size;
   }
@@ -326,12 +329,16 @@ final class Http2Connection implements Connection {
     return trailers;
   }
 
-  private static List<Rpc.Field> passed(HttpFields fields) {
+  private static List<Rpc.Field> passed(HttpFields fields) throws MalformedException {
     List<Rpc.Field> passed = new ArrayList<>();
     for (HttpField field : fields) {
       String name = field.getName().toLowerCase(Locale.ROOT);
+      String value = field.getValue() == null ? "" : field.getValue();
+      if (!value.chars().allMatch(c -> c >= ' ' && c <= '~')) {
+        throw new MalformedException("a field of its answer has characters other than printable ASCII");
+      }
       if (!name.startsWith(OWN_PREFIX) && !OWNED.contains(name)) {
-        passed.add(new Rpc.Field(name, field.getValue() == null ? "" : field.getValue()));
+        passed.add(new Rpc.Field(name, value));
       }
     }
     return passed;

@@ -29,7 +29,6 @@ import java.util.Set;
  */
 final class HttpSandbox implements Sandbox, RpcCallable {
   private static final int BUFFER = 16 << 10;
-  private static final String GRPC_STATUS = "grpc-status";
   /** To be told that nobody listens takes a fraction of this, whoever listens answers sooner. */
   private static final int CONNECT_MILLIS = 1000;
   /** Between two looks whether somebody listens: a part of the time that has passed, so that little of it is waited in vain. */
@@ -72,7 +71,7 @@ final class HttpSandbox implements Sandbox, RpcCallable {
     try {
       gate.enter();
       long began = System.nanoTime();
-      while (!connect(http2)) {
+      while (!connect()) {
         if (!container.isRunning()) {
           throw ended("anything listened on port " + address.getPort());
         }
@@ -90,6 +89,10 @@ final class HttpSandbox implements Sandbox, RpcCallable {
         close();
       }
     }
+  }
+
+  private boolean connect() {
+    return connect(http2);
   }
 
   private boolean connect(boolean http2) {
@@ -184,17 +187,17 @@ final class HttpSandbox implements Sandbox, RpcCallable {
       });
       ended = true;
       if (refused.applies()) {
-        throw new CallEnd(refused.failure());
+        throw new CallEnd(container.failure().orElseGet(refused::failure));
       }
       if (rpc.isPresent()) {
         List<Rpc.Field> trailers = head.last() ? head.fields() : http.trailers();
-        if (trailers.stream().filter(field -> field.name().equals(GRPC_STATUS)).count() != 1) {
-          throw new Connection.MalformedException("it ended its answer without a " + GRPC_STATUS);
+        if (trailers.stream().filter(field -> field.name().equals(Connection.GRPC_STATUS)).count() != 1) {
+          throw new Connection.MalformedException("it ended its answer without a " + Connection.GRPC_STATUS);
         }
         toCaller(() -> rpc.get().answer().end(trailers));
       }
     } catch (TooLongException e) {
-      throw new CallEnd(refused.failure());
+      throw new CallEnd(container.failure().orElseGet(refused::failure));
     } catch (CallerFailure e) {
       if (Thread.interrupted() || e.getCause() instanceof InterruptedIOException) {
         throw new InterruptedException();

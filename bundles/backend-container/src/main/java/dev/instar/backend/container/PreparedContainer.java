@@ -44,6 +44,8 @@ import org.slf4j.LoggerFactory;
 final class PreparedContainer implements PreparedFunction {
   /** The part of a call's time that is left when a port was not opened. */
   private static final int SPARE = 20;
+  /** So long it may take to get the container's last words. */
+  private static final long LEAST_SPARE_MILLIS = 500;
   /** A label, or a variable of the environment as OpenFaaS has it: the program that answers calls, over its standard streams unless there is a port. */
   static final String PROCESS = "fprocess";
   /** A label: the port on which the function takes calls as HTTP requests. */
@@ -68,6 +70,7 @@ final class PreparedContainer implements PreparedFunction {
   private final Host.Root root;
   private final Talk talk;
   private final ImageConfiguration.User user;
+  private final Limits limits;
   private final Specification specification;
   /** The first process, in a cgroup and alone. */
   private final Map<Boolean, Map<String, Object>> first;
@@ -81,7 +84,7 @@ final class PreparedContainer implements PreparedFunction {
     this.directory = directory;
     this.host = host;
     this.sandboxes = sandboxes;
-    Limits limits = request.version().spec().limits();
+    limits = request.version().spec().limits();
     Path image = request.image().rootfs().orElseThrow();
     RootFiles files = new RootFiles(image);
     int owner = (int) Files.getAttribute(image, "unix:uid", LinkOption.NOFOLLOW_LINKS);
@@ -179,8 +182,7 @@ final class PreparedContainer implements PreparedFunction {
     if (closed) {
       throw new InstarException(ErrorCode.NOT_READY, "The prepared function " + label + " is closed.");
     }
-    // Only crun joins a network that is the host's user's to a process which enters the container later: the kernel refuses runc, which is in the container's user namespace by then.
-    Optional<NetworkLease> network = talk instanceof Talk.PerCall && !host.runtime().crun() ? Optional.empty() : context.leases().find(NetworkLease.class);
+    Optional<NetworkLease> network = context.leases().find(NetworkLease.class);
     boolean alone = context.leases().find(CgroupLease.class).isEmpty();
     if (talk instanceof Talk.Http http && network.isEmpty()) {
       throw new InstarException(ErrorCode.NETWORK_UNAVAILABLE, "The function takes calls on port " + http.port()
@@ -201,7 +203,7 @@ final class PreparedContainer implements PreparedFunction {
       host.forgetSecrets(context.sandboxId());
       throw notWritten(e);
     }
-    Container container = Container.start(host, root, own, context);
+    Container container = Container.start(host, root, own, context, limits);
     return switch (talk) {
       case Talk.PerCall perCall -> {
         container.awaitHeld(context.deadline());
@@ -211,8 +213,8 @@ final class PreparedContainer implements PreparedFunction {
         HttpSandbox sandbox = new HttpSandbox(container, new InetSocketAddress(network.orElseThrow().address(), http.port()), hostname, http.http2(), context,
             sandboxes);
         // Before the call's time is up, or its end would be told instead of what was waited for.
-        Duration left = Duration.between(Instant.now(), context.deadline());
-        sandbox.awaitReady(context.deadline().minus(left.dividedBy(SPARE)));
+        long left = Duration.between(Instant.now(), context.deadline()).toMillis();
+        sandbox.awaitReady(context.deadline().minusMillis(Math.min(left / 2, Math.max(left / SPARE, LEAST_SPARE_MILLIS))));
         yield sandbox;
       }
     };

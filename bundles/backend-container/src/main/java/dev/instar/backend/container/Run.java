@@ -118,7 +118,7 @@ final class Run {
     }
   }
 
-  private InstarException failed(int status) {
+  private InstarException failed(int status) throws InterruptedException {
     String words = program.notStarted();
     Optional<InstarException> limit = container.failure();
     if (limit.isPresent()) {

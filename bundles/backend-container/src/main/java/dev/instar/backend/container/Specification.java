@@ -66,7 +66,7 @@ final class Specification {
     process.put("noNewPrivileges", true);
     process.put("oomScoreAdj", OOM_SCORE);
     process.put("capabilities", Map.of("bounding", CAPABILITIES, "effective", CAPABILITIES, "permitted", CAPABILITIES));
-    List<Object> rlimits = new ArrayList<>(List.of(rlimit("RLIMIT_NOFILE", Math.max(FEWEST_FILES, limits.openFiles())), rlimit("RLIMIT_CORE", 0)));
+    List<Object> rlimits = new ArrayList<>(List.of(rlimit("RLIMIT_NOFILE", openFiles(limits)), rlimit("RLIMIT_CORE", 0)));
     if (alone) {
       // The first counts by user and user namespace, so for the whole container; the second for each process, and only what it can write to.
       rlimits.add(rlimit("RLIMIT_NPROC", processes));
@@ -84,7 +84,8 @@ final class Specification {
    * A container.
    *
    * @param root its root file system, in the runtime's mount namespace
-   * @param network the network namespace that it joins; empty for one of its own, in which there is nothing but itself
+   * @param network the network namespace that it gets; empty for one of its own, in which there is nothing but itself. Only crun is told: it joins the host's
+   *     from inside of the container, too. The kernel refuses that to other runtimes, which are in the container's user namespace by then, so they are started in it
    * @param secrets the directory of those that it sees
    */
   Map<String, Object> container(Map<String, Object> process, Path root, String hostname, Optional<Path> network, Optional<Path> secrets) {
@@ -102,7 +103,11 @@ final class Specification {
     for (String type : List.of("pid", "ipc", "uts", "mount", "cgroup")) {
       namespaces.add(Map.of("type", type));
     }
-    namespaces.add(network.isPresent() ? Map.of("type", "network", "path", network.get().toString()) : Map.of("type", "network"));
+    if (network.isEmpty()) {
+      namespaces.add(Map.of("type", "network"));
+    } else if (crun) {
+      namespaces.add(Map.of("type", "network", "path", network.get().toString()));
+    }
     if (firstId.isPresent()) {
       namespaces.add(Map.of("type", "user"));
       List<Object> ids = List.of(Map.of("containerID", 0, "hostID", firstId.getAsInt(), "size", IDS));
@@ -140,6 +145,11 @@ final class Specification {
   /** What a file system in memory of a container may hold. Zero would be no bound at all. */
   static long fileBytes(Limits limits) {
     return Math.max(limits.fileBytes(), 64 << 10);
+  }
+
+  /** What a process may have open. */
+  static int openFiles(Limits limits) {
+    return Math.max(FEWEST_FILES, limits.openFiles());
   }
 
   private static Map<String, Object> mount(String destination, String type, String... options) {

@@ -339,7 +339,7 @@ class Http2ConnectionTest {
 
   @Test
   void fieldsThatAreNone() throws Exception {
-    for (var field : Map.of("Upper", "x", "a b", "x", "split", "a\r\nb: c", ":path", "/", "connection", "close").entrySet()) {
+    for (var field : Map.of("Upper", "x", "a b", "x", "split", "a\r\nb: c", ":path", "/", "connection", "close", "bytes", "\u00e9").entrySet()) {
       Http2ConnectionTest one = new Http2ConnectionTest();
       one.fails(Connection.MalformedException.class, "", HELLO, ok(1, field.getKey(), field.getValue()), data(RawHttp2.END_STREAM, ""));
       one.close();

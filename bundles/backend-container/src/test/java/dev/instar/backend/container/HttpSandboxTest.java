@@ -10,10 +10,18 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
+import dev.instar.api.invocation.CallInput;
+import dev.instar.api.invocation.Rpc;
+import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.GuestLog;
+import dev.instar.api.sandbox.RpcCallable;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.tck.capability.RequiresCapability;
+import java.io.OutputStream;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -120,14 +128,50 @@ class HttpSandboxTest {
   }
 
   @Test
+  void aFailureWithAllDescriptorsInUseIsToldAsThat() throws Exception {
+    Limits d = Limits.DEFAULT;
+    Limits few = new Limits(d.memoryBytes(), d.tableElements(), d.stackBytes(), d.timeout(), d.runTime(), d.inputBytes(), d.outputBytes(), d.logBytes(), 20, d.fileBytes(), d.madeFiles(),
+        d.concurrency());
+    String open = "n=0; while [ $n -lt 30 ]; do touch /f$n; n=$((n+1)); done; /bin/busybox tail -f /f* >/dev/null 2>&1 &";
+    Sandbox sandbox = bench.start(bench.prepare(bench.busybox.script(SERVER.formatted("printf 'HTTP/1.1 500 Oops\\r\\nConnection: close\\r\\nContent-Length: 0\\r\\n\\r\\n'", open)),
+        Map.of("port", "8080"), few), Duration.ofSeconds(30), network);
+    InstarException e = fails(sandbox, ErrorCode.OUT_OF_FILES);
+    assertEquals(20L, e.problem().members().get("limitCount"));
+  }
+
+  @Test
   void anAnswerMayBeChunkedOrEndWithItsConnection() throws Exception {
-    assertEquals("one two", bench.call(serve("printf 'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n4\\r\\none \\r\\n3;x=y\\r\\ntwo\\r\\n0\\r\\nA: b\\r\\n\\r\\n'", ""), ""));
+    for (var one : Map.of("printf 'HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n4\\r\\none \\r\\n3;x=y\\r\\ntwo\\r\\n0\\r\\nA: b\\r\\n\\r\\n'", "one two",
+        "printf 'HTTP/1.0 200 OK\\r\\n\\r\\nto the '; sleep 0.1; printf end", "to the end").entrySet()) {
+      try (Sandbox sandbox = serve(one.getKey(), "")) {
+        assertEquals(one.getValue(), bench.call(sandbox, ""));
+      }
+    }
   }
 
   @Test
   void whatIsNoHttpIsNamed() throws Exception {
     Sandbox sandbox = serve("printf 'SSH-2.0-x\\r\\n\\r\\n'", "");
     assertTrue(fails(sandbox, ErrorCode.SANDBOX_CRASHED).problem().detail().contains("status line"));
+  }
+
+  @Test
+  void aGrpcCallToAServerOfHttp1IsRefusedAndAPlainOneGoesOn() throws Exception {
+    Sandbox sandbox = serve("body=hi; " + answer("body"), "");
+    Rpc rpc = new Rpc("/a.B/C", List.of(), new Rpc.Answer() {
+      @Override
+      public void begin(List<Rpc.Field> metadata) {
+        throw new AssertionError(metadata);
+      }
+
+      @Override
+      public void end(List<Rpc.Field> trailers) {
+        throw new AssertionError(trailers);
+      }
+    });
+    Call call = new Call("rpc", CallInput.of(new byte[] {0, 0, 0, 0, 0}), OutputStream.nullOutputStream(), GuestLog.NONE, Instant.now().plusSeconds(30));
+    assertEquals(ErrorCode.GRPC_UNSUPPORTED, assertThrows(InstarException.class, () -> ((RpcCallable) sandbox).call(call, rpc)).code());
+    assertEquals("hi", bench.call(sandbox, ""));
   }
 
   @Test

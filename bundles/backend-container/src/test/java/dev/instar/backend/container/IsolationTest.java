@@ -13,6 +13,7 @@ import dev.instar.api.sandbox.Sandbox;
 import dev.instar.tck.capability.RequiresCapability;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -20,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -30,6 +32,39 @@ import org.junit.jupiter.api.io.TempDir;
 @RequiresCapability("container")
 @Timeout(value = 120, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
 class IsolationTest {
+  /** Each line tries one thing and says its name if it was allowed. */
+  private static final String TRIES = """
+      t() { name=$1; shift; "$@" >/dev/null 2>&1 </dev/null && echo $name; }
+      t own-tmp touch /tmp/x
+      t own-root touch /x
+      t mount mount -t tmpfs tmpfs /home
+      t mount-proc mount -t proc proc /home
+      t remount mount -o remount,rw /proc/sys
+      t user-namespace unshare -U true
+      t mount-namespace unshare -m true
+      t network-namespace unshare -n true
+      t chroot chroot / /bin/busybox true
+      t block-device mknod /tmp/b b 254 0
+      t memory-device mknod /tmp/m c 1 1
+      t set-hostname hostname other
+      t kernel-log dmesg
+      t clock hwclock -w
+      t sysctl-write sh -c 'echo 0 >/proc/sys/kernel/randomize_va_space'
+      t sysrq sh -c 'echo h >/proc/sysrq-trigger'
+      t core-pattern sh -c 'echo x >/proc/sys/kernel/core_pattern'
+      t kcore head -c 1 /proc/kcore
+      t keys sh -c 'head -c 1 /proc/keys | grep -q .'
+      t cgroup-write mkdir /sys/fs/cgroup/x
+      t oom-score sh -c 'echo -1000 >/proc/self/oom_score_adj'
+      t raw-socket ping -c 1 -W 1 127.0.0.1
+      t network-changed ip addr add 10.9.9.9/32 dev lo
+      t neighbours sh -c 'ls -d /proc/[0-9]* | wc -l | grep -qv "^[0-9]$"'
+      t reach-loopback-of-the-node nc -w 1 127.0.0.1 %d
+      t reach-outside nc -w 1 192.0.2.1 80
+      # The shell itself keeps its own standard output as 10 meanwhile.
+      t inherited-descriptors sh -c 'ls /proc/$$/fd >/tmp/fds; grep -v "^[0-2]$" /tmp/fds | grep -v "^10$"'
+      true
+      """;
   @TempDir
   Path directory;
   private Bench bench;
@@ -45,44 +80,36 @@ class IsolationTest {
     assertFalse(Files.exists(Path.of("/run", "instar-" + Mark.of(directory).directory())), "left in /run");
   }
 
-  /** Each line tries one thing and says its name if it was allowed; the list of what is allowed is all that may be said. */
+  /** The list of what is allowed is all that may be said. */
   @Test
   void whatIsForbiddenIsRefused() throws Exception {
-    String tries = """
-        t() { name=$1; shift; "$@" >/dev/null 2>&1 </dev/null && echo $name; }
-        t own-tmp touch /tmp/x
-        t own-root touch /x
-        t mount mount -t tmpfs tmpfs /home
-        t mount-proc mount -t proc proc /home
-        t remount mount -o remount,rw /proc/sys
-        t user-namespace unshare -U true
-        t mount-namespace unshare -m true
-        t network-namespace unshare -n true
-        t chroot chroot / /bin/busybox true
-        t block-device mknod /tmp/b b 254 0
-        t memory-device mknod /tmp/m c 1 1
-        t set-hostname hostname other
-        t kernel-log dmesg
-        t clock hwclock -w
-        t sysctl-write sh -c 'echo 0 >/proc/sys/kernel/randomize_va_space'
-        t sysrq sh -c 'echo h >/proc/sysrq-trigger'
-        t core-pattern sh -c 'echo x >/proc/sys/kernel/core_pattern'
-        t kcore head -c 1 /proc/kcore
-        t keys sh -c 'head -c 1 /proc/keys | grep -q .'
-        t cgroup-write mkdir /sys/fs/cgroup/x
-        t oom-score sh -c 'echo -1000 >/proc/self/oom_score_adj'
-        t raw-socket ping -c 1 -W 1 127.0.0.1
-        t link-up ip link add d type dummy
-        t neighbours sh -c 'ls -d /proc/[0-9]* | wc -l | grep -qv "^[0-9]$"'
-        t reach-loopback-of-the-node nc -w 1 127.0.0.1 %d
-        t reach-outside nc -w 1 192.0.2.1 80
-        # The shell itself keeps its own standard output as 10 meanwhile.
-        t inherited-descriptors sh -c 'ls /proc/$$/fd >/tmp/fds; grep -v "^[0-2]$" /tmp/fds | grep -v "^10$"'
-        true
-        """;
     try (var server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      String allowed = bench.call(bench.script("sh -c \"$(cat)\""), tries.formatted(server.getLocalPort()));
+      String allowed = bench.call(bench.script("sh -c \"$(cat)\""), TRIES.formatted(server.getLocalPort()));
       assertEquals(Set.of("own-tmp", "own-root"), new TreeSet<>(allowed.lines().toList()), bench.logged());
+    }
+  }
+
+  /**
+   * The same program tells of what it could do where it can: beside a container, with namespaces of its own that keep the host from harm, but root of the host in
+   * them. Left out is what would change the host all the same.
+   */
+  @Test
+  void whatWereAllowedWouldBeSaid() throws Exception {
+    Set<String> harmless = Set.of("own-tmp", "own-root", "mount", "mount-proc", "user-namespace", "mount-namespace", "network-namespace", "chroot", "block-device", "memory-device", "set-hostname",
+        "network-changed", "raw-socket", "reach-loopback-of-the-node", "inherited-descriptors");
+    try (var server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      String some = TRIES.formatted(server.getLocalPort()).lines().filter(line -> !line.startsWith("t ") || harmless.contains(line.split(" ")[1])).collect(Collectors.joining("\n"));
+      // A listener of its own stands for the node's, whose loopback is not in the namespace.
+      Path script = directory.resolve("tries");
+      Files.writeString(script, "busybox umount -l /old; busybox mkdir -p /proc /dev /tmp; busybox mount -t proc proc /proc; busybox mknod -m 666 /dev/null c 1 3; busybox ip link set lo up\n"
+          + "nc -ll -p " + server.getLocalPort() + " -e true & sleep 0.3; exec 7</dev/null\n" + some + "\n");
+      Path root = bench.busybox.root();
+      Files.copy(script, root.resolve("tries"));
+      Process process = new ProcessBuilder("unshare", "--mount", "--uts", "--ipc", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-c",
+          "mount --bind '" + root + "' '" + root + "' && cd '" + root + "' && mkdir old && pivot_root . old && exec /bin/busybox sh /tries").redirectErrorStream(true).start();
+      process.getOutputStream().close();
+      String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      assertEquals(harmless, new TreeSet<>(said.lines().toList()), said);
     }
   }
 
@@ -156,6 +183,28 @@ class IsolationTest {
     // The end of the first is told by the process that has started it, that of a later one by its streams.
     assertEquals("answered", bench.call(sandbox, ""));
     assertFalse(sandbox.reusable());
+  }
+
+  private static Limits small() {
+    Limits d = Limits.DEFAULT;
+    return new Limits(d.memoryBytes(), d.tableElements(), d.stackBytes(), d.timeout(), d.runTime(), d.inputBytes(), d.outputBytes(), d.logBytes(), 20, 1 << 20, 20, d.concurrency());
+  }
+
+  /** A failure that comes of a limit of its files is told as that. */
+  @Test
+  void whoFailsWithItsFilesFullIsToldWhy() throws Exception {
+    Sandbox full = bench.start(bench.prepare(bench.busybox.script("dd if=/dev/zero of=/a bs=64k 2>/dev/null; exit 3"), Map.of(), small()), Duration.ofSeconds(30));
+    InstarException e = assertThrows(InstarException.class, () -> bench.call(full, ""));
+    assertEquals(ErrorCode.FILES_FULL, e.code(), e.problem().detail());
+    assertEquals(1L << 20, e.problem().members().get("limitBytes"));
+    Sandbox shared = bench.start(bench.prepare(bench.busybox.script("dd if=/dev/zero of=/dev/shm/a bs=64k 2>/dev/null; exit 3"), Map.of(), small()), Duration.ofSeconds(30));
+    assertEquals(ErrorCode.FILES_FULL, assertThrows(InstarException.class, () -> bench.call(shared, "")).code());
+    Sandbox many = bench.start(bench.prepare(bench.busybox.script("n=0; while touch /f$n; do n=$((n+1)); done; exit 3"), Map.of(), small()), Duration.ofSeconds(30));
+    e = assertThrows(InstarException.class, () -> bench.call(many, ""));
+    assertEquals(ErrorCode.TOO_MANY_FILES, e.code(), e.problem().detail());
+    assertEquals(20L, e.problem().members().get("limitCount"));
+    Sandbox neither = bench.start(bench.prepare(bench.busybox.script("touch /f; exit 3"), Map.of(), small()), Duration.ofSeconds(30));
+    assertEquals(ErrorCode.FUNCTION_FAILED, assertThrows(InstarException.class, () -> bench.call(neither, "")).code());
   }
 
   @Test
