@@ -10,6 +10,7 @@ import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Image;
+import dev.instar.api.function.Readiness;
 import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.InvocationExchange;
@@ -170,6 +171,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     FunctionSpec spec = FunctionJson.spec(body, images::find);
     // A label that is wrong is told to whoever deploys, and not to each caller.
     NetworkRequest.of(name, spec.labels());
+    Readiness.least(spec.labels());
     FunctionVersion version = registry().publish(name, spec, body.bool("activate", true));
     Json.respond(x, 201, Map.of("Location", "/v1/functions/" + name + "/versions/" + version.number()), FunctionJson.of(version));
   }
