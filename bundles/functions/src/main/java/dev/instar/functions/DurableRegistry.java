@@ -14,6 +14,7 @@ import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Image;
+import dev.instar.api.function.Readiness;
 import dev.instar.api.function.Variant;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.Preparer;
@@ -240,6 +241,7 @@ public final class DurableRegistry implements FunctionRegistry {
     try (var _ = change(); var _ = locks.takeInterruptibly(name); var _ = imageUse.pend(spec.variants())) {
       // A label that is wrong is told to whoever deploys, by whatever way, and not to each caller.
       NetworkRequest.of(name, spec.labels());
+      Readiness.least(spec.labels());
       checkImages(spec);
       Optional<Entry> before = Optional.ofNullable(functions.get(name));
       FunctionVersion candidate = new FunctionVersion(name, before.map(Entry::next).orElse(1), uid(), Instant.now(), spec);

@@ -29,6 +29,14 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
   @AttributeDefinition(name = "Idle time in seconds", min = "1", max = "86400", description = "How long a sandbox may be idle before it is closed.")
   int idle$_$seconds() default 300;
 
+  @AttributeDefinition(name = "Freezing time in seconds", min = "0", max = "86400",
+      description = "How long a sandbox is idle before what runs in it is stopped, where its backend can do that, until the next call lets it go on; 0: never.")
+  int freeze$_$seconds() default 10;
+
+  @AttributeDefinition(name = "Memory of sandboxes that were started ahead in MiB", min = "0", max = "1048576",
+      description = "The memory limits, together, of sandboxes that were started before they are called, until they are; half of it for the functions of one user. 0: none is.")
+  int ready$_$mib() default 1024;
+
   @AttributeDefinition(name = "Idle time of replaced versions in seconds", min = "1", max = "86400",
       description = "The same for versions that are no longer active; only calls that name them need them.")
   int idle$_$seconds$_$replaced() default 10;

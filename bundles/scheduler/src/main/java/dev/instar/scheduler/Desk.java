@@ -3,6 +3,7 @@ package dev.instar.scheduler;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
 import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.log.FunctionLogs;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -16,6 +17,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
 
 /**
  * Gives sandboxes to calls: an idle one, the right to start one, or a place in the line.
@@ -67,6 +69,7 @@ final class Desk {
   private final Set<Pool> hungry = new HashSet<>();
   private final Shelf shelf = new Shelf();
   private final Lenders lenders = new Lenders();
+  private final Reserve reserve;
   /** By version. How many calls have ended, for those whose state is stored after so many; no pool lives as long. */
   private final ConcurrentHashMap<String, AtomicInteger> calls = new ConcurrentHashMap<>();
   private final AtomicInteger idle = new AtomicInteger();
@@ -75,8 +78,10 @@ final class Desk {
   private volatile int units;
   private long arrivals;
 
-  Desk(Settings settings) {
+  /** @param logs may have none */
+  Desk(Settings settings, Watchdog watchdog, Supplier<FunctionLogs> logs) {
     this.settings = settings;
+    reserve = new Reserve(this, watchdog, logs);
   }
 
   Settings settings() {
@@ -107,6 +112,11 @@ final class Desk {
   /** What is prepared. */
   Shelf shelf() {
     return shelf;
+  }
+
+  /** What starts sandboxes before they are called. */
+  Reserve reserve() {
+    return reserve;
   }
 
   /** Who lends what sandboxes need of the host. */
@@ -274,6 +284,30 @@ final class Desk {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** A place and a unit for a sandbox that nobody has called; null where somebody may need them. */
+  Slot grantSpare(Pool pool) {
+    lock.lock();
+    try {
+      Settings now = settings;
+      if (!hungry.isEmpty() || units >= spareBelow(now.maxSandboxes()) || pool.generation().units() >= spareBelow(now.maxSandboxesPerBackend())
+          || idle.get() >= now.maxIdle()) {
+        return null;
+      }
+      Slot slot = pool.grantSpare();
+      if (slot != null) {
+        units++;
+        pool.generation().units(1);
+      }
+      return slot;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private static long spareBelow(int most) {
+    return most * 3L / 4;
   }
 
   /** A slot's sandbox is closed: its place and unit are free. */

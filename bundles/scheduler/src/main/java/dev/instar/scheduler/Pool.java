@@ -1,7 +1,9 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.InstarException;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Image;
+import dev.instar.api.function.Readiness;
 import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
 import dev.instar.api.sandbox.Checkpointable;
@@ -31,6 +33,11 @@ import org.slf4j.LoggerFactory;
 final class Pool {
   private static final Logger LOG = LoggerFactory.getLogger(Pool.class);
 
+  private static final long SPARE_PAUSE_NANOS = 500_000_000;
+  private static final int MOST_FAILURES = 7;
+  /** What goes of the demand with each second without as many calls. */
+  private static final int DEMAND_PART = 8;
+
   private final Desk desk;
   private final Generation generation;
   private final FunctionVersion version;
@@ -39,6 +46,10 @@ final class Pool {
   private volatile PreparedFunction prepared;
   private volatile boolean retired;
   private volatile boolean replaced;
+  /** How many are to be there before they are called, by the label. */
+  private final int least;
+  /** Its sandboxes take one call each. */
+  private volatile boolean usedUp;
   /** Of the thread of the preparation. */
   private volatile long imageBytes;
   /** Where the policy asks for it; set before {@link #prepared}. */
@@ -55,6 +66,13 @@ final class Pool {
   private int parked;
   private int pins;
   private boolean ended;
+  /** Those that are being started for nobody. */
+  private final Set<Slot> spares = new HashSet<>();
+  /** The most calls that ran at one time since the last sweep, and of late. */
+  private int peak;
+  private int demand;
+  private int spareFailures;
+  private long spareAfter = Long.MIN_VALUE;
   private Preparation preparation;
   private long lastUsed = Clock.now();
   private boolean checkpointBegun;
@@ -66,6 +84,16 @@ final class Pool {
     this.generation = generation;
     this.version = version;
     this.index = index;
+    least = least(version);
+  }
+
+  private static int least(FunctionVersion version) {
+    try {
+      return Readiness.least(version.spec().labels());
+    } catch (InstarException e) {
+      // The gateway refuses it; a version that came another way does without.
+      return 0;
+    }
   }
 
   Generation generation() {
@@ -118,6 +146,7 @@ final class Pool {
   Slot takeIdle() {
     lock.lock();
     try {
+      count();
       return retired || !waiters.isEmpty() ? null : pollIdle();
     } finally {
       lock.unlock();
@@ -130,6 +159,9 @@ final class Pool {
     boolean others;
     lock.lock();
     try {
+      if (spares.remove(slot)) {
+        spareFailures = 0;
+      }
       others = !waiters.isEmpty();
       if (retired || desk.over(generation)) {
         surplus = slot;
@@ -141,6 +173,7 @@ final class Pool {
           return;
         }
         slot.idleSince(lastUsed = Clock.now());
+        slot.rest();
         idle.addFirst(slot);
         desk.idle(1);
         if (!others && idle.size() > desk.settings().maxIdlePerFunction()) {
@@ -246,6 +279,7 @@ final class Pool {
       }
       Slot slot = new Slot(this, generation.nextSandboxId(), predecessor);
       slots.add(slot);
+      count();
       waiters.pollFirstEntry().getValue().grant(slot);
       return true;
     } finally {
@@ -287,10 +321,102 @@ final class Pool {
     lock.lock();
     try {
       slots.remove(slot);
+      spares.remove(slot);
       lastUsed = Clock.now();
     } finally {
       lock.unlock();
     }
+  }
+
+  // ---- what is started before it is called
+
+  /** With the lock. */
+  private void count() {
+    if (usedUp) {
+      peak = Math.max(peak, slots.size() - idle.size() - spares.size());
+    }
+  }
+
+  /** A sandbox has answered and can't be used again: the next call wants another, and gets it quicker when it is there. */
+  void usedUp() {
+    lock.lock();
+    try {
+      usedUp = true;
+      peak = Math.max(peak, 1);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  void refill() {
+    desk.reserve().look(this);
+  }
+
+  /** Whether there may be anything to start ahead. Cheap. */
+  boolean hasReserve() {
+    return (least > 0 || usedUp) && !generation.inProcess();
+  }
+
+  /** For people. */
+  String reserve() {
+    return usedUp ? "as many as calls of late have used up" + (least > 0 ? ", at least " + least : "") : Integer.toString(least);
+  }
+
+  boolean wantsSpare() {
+    if (!hasReserve() || replaced || retired || prepared == null) {
+      return false;
+    }
+    lock.lock();
+    try {
+      int there = idle.size() + spares.size();
+      return there < Math.max(least, Math.max(demand, peak)) && there < desk.settings().maxIdlePerFunction() && waiters.isEmpty()
+          && slots.size() < version.spec().limits().concurrency() && spareAfter <= Clock.now();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** With the desk's lock: a slot for a sandbox that nobody has called; null when none is wanted any more. */
+  Slot grantSpare() {
+    lock.lock();
+    try {
+      if (retired || !wantsSpare()) {
+        return null;
+      }
+      Slot slot = new Slot(this, generation.nextSandboxId(), null);
+      slots.add(slot);
+      spares.add(slot);
+      return slot;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** One could not be started: the next try comes later, and ever later. */
+  void spareFailed() {
+    lock.lock();
+    try {
+      spareFailures = Math.min(spareFailures + 1, MOST_FAILURES);
+      spareAfter = Clock.now() + (SPARE_PAUSE_NANOS << spareFailures);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Stops what has been idle for the time after which that is done. */
+  void freeze(long now) {
+    long after = desk.settings().freeze().toNanos();
+    if (after == 0) {
+      return;
+    }
+    List<Slot> resting;
+    lock.lock();
+    try {
+      resting = idle.stream().filter(slot -> slot.idleSince() + after <= now).toList();
+    } finally {
+      lock.unlock();
+    }
+    resting.forEach(Slot::freeze);
   }
 
   // ---- the state that a policy has stored
@@ -362,6 +488,7 @@ final class Pool {
 
   /** A slot's sandbox is closed. */
   void gone(Slot slot) {
+    desk.reserve().used(slot);
     desk.gone(slot);
     endIfDone();
   }
@@ -449,6 +576,9 @@ final class Pool {
     }
     unpin();
     desk.shelf().trim(desk.settings().preparedBytes());
+    if (result != null && hasReserve()) {
+      desk.reserve().look(this);
+    }
   }
 
   /** Keeps what was prepared open for somebody who has no slot. False when the pool is retired. */
@@ -503,7 +633,10 @@ final class Pool {
     boolean unused;
     lock.lock();
     try {
-      while (!idle.isEmpty() && idle.peekLast().idleSince() + keep <= now) {
+      demand = Math.max(peak, demand - Math.ceilDiv(demand, DEMAND_PART));
+      peak = 0;
+      int kept = replaced ? 0 : least;
+      while (idle.size() > kept && idle.peekLast().idleSince() + keep <= now) {
         old.add(idle.pollLast());
       }
       desk.idle(-old.size());

@@ -55,6 +55,7 @@ final class Run {
   private volatile long runEnd = Clock.NEVER;
   /** Whether the sandbox came out of the call in a state from which it may be reset and used again. */
   private boolean fit;
+  private boolean answered;
   private boolean interrupted;
 
   /**
@@ -165,6 +166,7 @@ final class Run {
       call(new Call(invocation.id(), new CallInput(input, invocation.input().length()), output, log, deadline, waits), cold, ready - visit.arrival());
       long ended = Clock.now();
       fit = true;
+      answered = true;
       Problem breach = breach();
       if (breach != null) {
         return new Outcome.Failed(breach);
@@ -264,6 +266,9 @@ final class Run {
     boolean clean = false;
     try {
       clean = fit && slot.killed() == null && slot.sandbox().reusable() && reset();
+      if (!clean && answered && slot.killed() == null) {
+        slot.pool().usedUp();
+      }
     } catch (InstarException e) {
       // A function can bring this about as often as it is called: not for everybody's log.
       LOG.debug("Sandbox {} of {} could not be reset and is closed: {}", slot.id(), version.label(), e.getMessage());
@@ -274,6 +279,9 @@ final class Run {
         slot.pool().release(slot);
       } else {
         slot.close();
+        if (slot.pool().hasReserve()) {
+          slot.pool().refill();
+        }
       }
     }
   }

@@ -9,6 +9,7 @@ import dev.instar.api.function.FunctionListener;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Limits;
+import dev.instar.api.function.Readiness;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.BackendAssignment;
 import dev.instar.api.invocation.BackendDirectory;
@@ -115,7 +116,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
 
   Scheduler(Settings settings) {
     room = new WaitingRoom(settings);
-    desk = new Desk(settings);
+    desk = new Desk(settings, watchdog, () -> logs);
     backends = new Backends(desk, this::warm);
     threads = new InProcessThreads(settings);
     preparations = new Preparations(settings, () -> images, watchdog);
@@ -398,9 +399,13 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     if (slot == null) {
       return null;
     }
-    if (!slot.empty() && !slot.alive()) {
+    if (!slot.empty() && (!slot.alive() || !slot.wake())) {
       slot.close();
       return null;
+    }
+    if (pool.hasReserve()) {
+      desk.reserve().used(slot);
+      desk.reserve().look(pool);
     }
     visit.begin();
     return Run.remote(visit, invocation, slot, watchdog, logs).here();
@@ -584,6 +589,9 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
         String backend = Stream.of(facts.remove("limits"), lent.get("limits")).filter(Objects::nonNull).collect(Collectors.joining(", "));
         lent.forEach(facts::put);
         facts.remove("limits");
+        if (pool.hasReserve()) {
+          facts.put("ready", pool.reserve());
+        }
         facts.put("limitsHonoured", "timeout, runTime, input, output, log, concurrency" + (pool.generation().inProcess() ? ", stack" : "")
             + (backend.isEmpty() ? "" : ", " + backend));
         return facts;
@@ -598,7 +606,13 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     Threads.startVirtual("instar-sweep", () -> {
       try {
         long now = Clock.now();
-        desk.pools().forEach(pool -> pool.expire(now));
+        for (Pool pool : desk.pools()) {
+          pool.expire(now);
+          pool.freeze(now);
+          if (pool.hasReserve()) {
+            desk.reserve().look(pool);
+          }
+        }
         // For those that have just lost their last sandbox.
         desk.shelf().trim(desk.settings().preparedBytes());
         checkpoints.look();
@@ -617,6 +631,25 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
     SnapshotStore states = snapshots;
     if (functions != null && states != null) {
       ahead.begin(functions, states);
+    }
+    if (functions != null) {
+      Threads.startVirtual("instar-ready", () -> readyAll(functions));
+    }
+  }
+
+  /** Prepares what is to have sandboxes before it is called; they are started when it has been prepared. */
+  private void readyAll(FunctionRegistry functions) {
+    for (Function function : functions.list()) {
+      Optional<FunctionVersion> version = function.version(function.active()).filter(active -> !active.spec().labels().getOrDefault(Readiness.LABEL, "0").equals("0"));
+      try {
+        if (version.isPresent()) {
+          prepare(version.get());
+        }
+      } catch (InstarException e) {
+        LOG.info("{} is not started ahead: {}", version.get().label(), e.getMessage());
+      } catch (InterruptedException e) {
+        return;
+      }
     }
   }
 

@@ -4,6 +4,7 @@ import dev.instar.api.InstarException;
 import dev.instar.api.lease.Lease;
 import dev.instar.api.lease.LeaseRequest;
 import dev.instar.api.lease.Leases;
+import dev.instar.api.sandbox.Freezable;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
@@ -46,6 +47,12 @@ final class Slot {
   private boolean unit = true;
   /** Under the pool's lock. */
   private long idleSince;
+  /** Started for nobody, and nobody has used it yet. */
+  private volatile boolean spare;
+  /** What freezing and thawing see of each other; a leaf, held over those two foreign calls. */
+  private final Object ice = new Object();
+  private boolean resting;
+  private boolean frozen;
 
   /** @param predecessor the sandbox that makes room for this one and is closed before this one starts; null when there was room */
   Slot(Pool pool, String id, Slot predecessor) {
@@ -185,6 +192,55 @@ final class Slot {
     if (before != null) {
       GuestThread.ordinarily(before::close);
     }
+  }
+
+  /** From now on it may be frozen: nobody has it. */
+  void rest() {
+    synchronized (ice) {
+      resting = true;
+    }
+  }
+
+  /** Stops what runs in it, if nobody has it. */
+  void freeze() {
+    synchronized (ice) {
+      if (!resting || pool.generation().inProcess() || !(sandbox instanceof Freezable freezable)) {
+        return;
+      }
+      // Once, whatever comes of it.
+      resting = false;
+      try {
+        frozen = freezable.freeze();
+      } catch (RuntimeException e) {
+        LOG.warn("Sandbox {} of {} could not be frozen", id, pool.version().label(), e);
+      }
+    }
+  }
+
+  /** Whoever has it uses it from now on: lets it go on where it was frozen. False when that fails, and it has to be closed. */
+  boolean wake() {
+    synchronized (ice) {
+      resting = false;
+      if (!frozen) {
+        return true;
+      }
+      frozen = false;
+      try {
+        ((Freezable) sandbox).thaw();
+        return true;
+      } catch (RuntimeException e) {
+        LOG.warn("Sandbox {} of {} could not be thawed", id, pool.version().label(), e);
+        return false;
+      }
+    }
+  }
+
+  void spare(boolean is) {
+    spare = is;
+  }
+
+  boolean spare() {
+    return spare;
   }
 
   /** Under the desk's lock. Another slot takes this one's unit; the caller closes this one. */

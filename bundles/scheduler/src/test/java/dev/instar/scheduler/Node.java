@@ -43,7 +43,7 @@ import java.util.function.BooleanSupplier;
 
 /** A scheduler with a registry and a content store in memory. Closing it checks that nothing is left of anything. */
 final class Node implements AutoCloseable {
-  private static final Settings DEFAULTS = new Settings(256, 256, 128, 32, Duration.ofMinutes(5), Duration.ofSeconds(10), Duration.ofHours(1), 1L << 30, 2000,
+  private static final Settings DEFAULTS = new Settings(256, 256, 128, 32, Duration.ofMinutes(5), Duration.ZERO, 1L << 30, Duration.ofSeconds(10), Duration.ofHours(1), 1L << 30, 2000,
       4000, 100,
       Duration.ofMinutes(1), 2, 8, 1, 2, Duration.ofSeconds(30), true, Duration.ofSeconds(10), Duration.ofMillis(20), Duration.ofSeconds(10), Duration.ofMinutes(15));
   static final Digest DIGEST = Digest.of(new byte[] {1});
@@ -120,6 +120,12 @@ final class Node implements AutoCloseable {
 
   FunctionVersion version(String name, Limits limits, Variant... variants) {
     return version(name, limits, SnapshotPolicy.DEFAULT, variants);
+  }
+
+  /** A version of which so many sandboxes are to be there before they are called. */
+  FunctionVersion deployReady(String name, int ready, int concurrency) {
+    return publish(new FunctionVersion(FunctionName.parse(name), 1, "uid-" + ids.incrementAndGet(), Instant.now(),
+        new FunctionSpec(List.of(new Variant(DIGEST, Variant.WASM, Optional.empty())), limits(concurrency), Map.of(), Map.of("instar.ready", Integer.toString(ready)))));
   }
 
   private FunctionVersion version(String name, Limits limits, SnapshotPolicy snapshot, Variant... variants) {

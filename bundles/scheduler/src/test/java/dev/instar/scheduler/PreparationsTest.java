@@ -117,7 +117,9 @@ class PreparationsTest {
   void howManyOfAUserWaitIsBounded() throws Exception {
     try (Node node = new Node(settings("prepareThreads", 1, "prepareTime", Duration.ofMinutes(1), "queue", 4, "userPercent", 50), backend)) {
       hold("a/f1");
-      List<CompletableFuture<Void>> accepted = List.of(publish(node, "a/f1"), publish(node, "a/f2"), publish(node, "a/f3"));
+      CompletableFuture<Void> first = publish(node, "a/f1");
+      eventually("the first is under way", () -> begun.size() == 1);
+      List<CompletableFuture<Void>> accepted = List.of(first, publish(node, "a/f2"), publish(node, "a/f3"));
       eventually("two wait", () -> begun.size() == 1 && waiting(node) == 2);
       InstarException refused = assertInstanceOf(InstarException.class,
           assertThrows(ExecutionException.class, () -> publish(node, "a/f4").get(10, TimeUnit.SECONDS)).getCause());

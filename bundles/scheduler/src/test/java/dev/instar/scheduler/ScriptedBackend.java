@@ -8,6 +8,7 @@ import dev.instar.api.sandbox.BackendDescription.Isolation;
 import dev.instar.api.sandbox.BackendDescription.Shape;
 import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.Checkpointable;
+import dev.instar.api.sandbox.Freezable;
 import dev.instar.api.sandbox.PrepareRequest;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Probe;
@@ -55,6 +56,10 @@ final class ScriptedBackend implements SandboxBackend {
   final AtomicInteger running = new AtomicInteger();
   final AtomicInteger mostRunning = new AtomicInteger();
   final AtomicInteger resets = new AtomicInteger();
+  final AtomicInteger freezes = new AtomicInteger();
+  volatile boolean freezable = true;
+  /** Whether what is frozen never goes on. */
+  volatile boolean brittle;
   final Queue<String> faults = new ConcurrentLinkedQueue<>();
   final Queue<ScriptedSandbox> closed = new ConcurrentLinkedQueue<>();
   final Queue<ScriptedSandbox> used = new ConcurrentLinkedQueue<>();
@@ -212,7 +217,7 @@ final class ScriptedBackend implements SandboxBackend {
     }
   }
 
-  class ScriptedSandbox implements Sandbox {
+  class ScriptedSandbox implements Sandbox, Freezable {
     final Prepared prepared;
     final String id;
     final AtomicBoolean busy = new AtomicBoolean();
@@ -221,10 +226,32 @@ final class ScriptedBackend implements SandboxBackend {
     final AtomicInteger calls = new AtomicInteger();
     volatile boolean dirty;
     volatile boolean dead;
+    volatile boolean frozen;
 
     ScriptedSandbox(Prepared prepared, StartContext context) {
       this.prepared = prepared;
       this.id = context.sandboxId();
+    }
+
+    @Override
+    public boolean freeze() {
+      if (busy.get() || gone.get() || frozen || description.shape() == Shape.IN_PROCESS) {
+        faults.add(id + " frozen in a call, after close, twice, or in this process");
+      }
+      frozen = freezable;
+      freezes.incrementAndGet();
+      return frozen;
+    }
+
+    @Override
+    public void thaw() {
+      if (!frozen || gone.get()) {
+        faults.add(id + " thawed though it is not frozen, or after close");
+      }
+      if (brittle) {
+        throw new InstarException(ErrorCode.SANDBOX_CRASHED, "It does not go on.");
+      }
+      frozen = false;
     }
 
     /** Works until the time is over or the sandbox is killed. */
@@ -250,6 +277,9 @@ final class ScriptedBackend implements SandboxBackend {
       }
       if (gone.get()) {
         faults.add(id + " called after close");
+      }
+      if (frozen) {
+        faults.add(id + " called while it is frozen");
       }
       if (dirty && description.resets()) {
         faults.add(id + " called without a reset");

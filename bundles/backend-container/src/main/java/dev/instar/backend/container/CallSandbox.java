@@ -3,7 +3,9 @@ package dev.instar.backend.container;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.Freezable;
 import dev.instar.api.sandbox.Sandbox;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.Set;
@@ -12,7 +14,7 @@ import java.util.Set;
  * A container that runs the function's program anew for each call, one at a time. What the program leaves in its files is there for the next. The container's first process
  * starts the first, without another start of the runtime.
  */
-final class CallSandbox implements Sandbox {
+final class CallSandbox implements Sandbox, Freezable {
   private final Container container;
   private final Path description;
   private final Set<Sandbox> siblings;
@@ -79,6 +81,20 @@ final class CallSandbox implements Sandbox {
   @Override
   public synchronized boolean reusable() {
     return !killed && !closed && container.isRunning();
+  }
+
+  @Override
+  public boolean freeze() {
+    return container.freeze();
+  }
+
+  @Override
+  public void thaw() {
+    try {
+      container.thaw();
+    } catch (UncheckedIOException | IllegalStateException e) {
+      throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The container does not go on after it was frozen.");
+    }
   }
 
   @Override

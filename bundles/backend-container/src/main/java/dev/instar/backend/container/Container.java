@@ -39,6 +39,8 @@ final class Container {
   private volatile Optional<ProcessHandle> first = Optional.empty();
   private volatile Optional<CgroupUsage> before = Optional.empty();
   private volatile boolean killed;
+  /** Under the monitor. */
+  private boolean frozen;
 
   private Container(Host host, String id, Path directory, Optional<CgroupLease> cgroup, Optional<Path> network, Limits limits, Process watcher) {
     this.host = host;
@@ -207,6 +209,38 @@ final class Container {
     if (first.isEmpty()) {
       watcher.descendants().forEach(ProcessHandle::destroyForcibly);
       watcher.toHandle().destroyForcibly();
+    }
+    try {
+      // The signal waits for that in version 1 of cgroups.
+      thaw();
+    } catch (RuntimeException e) {
+      LOG.warn("The container {} could not be thawed to end; it ends with its cgroup: {}", id, e.getMessage());
+    }
+  }
+
+  /**
+   * Stops all that is in it, and the process of the host that watches over it.
+   *
+   * @return false where there is no cgroup, or it was killed
+   */
+  synchronized boolean freeze() {
+    if (killed || cgroup.isEmpty()) {
+      return false;
+    }
+    cgroup.get().freeze();
+    frozen = true;
+    if (killed) {
+      // By somebody who has not seen that there is something to thaw.
+      thaw();
+    }
+    return frozen;
+  }
+
+  /** Lets it go on. */
+  synchronized void thaw() {
+    if (frozen) {
+      frozen = false;
+      cgroup.ifPresent(CgroupLease::thaw);
     }
   }
 

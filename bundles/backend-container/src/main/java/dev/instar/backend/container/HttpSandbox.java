@@ -8,6 +8,7 @@ import dev.instar.api.guest.CallerGate;
 import dev.instar.api.guest.GuestOutput;
 import dev.instar.api.invocation.Rpc;
 import dev.instar.api.sandbox.Call;
+import dev.instar.api.sandbox.Freezable;
 import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.RpcCallable;
 import dev.instar.api.sandbox.Sandbox;
@@ -15,6 +16,7 @@ import dev.instar.api.sandbox.StartContext;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
+import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.time.Instant;
@@ -27,7 +29,7 @@ import java.util.Set;
  * A container in which the function listens on a port: each call is a POST to it, one at a time. A gRPC call goes over HTTP/2, any other over HTTP/1.1
  * unless the function takes HTTP/2 only.
  */
-final class HttpSandbox implements Sandbox, RpcCallable {
+final class HttpSandbox implements Sandbox, RpcCallable, Freezable {
   private static final int BUFFER = 16 << 10;
   /** To be told that nobody listens takes a fraction of this, whoever listens answers sooner. */
   private static final int CONNECT_MILLIS = 1000;
@@ -405,6 +407,20 @@ final class HttpSandbox implements Sandbox, RpcCallable {
   @Override
   public boolean reusable() {
     return !gate.isKilled() && !gate.isClosed() && container.isRunning();
+  }
+
+  @Override
+  public boolean freeze() {
+    return container.freeze();
+  }
+
+  @Override
+  public void thaw() {
+    try {
+      container.thaw();
+    } catch (UncheckedIOException | IllegalStateException e) {
+      throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The container does not go on after it was frozen.");
+    }
   }
 
   @Override

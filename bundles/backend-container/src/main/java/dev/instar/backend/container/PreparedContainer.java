@@ -52,6 +52,8 @@ final class PreparedContainer implements PreparedFunction {
   static final String PORT = "port";
   /** A label: {@code http}, or {@code h2c} for a function that takes HTTP/2 only. */
   static final String PROTOCOL = "protocol";
+  /** A label: the interpreter that loads the function's file before it is called. */
+  static final String RUNTIME = "runtime";
   /** A label: {@code true} for a root file system that can't be written to. */
   static final String READ_ONLY = "read-only";
   private static final Logger LOG = LoggerFactory.getLogger(PreparedContainer.class);
@@ -97,8 +99,12 @@ final class PreparedContainer implements PreparedFunction {
     environment.putAll(given);
     talk = Talk.of(labels, given, configuration);
     String program = program(talk.command(), files, configuration.directory(), environment.get("PATH"));
-    boolean readOnly = isReadOnly(labels);
-    specification = new Specification(limits, processes, owner > 0 ? OptionalInt.of(owner) : OptionalInt.empty(), readOnly, host.runtime().crun());
+    boolean forks = talk instanceof Talk.Framed framed && framed.language().forks();
+    if (talk instanceof Talk.Framed framed) {
+      check(framed.file(), files, configuration.directory());
+    }
+    boolean readOnly = isReadOnly(labels) || forks;
+    specification = new Specification(limits, processes, owner > 0 ? OptionalInt.of(owner) : OptionalInt.empty(), readOnly, host.runtime().crun(), !forks);
     root = new Host.Root(directory, LAYERS, "mode=711,size=" + Specification.fileBytes(limits) + ",nr_inodes="
         + (limits.madeFiles() + OWN_FILES + (request.version().spec().secrets().isEmpty() ? 0 : SECRETS_FILES)), owner);
     List<String> command = new ArrayList<>(talk.command());
@@ -115,6 +121,7 @@ final class PreparedContainer implements PreparedFunction {
             specification.process(command, environment, configuration.directory(), user.uid(), user.gid(), true));
       }
       case Talk.Http http -> functions;
+      case Talk.Framed framed -> functions;
     };
     Files.createSymbolicLink(directory.resolve("image"), image);
     Files.createDirectory(directory.resolve("run"));
@@ -128,6 +135,14 @@ final class PreparedContainer implements PreparedFunction {
       case "false" -> false;
       default -> throw new InstarException(ErrorCode.MODULE_REFUSED, "The label '" + READ_ONLY + "' is '" + Names.shown(given) + "'; give true or false.");
     };
+  }
+
+  private static void check(String file, RootFiles files, String directory) {
+    if (files.find(file.startsWith("/") ? file : directory + "/" + file).filter(found -> Files.isRegularFile(found, LinkOption.NOFOLLOW_LINKS)).isEmpty()) {
+      String shown = file.replaceAll("[^ -~]", "?");
+      throw new InstarException(ErrorCode.MODULE_REFUSED, "The file '" + (shown.length() > 120 ? shown.substring(0, 120) + "..." : shown)
+          + "' that the label '" + PROCESS + "' names as the function is not in the image.");
+    }
   }
 
   private static String call(boolean alone) {
@@ -146,7 +161,7 @@ final class PreparedContainer implements PreparedFunction {
     });
   }
 
-  private static void base(Path base, int owner) throws IOException {
+  private void base(Path base, int owner) throws IOException {
     Path held = base.resolve(HELD);
     // With the places of mounts, which else would count as files that the function has made.
     for (Path made : List.of(base, base.resolve("etc"), held.getParent(), base.resolve("tmp"), base.resolve("dev"), base.resolve("proc"), base.resolve("sys"))) {
@@ -155,6 +170,11 @@ final class PreparedContainer implements PreparedFunction {
     }
     HeldProgram.write(held);
     own(held, owner, 0755);
+    if (talk instanceof Talk.Framed framed) {
+      Path program = base.resolve(framed.language().place());
+      framed.language().write(program);
+      own(program, owner, 0644);
+    }
     for (var file : Map.of("etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost\n", "etc/resolv.conf", "").entrySet()) {
       Files.writeString(base.resolve(file.getKey()), file.getValue());
       own(base.resolve(file.getKey()), owner, 0644);
@@ -173,7 +193,9 @@ final class PreparedContainer implements PreparedFunction {
 
   @Override
   public Map<String, String> describe() {
-    return Map.of("entry", talk.entry(), "reset", "nothing; a container, with what calls have left in it, is reused for calls of this version only",
+    return Map.of("entry", talk.entry(), "reset", talk instanceof Talk.Framed framed ? framed.language().forks()
+            ? "the process of the call, all that it has started, and what it has written to files; the next is forked from the state after the function was loaded"
+            : "everything; a container takes one call" : "nothing; a container, with what calls have left in it, is reused for calls of this version only",
         "limits", "openFiles, fileBytes, madeFiles", "isolation", "container (" + host.runtime().version() + ")");
   }
 
@@ -208,6 +230,11 @@ final class PreparedContainer implements PreparedFunction {
       case Talk.PerCall perCall -> {
         container.awaitHeld(context.deadline());
         yield new CallSandbox(container, directory.resolve(call(alone)), sandboxes);
+      }
+      case Talk.Framed framed -> {
+        FramedSandbox sandbox = new FramedSandbox(container, framed.language().forks(), context, sandboxes);
+        sandbox.awaitReady(context.deadline());
+        yield sandbox;
       }
       case Talk.Http http -> {
         HttpSandbox sandbox = new HttpSandbox(container, new InetSocketAddress(network.orElseThrow().address(), http.port()), hostname, http.http2(), context,

@@ -34,14 +34,17 @@ final class Specification {
   private final OptionalInt firstId;
   private final boolean readOnly;
   private final boolean crun;
+  private final boolean stays;
 
   /**
    * @param processes the most of one container
    * @param firstId the host's id of the container's root; empty without a user namespace
    * @param readOnly whether the root file system can't be written to
    * @param crun whether crun will read it
+   * @param stays whether what a call leaves, but for files in /tmp and /dev/shm, may stay for the next
    */
-  Specification(Limits limits, int processes, OptionalInt firstId, boolean readOnly, boolean crun) {
+  Specification(Limits limits, int processes, OptionalInt firstId, boolean readOnly, boolean crun, boolean stays) {
+    this.stays = stays;
     this.limits = limits;
     this.processes = processes;
     this.firstId = firstId;
@@ -118,9 +121,9 @@ final class Specification {
     linux.put("maskedPaths", MASKED);
     linux.put("readonlyPaths", READ_ONLY);
     // Always: crun before 0.18, which some distributions have, passes over the annotation, and would run the container without a filter.
-    linux.put("seccomp", SystemCallFilter.profile());
+    linux.put("seccomp", SystemCallFilter.profile(stays));
     if (crun) {
-      spec.put("annotations", Map.of("run.oci.seccomp_bpf_data", SystemCallFilter.compiled()));
+      spec.put("annotations", Map.of("run.oci.seccomp_bpf_data", SystemCallFilter.compiled(stays)));
     }
     spec.put("linux", linux);
     return spec;
@@ -130,7 +133,8 @@ final class Specification {
   private List<Map<String, Object>> mounts(boolean ownNetwork) {
     List<Map<String, Object>> mounts = new ArrayList<>();
     mounts.add(mount("/proc", "proc", "nosuid", "noexec", "nodev"));
-    mounts.add(mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"));
+    mounts.add(stays ? mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k")
+        : mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k", "ro"));
     mounts.add(mount("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"));
     mounts.add(mount("/dev/shm", "tmpfs", "nosuid", "noexec", "nodev", "mode=1777", "size=" + fileBytes(limits)));
     if (ownNetwork) {

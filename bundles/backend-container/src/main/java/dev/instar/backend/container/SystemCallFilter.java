@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -20,6 +21,8 @@ import java.util.TreeMap;
  */
 final class SystemCallFilter {
   private static final String ALLOWED = "system-calls-x86-64.txt";
+  /** What makes or finds shared memory, semaphores and queues that belong to no process. */
+  private static final Set<String> STAYING = Set.of("shmget", "semget", "msgget", "mq_open");
   private static final int ARCHITECTURE = 0xc000003e; // AUDIT_ARCH_X86_64
   private static final int X32 = 0x40000000; // numbers of the x32 interface have this bit
   private static final int CLONE = 56;
@@ -51,17 +54,22 @@ final class SystemCallFilter {
   private final TreeMap<Integer, String> allowed = new TreeMap<>();
   private final ByteBuffer code = ByteBuffer.allocate(8 * 4096).order(ByteOrder.LITTLE_ENDIAN);
 
-  private SystemCallFilter() {
+  private SystemCallFilter(boolean stays) {
     try (BufferedReader lines = new BufferedReader(new InputStreamReader(SystemCallFilter.class.getResourceAsStream(ALLOWED), StandardCharsets.US_ASCII))) {
-      lines.lines().filter(line -> !line.startsWith("#")).map(line -> line.split(" ")).forEach(l -> allowed.put(Integer.parseInt(l[0]), l[1]));
+      lines.lines().filter(line -> !line.startsWith("#")).map(line -> line.split(" ")).filter(l -> stays || !STAYING.contains(l[1]))
+          .forEach(l -> allowed.put(Integer.parseInt(l[0]), l[1]));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
   }
 
-  /** The instructions, in the base64 that the annotation {@code run.oci.seccomp_bpf_data} takes. */
-  static String compiled() {
-    SystemCallFilter filter = new SystemCallFilter();
+  /**
+   * The instructions, in the base64 that the annotation {@code run.oci.seccomp_bpf_data} takes.
+   *
+   * @param stays whether calls may make what stays in the kernel when their processes have gone
+   */
+  static String compiled(boolean stays) {
+    SystemCallFilter filter = new SystemCallFilter(stays);
     filter.compile();
     return Base64.getEncoder().encodeToString(Arrays.copyOf(filter.code.array(), filter.code.position()));
   }
@@ -124,9 +132,9 @@ final class SystemCallFilter {
   }
 
   /** As {@code linux.seccomp} of the specification has it. */
-  static Map<String, Object> profile() {
+  static Map<String, Object> profile(boolean stays) {
     List<Object> rules = new ArrayList<>();
-    rules.add(Map.of("names", List.copyOf(new SystemCallFilter().allowed.values()), "action", "SCMP_ACT_ALLOW"));
+    rules.add(Map.of("names", List.copyOf(new SystemCallFilter(stays).allowed.values()), "action", "SCMP_ACT_ALLOW"));
     rules.add(Map.of("names", List.of("clone3"), "action", "SCMP_ACT_ERRNO", "errnoRet", ENOSYS));
     rules.add(rule("clone", Map.of("index", 0, "value", NAMESPACES, "valueTwo", 0, "op", "SCMP_CMP_MASKED_EQ")));
     rules.add(rule("socket", Map.of("index", 0, "value", AF_VSOCK, "op", "SCMP_CMP_NE")));

@@ -37,8 +37,22 @@ sealed interface Talk {
     }
   }
 
+  /** One process that speaks the guest protocol over its standard streams, and is the node's own but for the function that it loads. */
+  record Framed(Language language, String file) implements Talk {
+    @Override
+    public List<String> command() {
+      return language.command(file);
+    }
+
+    @Override
+    public String entry() {
+      return "the guest protocol, " + (language.forks() ? "a process forked for each call" : "a process started ahead for each call") + ": " + language.label() + " " + file;
+    }
+  }
+
   /**
-   * What is said wins over what is found: the labels {@code port} and {@code protocol}, with the label {@code fprocess} for the server where it is not the image's command; then the
+   * What is said wins over what is found: the label {@code runtime}, with the function's file as {@code fprocess} or as the image's command; the labels {@code port} and
+   * {@code protocol}, with the label {@code fprocess} for the server where it is not the image's command; then the
    * label or variable {@code fprocess}; then a port that the image exposes. An image that brings {@code fprocess} itself has a watchdog of OpenFaaS as its
    * command, which listens.
    *
@@ -48,6 +62,10 @@ sealed interface Talk {
     List<String> named = Words.of(labels.getOrDefault(PreparedContainer.PROCESS, ""));
     Optional<Boolean> http2 = Optional.ofNullable(labels.get(PreparedContainer.PROTOCOL)).map(Talk::isHttp2);
     String port = labels.get(PreparedContainer.PORT);
+    String runtime = labels.get(PreparedContainer.RUNTIME);
+    if (runtime != null) {
+      return framed(Language.of(runtime.strip()), named.isEmpty() ? image.command() : named, port);
+    }
     if (port != null) {
       return new Http(named.isEmpty() ? image.command() : named, port(port.strip()), http2.orElse(false));
     }
@@ -62,6 +80,18 @@ sealed interface Talk {
       return new Http(image.command(), image.port().getAsInt(), false);
     }
     return image.environment().containsKey(PreparedContainer.PROCESS) ? new Http(image.command(), USUAL_PORT, false) : new PerCall(image.command());
+  }
+
+  private static Framed framed(Language language, List<String> file, String port) {
+    if (port != null) {
+      throw new InstarException(ErrorCode.MODULE_REFUSED, "A function with the label '" + PreparedContainer.RUNTIME + "' listens on no port: leave the label '" + PreparedContainer.PORT
+          + "' out, or the other.");
+    }
+    if (file.size() != 1) {
+      throw new InstarException(ErrorCode.MODULE_REFUSED, "A function with the label '" + PreparedContainer.RUNTIME + "' is one file of its image: name it with the label '"
+          + PreparedContainer.PROCESS + "', such as " + PreparedContainer.PROCESS + "=/function.py.");
+    }
+    return new Framed(language, file.getFirst());
   }
 
   private static boolean isHttp2(String protocol) {

@@ -7,6 +7,7 @@
  *     Container          one container that runs: its processes, its end
  *       CallSandbox      one program for each call, its standard streams are input and answer
  *       HttpSandbox      a server that stays, and gets each call as a request
+ *       FramedSandbox    an interpreter that has loaded the function, and gets each call as frames
  * </pre>
  * An OCI runtime makes the containers ({@link dev.instar.backend.container.OciRuntime}); {@link dev.instar.backend.container.Specification} writes what it is told.
  */

@@ -57,4 +57,15 @@ class TalkTest {
     ImageConfiguration image = image("");
     assertEquals(ErrorCode.MODULE_REFUSED, assertThrows(InstarException.class, () -> Talk.of(Map.of("port", port), Map.of(), image)).code());
   }
+
+  @Test
+  void aRuntimeLoadsAFile() throws Exception {
+    ImageConfiguration image = image("");
+    assertEquals(new Talk.Framed(Language.PYTHON, "/f.py"), Talk.of(Map.of("runtime", "python", "fprocess", "/f.py"), Map.of("fprocess", "x"), image));
+    assertEquals(List.of("node", "/.instar/node.js", "/f.js"), Talk.of(Map.of("runtime", " node ", "fprocess", "/f.js"), Map.of(), image).command());
+    for (Map<String, String> labels : List.of(Map.of("runtime", "perl", "fprocess", "/f"), Map.of("runtime", "", "fprocess", "/f"), Map.of("runtime", "python"),
+        Map.of("runtime", "python", "fprocess", "/a /b"), Map.of("runtime", "python", "fprocess", "/f", "port", "80"))) {
+      assertEquals(ErrorCode.MODULE_REFUSED, assertThrows(InstarException.class, () -> Talk.of(labels, Map.of(), image)).code());
+    }
+  }
 }
