@@ -99,6 +99,13 @@ class ConfigIT {
     assertEquals(0, port.code());
     assertTrue(port.err().startsWith("note: port stays what the node was started with"), port.err());
 
+    // What only the part can tell is asked before anything is written.
+    String written = Files.readString(config.resolve("dev.instar.listener.cfg.json"));
+    Result bind = shell.instar("config", "set", "listener", "bind=192.0.2.1");
+    assertTrue(bind.code() == 1 && bind.err().contains("does not open on 192.0.2.1 in clear text") && bind.err().contains("(config-refused"), bind.err());
+    assertEquals(written, Files.readString(config.resolve("dev.instar.listener.cfg.json")));
+    assertEquals("127.0.0.1\n", ok("config", "get", "listener", "bind"));
+
     // A factory.
     ok("config", "set", "dialect.faasm~second", "max-upload-bytes=5");
     assertTrue(Files.exists(config.resolve("dev.instar.dialect.faasm~second.cfg.json")));

@@ -266,7 +266,7 @@ public final class HttpListener implements AutoCloseable {
     }
   }
 
-  private static void checkAddress(Settings settings) {
+  static void checkAddress(Settings settings) {
     try {
       InetAddress.getByName(settings.bind());
     } catch (UnknownHostException e) {
@@ -280,7 +280,7 @@ public final class HttpListener implements AutoCloseable {
     }
   }
 
-  private static InstarException cannotOpen(Settings settings, Exception e) {
+  static InstarException cannotOpen(Settings settings, Exception e) {
     String where = "port " + settings.port() + " of " + settings.bind();
     for (Throwable cause = e; cause != null; cause = cause.getCause()) {
       if (cause instanceof BindException) {

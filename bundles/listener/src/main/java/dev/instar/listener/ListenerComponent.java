@@ -4,6 +4,8 @@ import dev.instar.api.InstarException;
 import dev.instar.api.Threads;
 import dev.instar.api.http.HttpEntry;
 import dev.instar.api.http.ServiceSlot;
+import dev.instar.api.operations.ConfigurationProblem;
+import dev.instar.api.operations.ConfigurationTrial;
 import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -26,9 +28,9 @@ import org.slf4j.LoggerFactory;
  * speaks TLS), or {@value #PROBLEM} (why it does not, or not as it is configured), and {@value #STOP} (how long running calls may go on at the end of the node), for the
  * launcher, which starts before any service and speaks to none.
  */
-@Component(immediate = true, service = {}, configurationPid = ListenerConfig.PID, configurationPolicy = ConfigurationPolicy.REQUIRE)
+@Component(immediate = true, service = ConfigurationTrial.class, configurationPid = ListenerConfig.PID, configurationPolicy = ConfigurationPolicy.REQUIRE)
 @Designate(ocd = ListenerConfig.class)
-public final class ListenerComponent {
+public final class ListenerComponent implements ConfigurationTrial {
   static final String PORT = "dev.instar.listener.port";
   static final String PROBLEM = "dev.instar.listener.problem";
   static final String STOP = "dev.instar.listener.stop-ms";
@@ -94,7 +96,7 @@ public final class ListenerComponent {
     }
     if (listener.isPresent() && listener.get().settings().sameAddress(settings)) {
       if (listener.get().settings().tls().isPresent() != settings.tls().isPresent()) {
-        tellProblem("TLS comes to a port that is open, or goes from it, only with a restart of the node, or with another port.");
+        tellProblem(Trial.NO_TLS_HERE);
         return;
       }
       listener.get().apply(settings);
@@ -118,6 +120,16 @@ public final class ListenerComponent {
       return;
     }
     old.ifPresent(o -> Threads.startVirtual("listener-stop-" + o.port(), o::close));
+  }
+
+  @Override
+  public String pid() {
+    return ListenerConfig.PID;
+  }
+
+  @Override
+  public synchronized Optional<ConfigurationProblem> objection(Map<String, Object> values) {
+    return listener.flatMap(open -> new Trial(open.settings()).objection(values));
   }
 
   @Deactivate

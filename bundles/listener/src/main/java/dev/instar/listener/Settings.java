@@ -45,13 +45,17 @@ public record Settings(String name, String bind, int port, int maxHeaderBytes, D
 
   /** @throws InstarException BAD_REQUEST when a file has a name that none can have */
   static Settings of(ListenerConfig config) {
-    boolean tls = !config.tls$_$certificate().isEmpty() || !config.tls$_$key().isEmpty();
     return new Settings(config.name(), config.bind(), config.port(), config.max$_$header$_$bytes(), Duration.ofMillis(config.header$_$timeout$_$ms()),
         Duration.ofMillis(config.idle$_$timeout$_$ms()), config.min$_$bytes$_$per$_$second(), Duration.ofMillis(config.data$_$rate$_$grace$_$ms()),
         config.max$_$connections(), Duration.ofMillis(config.entry$_$wait$_$ms()), Duration.ofMillis(config.stop$_$timeout$_$ms()),
         config.http2$_$max$_$streams(), config.http2$_$max$_$control$_$frames(),
-        tls ? Optional.of(new Tls(path(config.tls$_$certificate()), path(config.tls$_$key()))) : Optional.empty(),
+        tls(config.tls$_$certificate(), config.tls$_$key()),
         List.of(config.hosts()).stream().map(String::strip).filter(host -> !host.isEmpty()).toList());
+  }
+
+  /** @throws InstarException BAD_REQUEST when a file has a name that none can have */
+  static Optional<Tls> tls(String certificate, String key) {
+    return certificate.isEmpty() && key.isEmpty() ? Optional.empty() : Optional.of(new Tls(path(certificate), path(key)));
   }
 
   private static Path path(String name) {
@@ -72,6 +76,12 @@ public record Settings(String name, String bind, int port, int maxHeaderBytes, D
   public Settings on(String address, List<String> names) {
     return new Settings(name, address, port, maxHeaderBytes, headerTimeout, idleTimeout, minBytesPerSecond, dataRateGrace, maxConnections, entryWait, stopTimeout, http2MaxStreams,
         http2MaxControlFrames, tls, names);
+  }
+
+  /** The same on another address and port, with or without TLS. */
+  Settings at(String address, int otherPort, Optional<Tls> files) {
+    return new Settings(name, address, otherPort, maxHeaderBytes, headerTimeout, idleTimeout, minBytesPerSecond, dataRateGrace, maxConnections, entryWait, stopTimeout, http2MaxStreams,
+        http2MaxControlFrames, files, hosts);
   }
 
   boolean sameAddress(Settings other) {

@@ -134,6 +134,28 @@ class ListenerComponentIT {
     assertTrue(System.getProperty(ListenerComponent.PROBLEM).contains("off loopback"));
   }
 
+  private String objection(String key, Object value) {
+    Map<String, Object> values = new HashMap<>(Map.of("port", 0, "bind", "127.0.0.1", "tls-certificate", "", "tls-key", ""));
+    values.put(key, value);
+    return component.objection(values).map(problem -> problem.key().orElse("") + "=" + problem.value().orElse("") + ": " + problem.detail()).orElse("");
+  }
+
+  @Test
+  void whatWouldNotHoldIsSaidBeforehandAndChangesNothing() throws Exception {
+    component.addEntry(saying("x"), Map.of());
+    assertEquals("", objection("bind", "192.0.2.1"), "nothing is open that could stay");
+    component.activate(config(Map.of()));
+    int port = port();
+    assertEquals("", objection("port", 0));
+    assertTrue(objection("bind", "192.0.2.1").startsWith("bind=192.0.2.1: The listener does not open on 192.0.2.1 in clear text"), objection("bind", "192.0.2.1"));
+    assertTrue(objection("bind", "no.such.host.invalid").contains("there is no such address"), objection("bind", "no.such.host.invalid"));
+    assertTrue(objection("port", port).startsWith("port=" + port + ": The listener cannot open port " + port), objection("port", port));
+    assertTrue(objection("tls-certificate", "/no/such/file").startsWith("tls-certificate=/no/such/file: "), objection("tls-certificate", "/no/such/file"));
+    assertEquals(port, port());
+    assertNull(System.getProperty(ListenerComponent.PROBLEM));
+    assertEquals(200, RawHttp.exchange(port, GET).status());
+  }
+
   /** Whoever looks after the node learns that what he has configured does not hold, before it is started again with it. */
   @Test
   void whatDoesNotHoldIsToldUntilItIsTakenBack() throws Exception {

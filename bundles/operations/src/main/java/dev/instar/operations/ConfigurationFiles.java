@@ -14,6 +14,7 @@ import dev.instar.api.operations.ConfigurationInfo.State;
 import dev.instar.api.operations.ConfigurationProblem;
 import dev.instar.api.operations.ConfigurationSetting;
 import dev.instar.api.operations.ConfigurationSetting.Source;
+import dev.instar.api.operations.ConfigurationTrial;
 import dev.instar.api.operations.Configurations;
 import dev.instar.operations.ConfigurationFile.Reading;
 import java.io.IOException;
@@ -56,6 +57,8 @@ import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
 import org.osgi.service.component.annotations.Deactivate;
 import org.osgi.service.component.annotations.Reference;
+import org.osgi.service.component.annotations.ReferenceCardinality;
+import org.osgi.service.component.annotations.ReferencePolicy;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -103,6 +106,10 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
   private final Map<String, InForce> configured = new HashMap<>();
   // Whose file has been in force, so that there is a configuration before a wrong one.
   private final Set<String> accepted = new HashSet<>();
+
+  /** Asked before a change that somebody waits for; not for files, which are looked at once, and may be wrong for the moment only. */
+  @Reference(cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC)
+  volatile List<ConfigurationTrial> trials = List.of();
 
   /** Applies what is there. */
   @Activate
@@ -597,7 +604,7 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
   private ConfigurationInfo store(String pid, Schema schema, String name, String text) {
     byte[] content = text.getBytes(StandardCharsets.UTF_8);
     try {
-      ConfigurationFile.of(name, content).read(schema, interpolation);
+      tried(pid, schema, ConfigurationFile.of(name, content).read(schema, interpolation));
     } catch (Refused e) {
       throw refused(pid, e);
     }
@@ -617,6 +624,19 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
     put(place.take(name));
     apply(pid);
     return info(pid);
+  }
+
+  /** @throws Refused when the part itself knows that this would not hold */
+  private void tried(String pid, Schema schema, Reading reading) throws Refused {
+    InForce then = new InForce(reading, overrides(pid, schema, new ArrayList<>()));
+    Map<String, Object> values = new HashMap<>();
+    for (Key key : schema.keys().values()) {
+      Optional.ofNullable(then.overrides().get(key.id())).or(() -> Optional.ofNullable(reading.values().get(key.id()))).or(key::standardValue).ifPresent(value -> values.put(key.id(), value));
+    }
+    List<ConfigurationProblem> objections = trials.stream().filter(trial -> trial.pid().equals(pid)).flatMap(trial -> trial.objection(values).stream()).toList();
+    if (!objections.isEmpty()) {
+      throw new Refused(objections);
+    }
   }
 
   private ConfigurationFolder writable() {
@@ -655,6 +675,14 @@ public final class ConfigurationFiles implements Configurations, SynchronousBund
         throw unknown(pid);
       }
       return false;
+    }
+    Optional<Schema> schema = schema(named(pid).pid()).filter(s -> !s.factory());
+    if (schema.isPresent()) {
+      try {
+        tried(pid, schema.get(), Reading.EMPTY);
+      } catch (Refused e) {
+        throw refused(pid, e);
+      }
     }
     ConfigurationFolder place = writable();
     for (String name : names) {

@@ -31,6 +31,7 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -245,7 +246,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   }
 
   @Reference(service = SandboxBackend.class, cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC,
-      policyOption = ReferencePolicyOption.GREEDY)
+      policyOption = ReferencePolicyOption.GREEDY, updated = "updatedBackend")
   void bindBackend(SandboxBackend backend, Map<String, Object> properties) {
     try {
       Generation generation = backends.arrived(backend, properties.get(Constants.SERVICE_RANKING) instanceof Integer ranking ? ranking : 0);
@@ -254,6 +255,13 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
       }
     } catch (RuntimeException e) {
       LOG.error("A sandbox backend could not be taken in: {}", backend.getClass().getName(), e);
+    }
+  }
+
+  /** Its configuration has changed, on which its probe may depend. */
+  void updatedBackend(SandboxBackend backend) {
+    synchronized (arrivals) {
+      Optional.ofNullable(arrivals.get(backend)).ifPresent(backends::probeAgain);
     }
   }
 
