@@ -10,6 +10,7 @@ import dev.instar.launcher.cli.DeployCommand;
 import dev.instar.launcher.cli.DescribeCommand;
 import dev.instar.launcher.cli.DoctorCommand;
 import dev.instar.launcher.cli.FeaturesCommand;
+import dev.instar.launcher.cli.ImageCommand;
 import dev.instar.launcher.cli.InvokeCommand;
 import dev.instar.launcher.cli.ListCommand;
 import dev.instar.launcher.cli.LogsCommand;
@@ -47,7 +48,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
         "INSTAR_JAVA_HOME (the JDK to use), INSTAR_JAVA_OPTS (options of the JVM)."})
 public final class Main implements Runnable {
   private static final List<Class<?>> COMMANDS = List.of(RunCommand.class, DeployCommand.class, ListCommand.class, DescribeCommand.class,
-      InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class, RemoveCommand.class, SnapshotsCommand.class,
+      InvokeCommand.class, LogsCommand.class, ActivateCommand.class, RollbackCommand.class, RemoveCommand.class, SnapshotsCommand.class, ImageCommand.class,
       BackendsCommand.class, CgroupsCommand.class, NetworkCommand.class, BundlesCommand.class, FeaturesCommand.class, ConfigCommand.class, UsersCommand.class, SecretsCommand.class, DoctorCommand.class,
       BenchCommand.class, NewCommand.class, SourceTreeCommand.Build.class, SourceTreeCommand.Test.class, StartCacheCommand.class,
       VersionCommand.class);

@@ -133,6 +133,8 @@ public enum ErrorCode {
   DAMAGED("damaged", 500, "Stored data is damaged"),
   /** A fault of the node itself; its log has more under the request's id. */
   INTERNAL("internal", 500, "The node failed"),
+  /** The images of the node, or of a user, take as much room as they may; the members {@code limit} and {@code value} say which bound and how much. */
+  IMAGES_FULL("images-full", 507, "No room for further images"),
   /** The data directory's file system is full. */
   NO_SPACE("no-space", 507, "No space left");
 

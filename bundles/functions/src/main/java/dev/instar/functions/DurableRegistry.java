@@ -1,5 +1,6 @@
 package dev.instar.functions;
 
+import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
@@ -290,9 +291,13 @@ public final class DurableRegistry implements FunctionRegistry {
     }
   }
 
-  private void checkImages(FunctionSpec spec) throws InterruptedException {
-    ImageStore in = images.await(settings.serviceWait()).orElseThrow(() -> new InstarException(Problem.of(ErrorCode.NOT_READY,
+  private ImageStore images() throws InterruptedException {
+    return images.await(settings.serviceWait()).orElseThrow(() -> new InstarException(Problem.of(ErrorCode.NOT_READY,
         "The content store is not here. Try again in a moment.").retryAfter(Duration.ofSeconds(5))));
+  }
+
+  private void checkImages(FunctionSpec spec) throws InterruptedException {
+    ImageStore in = images();
     for (Variant variant : spec.variants()) {
       Image image = in.find(variant.digest()).orElseThrow(() -> new InstarException(ErrorCode.IMAGE_NOT_FOUND,
           "There is no image " + variant.digest() + ". Upload it first.", Map.of("digest", variant.digest().value())));
@@ -353,6 +358,15 @@ public final class DurableRegistry implements FunctionRegistry {
       Entry after = new Entry(new Function(name, left, before.function().active(), before.function().previous().filter(p -> p != number)),
           before.next());
       return apply(new Change(after, Optional.empty(), List.of(version)));
+    }
+  }
+
+  @Override
+  public void removeImage(Digest digest) throws InterruptedException {
+    try (var _ = change()) {
+      imageUse.remove(images(), digest);
+    } catch (IOException e) {
+      throw failed("The image " + digest + " cannot be removed", e);
     }
   }
 

@@ -10,6 +10,8 @@ import dev.instar.api.function.FunctionVersion;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
 import dev.instar.api.function.Variant;
+import dev.instar.api.image.ImageDetails;
+import dev.instar.api.image.ImageInfo;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.Preparer;
 import java.io.ByteArrayInputStream;
@@ -44,7 +46,7 @@ final class Fixture {
     }
 
     @Override
-    public Image add(InputStream content, long limit) {
+    public Image add(InputStream content, long limit, Optional<String> user) {
       throw new UnsupportedOperationException();
     }
 
@@ -56,6 +58,21 @@ final class Fixture {
     @Override
     public InputStream open(Digest digest) {
       return new ByteArrayInputStream(new byte[0]);
+    }
+
+    @Override
+    public List<ImageInfo> list() {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public Optional<ImageDetails> inspect(Digest digest) {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public boolean remove(Digest digest) {
+      return stored.remove(digest) != null;
     }
 
     @Override

@@ -2,9 +2,12 @@ package dev.instar.functions;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.Digest;
+import dev.instar.api.ErrorCode;
+import dev.instar.api.InstarException;
 import dev.instar.api.function.Function;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
@@ -60,6 +63,32 @@ class ImageUseTest {
       assertEquals(0, use.collect(images, Duration.ZERO));
       clock.addAndGet(1);
       assertEquals(1, use.collect(images, Duration.ZERO));
+    }
+  }
+
+  @Test
+  void anImageIsRemovedWhenNoVersionAndNoCallHasIt() throws Exception {
+    try (LockedDataDirectory data = LockedDataDirectory.open(dir.resolve("data"))) {
+      FunctionStore store = new FunctionStore(data.area("functions"));
+      store.load();
+      ImageUse use = new ImageUse(() -> published, store, clock::get);
+      Digest digest = images.image("a");
+      FunctionVersion version = version(digest, Duration.ofMinutes(2));
+      var pending = use.pend(version.spec().variants());
+      assertEquals(ErrorCode.CONFLICT, Fixture.code(() -> use.remove(images, digest)));
+      published.add(new Entry(new Function(Fixture.NAME, List.of(version), 1, Optional.empty()), 2));
+      pending.close();
+      InstarException used = assertThrows(InstarException.class, () -> use.remove(images, digest));
+      assertEquals(List.of("alice/hello@1"), used.problem().members().get("functions"));
+      use.retire(version, Duration.ofDays(1));
+      published.clear();
+      InstarException running = assertThrows(InstarException.class, () -> use.remove(images, digest));
+      assertEquals(ErrorCode.CONFLICT, running.code());
+      assertTrue(running.problem().retryAfter().orElseThrow().compareTo(Duration.ofMinutes(2)) > 0, "longer than its longest call, and shorter than the grace");
+      clock.addAndGet(running.problem().retryAfter().orElseThrow().toNanos());
+      use.remove(images, digest);
+      assertFalse(images.stored.containsKey(digest));
+      assertEquals(ErrorCode.IMAGE_NOT_FOUND, Fixture.code(() -> use.remove(images, digest)));
     }
   }
 

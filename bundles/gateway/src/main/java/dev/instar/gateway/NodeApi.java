@@ -1,7 +1,6 @@
 package dev.instar.gateway;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.function.Function;
@@ -9,7 +8,6 @@ import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
-import dev.instar.api.function.Image;
 import dev.instar.api.http.HttpDialect;
 import dev.instar.api.http.HttpExchange;
 import dev.instar.api.http.InvocationExchange;
@@ -51,6 +49,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
   private final ConfigApi configurations;
   private final UserApi users;
   private final SecretApi secrets;
+  private final ImageApi artifacts;
   private volatile Settings settings;
   private volatile InvocationExchange invocations;
 
@@ -62,6 +61,7 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     backends = new BackendApi(services, () -> this.settings.serviceWait());
     configurations = new ConfigApi(services, () -> this.settings.serviceWait());
     secrets = new SecretApi(services, () -> this.settings.serviceWait());
+    artifacts = new ImageApi(services, () -> this.settings);
     root = root(version);
     openApi = openApi(version);
     apply(settings);
@@ -90,11 +90,10 @@ final class NodeApi implements HttpDialect, AutoCloseable {
     routes.addAll(configurations.routes());
     routes.addAll(users.routes());
     routes.addAll(secrets.routes());
+    routes.addAll(artifacts.routes());
     routes.addAll(List.of(
         new Route("GET", "/v1", x -> x.respond(200, Map.of("Content-Type", "application/json"), root)),
         new Route("GET", "/v1/openapi.json", x -> x.respond(200, Map.of("Content-Type", "application/json"), openApi)),
-        new Route("POST", "/v1/images", this::addImage),
-        new Route("GET", "/v1/images/{digest}", this::image),
         new Route("GET", "/v1/functions", this::functions),
         new Route("GET", FUNCTION, this::function),
         new Route("DELETE", FUNCTION, this::remove),
@@ -123,22 +122,6 @@ final class NodeApi implements HttpDialect, AutoCloseable {
       return Json.bytes(document);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
-    }
-  }
-
-  private void addImage(HttpExchange x) throws IOException, InterruptedException {
-    InputStream body = x.body(settings.maxUploadBytes()).stream();
-    Image image = images().add(body, settings.maxUploadBytes());
-    Json.respond(x, 201, Map.of("Location", "/v1/images/" + image.digest()),
-        Json.object().put("digest", image.digest().value()).put("kind", image.kind()).put("size", image.size()));
-  }
-
-  private void image(HttpExchange x) throws IOException, InterruptedException {
-    Digest digest = new Digest(x.variable("digest"));
-    try (InputStream in = images().open(digest)) {
-      HttpExchange.Streamed out = x.stream(200, Map.of("Content-Type", "application/octet-stream", "ETag", '"' + digest.value() + '"'), InvocationExchange.HOLD);
-      in.transferTo(out);
-      out.finish();
     }
   }
 

@@ -59,7 +59,7 @@ class AccessIT {
   void whatChangesTheNodeNeedsTheAdministratorEvenWhereAllElseIsOpen() throws Exception {
     AtomicInteger reached = new AtomicInteger();
     List<String> paths = List.of("/v1/bundles", "/v1/bundles/install", "/v1/bundles/{id}", "/v1/features", "/v1/features/{name}", "/v1/config", "/v1/config/{pid}", "/v1/config/{pid}/{key}",
-        "/v1/backends/swap", "/v1/backends/{name}/drain", "/v1/shutdown", "/v1/whatever/comes/later");
+        "/v1/backends/swap", "/v1/backends/{name}/drain", "/v1/shutdown", "/v1/whatever/comes/later", "/ipam");
     for (String path : paths) {
       for (String method : List.of("GET", "POST", "PUT", "DELETE", "PATCH")) {
         if (!("GET".equals(method) && path.startsWith("/v1/backends"))) {

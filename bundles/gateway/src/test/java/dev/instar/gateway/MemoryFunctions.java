@@ -1,5 +1,6 @@
 package dev.instar.gateway;
 
+import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.function.Function;
@@ -7,6 +8,7 @@ import dev.instar.api.function.FunctionName;
 import dev.instar.api.function.FunctionRegistry;
 import dev.instar.api.function.FunctionSpec;
 import dev.instar.api.function.FunctionVersion;
+import dev.instar.api.image.ImageStore;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,7 +20,13 @@ import java.util.concurrent.ConcurrentSkipListMap;
 /** A registry that forgets. Stands for the bundle functions. */
 public final class MemoryFunctions implements FunctionRegistry {
   private final Map<FunctionName, Function> functions = new ConcurrentSkipListMap<>();
+  private final ImageStore images;
   private volatile Optional<InstarException> refusal = Optional.empty();
+
+  /** @param images of the functions */
+  MemoryFunctions(ImageStore images) {
+    this.images = images;
+  }
 
   /** The next publications fail so. */
   public void refuse(InstarException e) {
@@ -73,6 +81,18 @@ public final class MemoryFunctions implements FunctionRegistry {
     }
     functions.put(name, new Function(name, old.versions().stream().filter(v -> v.number() != number).toList(), old.active(), old.previous().filter(p -> p != number)));
     return functions.get(name);
+  }
+
+  @Override
+  public synchronized void removeImage(Digest digest) {
+    List<String> users = functions.values().stream().flatMap(function -> function.versions().stream())
+        .filter(version -> version.spec().variants().stream().anyMatch(variant -> variant.digest().equals(digest))).map(FunctionVersion::label).toList();
+    if (!users.isEmpty()) {
+      throw new InstarException(ErrorCode.CONFLICT, "It is in use.", Map.of("functions", users));
+    }
+    if (!images.remove(digest)) {
+      throw new InstarException(ErrorCode.IMAGE_NOT_FOUND, "There is no image " + digest + ".");
+    }
   }
 
   @Override

@@ -5,11 +5,16 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Variant;
+import dev.instar.api.image.ImageDetails;
+import dev.instar.api.image.ImageInfo;
 import dev.instar.api.image.ImageStore;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -18,6 +23,7 @@ import java.util.concurrent.ConcurrentHashMap;
 /** A content store in memory, which takes what begins as a WebAssembly module does. Stands for the bundle images. */
 public final class MemoryImages implements ImageStore {
   private final Map<Digest, byte[]> images = new ConcurrentHashMap<>();
+  private final Map<Digest, String> users = new ConcurrentHashMap<>();
 
   /** Bytes that it takes for a module. */
   public static byte[] module(int length) {
@@ -37,7 +43,7 @@ public final class MemoryImages implements ImageStore {
   }
 
   @Override
-  public Image add(InputStream content, long limit) throws IOException {
+  public Image add(InputStream content, long limit, Optional<String> user) throws IOException {
     byte[] bytes = content.readAllBytes();
     if (bytes.length > limit) {
       throw new InstarException(ErrorCode.TOO_LARGE, "Too large.");
@@ -47,6 +53,7 @@ public final class MemoryImages implements ImageStore {
     }
     Digest digest = Digest.of(bytes);
     images.put(digest, bytes);
+    user.ifPresent(one -> users.putIfAbsent(digest, one));
     return image(digest, bytes);
   }
 
@@ -63,6 +70,25 @@ public final class MemoryImages implements ImageStore {
   public InputStream open(Digest digest) {
     return new ByteArrayInputStream(Optional.ofNullable(images.get(digest))
         .orElseThrow(() -> new InstarException(ErrorCode.IMAGE_NOT_FOUND, "There is no image " + digest + ".")));
+  }
+
+  @Override
+  public List<ImageInfo> list() {
+    return images.keySet().stream().map(this::info).sorted(Comparator.comparing(info -> info.digest().value())).toList();
+  }
+
+  private ImageInfo info(Digest digest) {
+    return new ImageInfo(digest, Variant.WASM, images.get(digest).length, Instant.EPOCH, Optional.ofNullable(users.get(digest)), 0, 0, false);
+  }
+
+  @Override
+  public Optional<ImageDetails> inspect(Digest digest) {
+    return images.containsKey(digest) ? Optional.of(new ImageDetails(info(digest), Optional.of("{\"config\":{\"Cmd\":[\"run\"]}}"), List.of(new ImageDetails.Layer("sha256:1", 7)))) : Optional.empty();
+  }
+
+  @Override
+  public boolean remove(Digest digest) {
+    return images.remove(digest) != null;
   }
 
   @Override

@@ -24,8 +24,8 @@ import java.util.Optional;
 
 /** The real listener and gateway over parts in memory. */
 public final class Node implements AutoCloseable {
-  public final MemoryFunctions functions = new MemoryFunctions();
   public final MemoryImages images = new MemoryImages();
+  public final MemoryFunctions functions = new MemoryFunctions(images);
   public final ScriptedInvoker invoker = new ScriptedInvoker(functions);
   public final Services services = new Services();
   public final Dialects dialects = new Dialects();

@@ -11,6 +11,7 @@ import dev.instar.api.Digest;
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.Problem;
+import dev.instar.api.image.ImageDetails;
 import java.io.EOFException;
 import java.io.FilterInputStream;
 import java.io.IOException;
@@ -101,6 +102,11 @@ final class ContainerImage {
   /** @throws InstarException ARCHIVE_REFUSED, DIGEST_MISMATCH, UNSUPPORTED_ARTIFACT */
   static ContainerImage open(Path archive, ArchiveLimits limits) throws IOException {
     return new ContainerImage(archive, limits);
+  }
+
+  /** Its layers, for people. */
+  List<ImageDetails.Layer> described() {
+    return layers.stream().map(layer -> new ImageDetails.Layer(layer.unpacked(), layer.part().length())).toList();
   }
 
   /** The image configuration, as it stands in the archive. */

@@ -7,10 +7,15 @@ import dev.instar.api.Problem;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.data.DurableFiles;
 import dev.instar.api.function.Image;
+import dev.instar.api.function.Variant;
+import dev.instar.api.image.ImageDetails;
+import dev.instar.api.image.ImageInfo;
 import dev.instar.api.image.ImageStore;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -21,7 +26,11 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -33,8 +42,13 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.osgi.framework.Bundle;
+import org.osgi.framework.BundleContext;
+import org.osgi.framework.Constants;
 import org.osgi.service.component.annotations.Activate;
 import org.osgi.service.component.annotations.Component;
+import org.osgi.service.component.annotations.Deactivate;
 import org.osgi.service.component.annotations.Modified;
 import org.osgi.service.component.annotations.Reference;
 import org.osgi.service.metatype.annotations.Designate;
@@ -46,6 +60,7 @@ import org.slf4j.LoggerFactory;
  *
  * <pre>
  *   images/blobs/ab/ab12…          artifacts as uploaded, by the SHA-256 of their bytes; read-only
+ *   images/blobs/ab/ab12….json     what they take, and for whom they came; see {@link Ledger}
  *   images/damaged/ab12…-&lt;time&gt;    set aside, for an operator to look at
  *   scratch/uploads/&lt;random&gt;       being received or unpacked
  *   scratch/unpacked/ab12…/        what functions see of a bundle: function.wasm, rootfs/; of a container image: config.json, rootfs/
@@ -65,6 +80,7 @@ public final class ContentStore implements ImageStore {
   static final String PID = "dev.instar.images";
   private static final Logger LOG = LoggerFactory.getLogger(ContentStore.class);
   private static final int BUFFER_BYTES = 64 << 10;
+  private static final ArchiveLimits NO_LIMITS = new ArchiveLimits(Long.MAX_VALUE, Integer.MAX_VALUE, 255, Integer.MAX_VALUE, Integer.MAX_VALUE);
   private static final Pattern NAME = Pattern.compile("[0-9a-f]{64}");
 
   private final Path blobs;
@@ -72,6 +88,7 @@ public final class ContentStore implements ImageStore {
   private final Path uploads;
   private final Path unpacked;
   private final Unpacking.FileOpener opener;
+  private final Ledger ledger;
   private final Map<Digest, Image> verified = new ConcurrentHashMap<>();
   /** When an upload returned, by {@link System#nanoTime}: the wall clock may jump. */
   private final Map<Digest, Long> added = new ConcurrentHashMap<>();
@@ -82,13 +99,19 @@ public final class ContentStore implements ImageStore {
    * @param bundles how much a bundle may hold
    * @param containers how much a container image may hold
    * @param firstId what to add to the ids of owners in container images
+   * @param all how much room all images may take
+   * @param each how much those of one user
    */
-  private record Settings(ArchiveLimits bundles, ArchiveLimits containers, int firstId) {
+  record Settings(ArchiveLimits bundles, ArchiveLimits containers, int firstId, Ledger.Bounds all, Ledger.Bounds each) {
+    static final Ledger.Bounds UNBOUNDED = new Ledger.Bounds(Long.MAX_VALUE, Long.MAX_VALUE);
+
+    /** With the ids that no other node of this host has. */
     static Settings of(ImagesConfig config) {
       ArchiveLimits bundles = new ArchiveLimits(config.max$_$unpacked$_$bytes(), config.max$_$entries(), config.max$_$name$_$bytes(),
           config.max$_$depth(), config.max$_$ratio());
       return new Settings(bundles, new ArchiveLimits(config.max$_$container$_$bytes(), config.max$_$container$_$entries(),
-          config.max$_$name$_$bytes(), ArchiveLimits.CONTAINER.depth(), config.max$_$ratio()), config.first$_$container$_$id());
+          config.max$_$name$_$bytes(), ArchiveLimits.CONTAINER.depth(), config.max$_$ratio()), isRoot() ? new ContainerIds().take(config.first$_$container$_$id()) : config.first$_$container$_$id(),
+          new Ledger.Bounds(config.max$_$total$_$bytes(), config.max$_$total$_$files()), new Ledger.Bounds(config.max$_$user$_$bytes(), config.max$_$user$_$files()));
     }
   }
 
@@ -107,10 +130,10 @@ public final class ContentStore implements ImageStore {
   }
 
   ContentStore(DataDirectory data, ArchiveLimits bundles, ArchiveLimits containers, Unpacking.FileOpener opener) {
-    this(data, new Settings(bundles, containers, ImagesConfig.FIRST_ID), opener);
+    this(data, new Settings(bundles, containers, ImagesConfig.FIRST_ID, Settings.UNBOUNDED, Settings.UNBOUNDED), opener);
   }
 
-  private ContentStore(DataDirectory data, Settings settings, Unpacking.FileOpener opener) {
+  ContentStore(DataDirectory data, Settings settings, Unpacking.FileOpener opener) {
     this.settings = settings;
     this.opener = opener;
     Path area = data.area("images");
@@ -118,6 +141,7 @@ public final class ContentStore implements ImageStore {
     unpacked = data.scratch("unpacked");
     blobs = area.resolve("blobs");
     damaged = area.resolve("damaged");
+    ledger = new Ledger(blobs, uploads);
     try {
       DurableFiles.createDirectories(blobs);
       DurableFiles.createDirectories(damaged);
@@ -127,13 +151,29 @@ public final class ContentStore implements ImageStore {
     Arrays.setAll(locks, i -> new ReentrantLock());
   }
 
+  private static boolean isRoot() {
+    try {
+      return Integer.valueOf(0).equals(Files.getAttribute(Path.of("/proc/self"), "unix:uid"));
+    } catch (IOException | UnsupportedOperationException e) {
+      return false;
+    }
+  }
+
+  /** In a swap the successor has the same ids. */
+  @Deactivate
+  void stop(BundleContext context) {
+    if (context.getBundle(Constants.SYSTEM_BUNDLE_LOCATION).getState() == Bundle.STOPPING) {
+      new ContainerIds().giveBack();
+    }
+  }
+
   @Modified
   void configure(ImagesConfig config) {
     settings = Settings.of(config);
   }
 
   @Override
-  public Image add(InputStream content, long limit) throws IOException {
+  public Image add(InputStream content, long limit, Optional<String> user) throws IOException {
     Path upload = uploads.resolve(UUID.randomUUID().toString());
     Path view = upload.resolveSibling(upload.getFileName() + ".view");
     try {
@@ -142,8 +182,11 @@ public final class ContentStore implements ImageStore {
       Digest digest = Digest.of(sha256);
       try {
         Settings now = settings;
+        // Before it is unpacked, which is what takes room.
+        ledger.check(digest, new Ledger.Charge(user, Files.size(upload), 0, 0), now.all(), now.each());
         unpack(kind, upload, view, now.bundles(), now.containers());
-        return place(digest, kind, upload, view);
+        Ledger.Charge charge = charge(user, upload, kind, view);
+        return place(digest, kind, upload, view, charge, now);
       } catch (IOException e) {
         throw failed("The upload cannot be stored", e);
       }
@@ -167,6 +210,26 @@ public final class ContentStore implements ImageStore {
       }
       case WASM, EXECUTABLE -> { }
     }
+  }
+
+  private static Ledger.Charge charge(Optional<String> user, Path blob, Kind kind, Path view) throws IOException {
+    long bytes = 0;
+    long files = 0;
+    if (kind.unpacked()) {
+      Set<Object> several = new HashSet<>();
+      try (Stream<Path> all = Files.walk(view)) {
+        for (Path path : (Iterable<Path>) all::iterator) {
+          Map<String, Object> attributes = Files.readAttributes(path, "unix:size,nlink,ino,isRegularFile", LinkOption.NOFOLLOW_LINKS);
+          files++;
+          if ((boolean) attributes.get("isRegularFile") && ((int) attributes.get("nlink") == 1 || several.add(attributes.get("ino")))) {
+            bytes += (long) attributes.get("size");
+          }
+        }
+      } catch (UncheckedIOException e) {
+        throw e.getCause();
+      }
+    }
+    return new Ledger.Charge(user, Files.size(blob), bytes, files);
   }
 
   private static void discard(Path path) {
@@ -247,24 +310,36 @@ public final class ContentStore implements ImageStore {
     return message.contains("too many open files");
   }
 
-  private Image place(Digest digest, Kind kind, Path upload, Path view) throws IOException {
+  private Image place(Digest digest, Kind kind, Path upload, Path view, Ledger.Charge charge, Settings now) throws IOException {
     Lock lock = lock(digest);
     lock.lock();
+    Path blob = blob(digest);
     try {
-      Path blob = blob(digest);
-      if (known(digest).isPresent() || Files.isRegularFile(blob, LinkOption.NOFOLLOW_LINKS) && intact(digest, blob)) {
-        Files.setLastModifiedTime(blob, FileTime.from(Instant.now()));
-      } else {
+      boolean there = known(digest).isPresent() || Files.isRegularFile(blob, LinkOption.NOFOLLOW_LINKS) && intact(digest, blob);
+      // What belongs to a blob is there before it, and means nothing without.
+      if (!there) {
         DurableFiles.createDirectories(blob.getParent());
-        DurableFiles.move(upload, blob);
       }
+      ledger.charge(digest, charge, now.all(), now.each());
       if (kind.unpacked()) {
         placeView(digest, view);
+      }
+      if (there) {
+        Files.setLastModifiedTime(blob, FileTime.from(Instant.now()));
+      } else {
+        DurableFiles.move(upload, blob);
       }
       added.put(digest, System.nanoTime());
       return remember(digest, kind);
     } finally {
-      lock.unlock();
+      try {
+        if (!Files.exists(blob)) {
+          ledger.forget(digest);
+          DurableFiles.deleteTree(view(digest));
+        }
+      } finally {
+        lock.unlock();
+      }
     }
   }
 
@@ -339,10 +414,12 @@ public final class ContentStore implements ImageStore {
   /** With no limit but those of the reader's own arithmetic: what was accepted once must not be lost to a limit that was lowered since. */
   private void unpackAgain(Digest digest, Kind kind, Path blob) throws IOException {
     Path view = uploads.resolve(UUID.randomUUID() + ".view");
-    ArchiveLimits none = new ArchiveLimits(Long.MAX_VALUE, Integer.MAX_VALUE, 255, Integer.MAX_VALUE, Integer.MAX_VALUE);
     try {
-      unpack(kind, blob, view, none, none);
+      unpack(kind, blob, view, NO_LIMITS, NO_LIMITS);
+      Ledger.Charge counted = charge(Optional.empty(), blob, kind, view);
       placeView(digest, view);
+      Ledger.Charge before = ledger.of(digest);
+      ledger.charge(digest, new Ledger.Charge(before.user(), counted.packed(), counted.bytes(), counted.files()), Settings.UNBOUNDED, Settings.UNBOUNDED);
     } finally {
       discard(view);
     }
@@ -363,6 +440,7 @@ public final class ContentStore implements ImageStore {
     Path place = damaged.resolve(digest.hex() + "-" + System.currentTimeMillis());
     DurableFiles.move(blob, place);
     DurableFiles.deleteTree(view(digest));
+    ledger.forget(digest);
     LOG.error("The image {} fails its checksum. It was moved to {}; functions that use it fail until it is uploaded again.", digest, place);
   }
 
@@ -388,6 +466,9 @@ public final class ContentStore implements ImageStore {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
           for (Path file : files) {
             String name = file.getFileName().toString();
+            if (name.endsWith(Ledger.SUFFIX) && NAME.matcher(name.substring(0, name.length() - Ledger.SUFFIX.length())).matches()) {
+              forgetWithoutBlob(new Digest("sha256:" + name.substring(0, name.length() - Ledger.SUFFIX.length())));
+            }
             if (NAME.matcher(name).matches() && !keep.contains(new Digest("sha256:" + name)) && collect(new Digest("sha256:" + name), grace)) {
               gone++;
             }
@@ -404,6 +485,19 @@ public final class ContentStore implements ImageStore {
     return gone;
   }
 
+  /** A power cut may have come between the two. */
+  private void forgetWithoutBlob(Digest digest) throws IOException {
+    Lock lock = lock(digest);
+    lock.lock();
+    try {
+      if (!Files.exists(blob(digest), LinkOption.NOFOLLOW_LINKS)) {
+        ledger.forget(digest);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
   private boolean collect(Digest digest, long grace) throws IOException {
     Lock lock = lock(digest);
     lock.lock();
@@ -414,15 +508,83 @@ public final class ContentStore implements ImageStore {
           || TimeUnit.MILLISECONDS.toNanos(System.currentTimeMillis() - Files.getLastModifiedTime(blob).toMillis()) < grace) {
         return false;
       }
-      verified.remove(digest);
-      added.remove(digest);
-      boolean was = DurableFiles.delete(blob);
-      DurableFiles.deleteTree(view(digest));
-      return was;
+      return discardImage(digest);
     } catch (NoSuchFileException e) {
       return false;
     } finally {
       lock.unlock();
+    }
+  }
+
+  private boolean discardImage(Digest digest) throws IOException {
+    verified.remove(digest);
+    added.remove(digest);
+    boolean was = DurableFiles.delete(blob(digest));
+    DurableFiles.deleteTree(view(digest));
+    ledger.forget(digest);
+    return was;
+  }
+
+  @Override
+  public boolean remove(Digest digest) {
+    Lock lock = lock(digest);
+    lock.lock();
+    try {
+      return Files.isRegularFile(blob(digest), LinkOption.NOFOLLOW_LINKS) && discardImage(digest);
+    } catch (IOException e) {
+      throw failed("The image " + digest + " cannot be removed", e);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  @Override
+  public List<ImageInfo> list() {
+    List<ImageInfo> all = new ArrayList<>();
+    try (DirectoryStream<Path> directories = Files.newDirectoryStream(blobs, "[0-9a-f][0-9a-f]")) {
+      for (Path directory : directories) {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(directory, file -> NAME.matcher(file.getFileName().toString()).matches())) {
+          for (Path file : files) {
+            info(new Digest("sha256:" + file.getFileName())).ifPresent(all::add);
+          }
+        }
+      }
+    } catch (IOException e) {
+      throw failed("The content store cannot be listed", e);
+    }
+    all.sort(Comparator.comparing(info -> info.digest().value()));
+    return all;
+  }
+
+  private Optional<ImageInfo> info(Digest digest) throws IOException {
+    Path blob = blob(digest);
+    try (InputStream in = Files.newInputStream(blob, LinkOption.NOFOLLOW_LINKS)) {
+      Optional<Kind> kind = Kind.of(in.readNBytes(Kind.MAGIC_BYTES));
+      if (kind.isEmpty()) {
+        // Damaged, which its next use will tell.
+        return Optional.empty();
+      }
+      Ledger.Charge charge = ledger.of(digest);
+      return Optional.of(new ImageInfo(digest, kind.get().variant(), Files.size(blob), Files.getLastModifiedTime(blob).toInstant(), charge.user(), charge.bytes(), charge.files(),
+          kind.get().unpacked() && Files.isDirectory(view(digest), LinkOption.NOFOLLOW_LINKS)));
+    } catch (NoSuchFileException e) {
+      return Optional.empty();
+    }
+  }
+
+  @Override
+  public Optional<ImageDetails> inspect(Digest digest) {
+    try {
+      Optional<ImageInfo> info = info(digest);
+      if (info.isEmpty() || !info.get().kind().equals(Variant.CONTAINER)) {
+        return info.map(one -> new ImageDetails(one, Optional.empty(), List.of()));
+      }
+      ContainerImage image = ContainerImage.open(blob(digest), NO_LIMITS);
+      return Optional.of(new ImageDetails(info.get(), Optional.of(new String(image.configuration(), StandardCharsets.UTF_8)), image.described()));
+    } catch (NoSuchFileException e) {
+      return Optional.empty();
+    } catch (IOException e) {
+      throw failed("The image " + digest + " cannot be read", e);
     }
   }
 

@@ -35,6 +35,18 @@ import org.osgi.service.metatype.annotations.ObjectClassDefinition;
 
   @AttributeDefinition(name = "First id of containers", min = "65536", max = "2147418112",
       description = "The user and group of the host that is root in containers of a node that runs as root; the 65535 after it are the others. "
-          + "Nobody else of the host may have these.")
+          + "Nobody else of the host may have these; where another node has, this one takes the next ones that are free.")
   int first$_$container$_$id() default FIRST_ID;
+
+  @AttributeDefinition(name = "Bytes of all images", description = "Bytes of all images together, packed and unpacked.", min = "65536", max = "1125899906842624")
+  long max$_$total$_$bytes() default 64L << 30;
+
+  @AttributeDefinition(name = "Files of all images", description = "Files, directories and links of all images together, unpacked.", min = "1", max = "1000000000")
+  long max$_$total$_$files() default 4_000_000;
+
+  @AttributeDefinition(name = "Bytes of a user's images", description = "The same bytes for the images that came first for one user.", min = "65536", max = "1125899906842624")
+  long max$_$user$_$bytes() default 16L << 30;
+
+  @AttributeDefinition(name = "Files of a user's images", description = "The same files for the images that came first for one user.", min = "1", max = "1000000000")
+  long max$_$user$_$files() default 1_000_000;
 }

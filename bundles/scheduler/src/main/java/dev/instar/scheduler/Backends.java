@@ -163,6 +163,22 @@ final class Backends {
     }
   }
 
+  /** Asks it anew, and does not wait for it: until it has answered, what it said before holds. */
+  void probeAgain(Generation generation) {
+    Threads.startPlatform("instar-probe-" + generation.name(), () -> {
+      Probe before = generation.probe();
+      Probe now = probe(generation.backend());
+      generation.probe(now);
+      if (!now.equals(before)) {
+        LOG.info("{}: {}", generation, switch (now) {
+          case Probe.Usable usable -> usable.detail();
+          case Probe.Missing missing -> missing.what() + ". " + missing.remedy();
+        });
+        route();
+      }
+    });
+  }
+
   private static Probe probe(SandboxBackend backend) {
     try {
       return backend.probe();

@@ -248,7 +248,7 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
   }
 
   @Reference(service = SandboxBackend.class, cardinality = ReferenceCardinality.MULTIPLE, policy = ReferencePolicy.DYNAMIC,
-      policyOption = ReferencePolicyOption.GREEDY)
+      policyOption = ReferencePolicyOption.GREEDY, updated = "updatedBackend")
   void bindBackend(SandboxBackend backend, Map<String, Object> properties) {
     try {
       Generation generation = backends.arrived(backend, properties.get(Constants.SERVICE_RANKING) instanceof Integer ranking ? ranking : 0);
@@ -257,6 +257,13 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
       }
     } catch (RuntimeException e) {
       LOG.error("A sandbox backend could not be taken in: {}", backend.getClass().getName(), e);
+    }
+  }
+
+  /** Its configuration has changed, on which its probe may depend. */
+  void updatedBackend(SandboxBackend backend) {
+    synchronized (arrivals) {
+      Optional.ofNullable(arrivals.get(backend)).ifPresent(backends::probeAgain);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.instar.scheduler;
 
+import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.lease.Lease;
 import dev.instar.api.lease.LeaseRequest;
@@ -8,6 +9,7 @@ import dev.instar.api.sandbox.Freezable;
 import dev.instar.api.sandbox.PreparedFunction;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
+import dev.instar.api.secret.SecretLease;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -127,11 +129,15 @@ final class Slot {
 
   private Leases borrow(Instant deadline, long until) throws InterruptedException {
     Set<String> kinds = pool.generation().description().leases();
-    if (kinds.isEmpty()) {
-      return Leases.NONE;
+    if (!kinds.isEmpty()) {
+      pool.lenders().take(kinds, new LeaseRequest(id, pool.generation().name(), pool.version(), deadline), until, leases::add);
     }
-    pool.lenders().take(kinds, new LeaseRequest(id, pool.generation().name(), pool.version(), deadline), until, leases::add);
-    return new Leases(leases);
+    Leases lent = new Leases(leases);
+    if (!pool.version().spec().secrets().isEmpty() && lent.find(SecretLease.class).isEmpty()) {
+      // It was deployed on another backend; a function that goes on without its secrets may do harm.
+      throw new InstarException(ErrorCode.SECRET_MISSING, "Sandboxes of the backend '" + pool.generation().name() + "' are given no secrets, and " + pool.version().label() + " has some.");
+    }
+    return lent;
   }
 
   /** Ends what runs in it, from any thread. The first cause counts. After close it does nothing. */

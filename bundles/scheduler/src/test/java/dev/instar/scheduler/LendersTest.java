@@ -172,11 +172,18 @@ class LendersTest {
       networks.refuses = Optional.of(ErrorCode.BAD_REQUEST);
       assertEquals("refused by n", assertThrows(InstarException.class, () -> node.scheduler.prepare(candidate)).problem().detail());
       networks.refuses = Optional.empty();
-      FunctionVersion secrets = new FunctionVersion(candidate.name(), 2, "uid-s", candidate.created(),
+      FunctionVersion secrets = new FunctionVersion(candidate.name(), 1, "uid-s", candidate.created(),
           new FunctionSpec(candidate.spec().variants(), candidate.spec().limits(), Map.of(), Map.of(), candidate.spec().snapshot(), List.of("word")));
       InstarException refused = assertThrows(InstarException.class, () -> node.scheduler.prepare(secrets));
       assertEquals(ErrorCode.BAD_REQUEST, refused.code());
       assertTrue(refused.getMessage().contains("'scripted'") && refused.getMessage().contains("word"), refused::getMessage);
+      // However it came there: nothing starts without what it needs.
+      node.scheduler.bindLender(new Lender("c", "cgroup"), Map.of());
+      node.publish(secrets);
+      Node.failed(ErrorCode.SECRET_MISSING, node.invoke("u/f"));
+      Node.eventually("closed", () -> node.scheduler.desk().units() == 0);
+      assertEquals(List.of("c lends", "n lends", "n has it back", "c has it back"), events());
+      events.clear();
     }
     assertEquals(List.of(), events());
   }

@@ -16,6 +16,8 @@ import dev.instar.api.function.Image;
 import dev.instar.api.function.Limits;
 import dev.instar.api.function.SnapshotPolicy;
 import dev.instar.api.function.Variant;
+import dev.instar.api.image.ImageDetails;
+import dev.instar.api.image.ImageInfo;
 import dev.instar.api.image.ImageStore;
 import dev.instar.api.invocation.CallInput;
 import dev.instar.api.invocation.Invocation;
@@ -316,6 +318,11 @@ final class Node implements AutoCloseable {
     }
 
     @Override
+    public void removeImage(Digest digest) {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
     public void remove(FunctionName name) {
       throw new UnsupportedOperationException();
     }
@@ -324,7 +331,7 @@ final class Node implements AutoCloseable {
   /** A content store that has one image. */
   static final class Images implements ImageStore {
     @Override
-    public Image add(InputStream content, long limit) {
+    public Image add(InputStream content, long limit, Optional<String> user) {
       throw new UnsupportedOperationException();
     }
 
@@ -335,6 +342,21 @@ final class Node implements AutoCloseable {
 
     @Override
     public InputStream open(Digest digest) {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public List<ImageInfo> list() {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public Optional<ImageDetails> inspect(Digest digest) {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public boolean remove(Digest digest) {
       throw new UnsupportedOperationException();
     }
 

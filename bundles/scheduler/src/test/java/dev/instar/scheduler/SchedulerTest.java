@@ -907,6 +907,23 @@ class SchedulerTest {
   }
 
   @Test
+  void aBackendIsAskedAnewWhenItsConfigurationChanges() throws Exception {
+    ScriptedBackend backend = new ScriptedBackend("one", Shape.REMOTE, false);
+    try (Node node = new Node(backend)) {
+      node.deploy("demo/f", limits(1));
+      completed(node.invoke("demo/f"));
+      backend.probe = new Probe.Missing("the program nosuch", "Install it.");
+      node.scheduler.updatedBackend(backend);
+      Node.eventually("told", () -> node.scheduler.backends().getFirst().probe() instanceof Probe.Missing);
+      backend.probe = new Probe.Usable("the other program");
+      node.scheduler.updatedBackend(backend);
+      Node.eventually("told again", () -> node.scheduler.backends().getFirst().probe().equals(new Probe.Usable("the other program")));
+      completed(node.invoke("demo/f"));
+      node.scheduler.updatedBackend(new ScriptedBackend("other", Shape.REMOTE, false));
+    }
+  }
+
+  @Test
   void picksByNameThenByRankingThenTheNewest() throws Exception {
     ScriptedBackend low = new ScriptedBackend("low", Shape.REMOTE, false);
     ScriptedBackend high = new ScriptedBackend("high", Shape.REMOTE, false);

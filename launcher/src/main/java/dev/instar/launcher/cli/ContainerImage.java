@@ -16,18 +16,23 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Optional;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 
 /** A container image on this machine's disk, as {@code instar deploy --image} names it; becomes one tar to upload. */
 final class ContainerImage {
   private static final int LARGEST_ID = 65_535;
+  private static final int SHOWN = 5;
   private final String form;
   private final Path place;
+  private final List<String> left = new ArrayList<>();
 
   private ContainerImage(String form, Path place) {
     this.form = form;
@@ -181,8 +186,16 @@ final class ContainerImage {
           tar.file(name, (long) had.get("size"), attributes, in);
         }
       }
+    } else {
+      // Sockets, pipes and devices are nothing to ship.
+      left.add(name);
     }
-    // Sockets, pipes and devices are nothing to ship.
+  }
+
+  /** What was left out, for people. */
+  Optional<String> note() {
+    return left.isEmpty() ? Optional.empty() : Optional.of("note: left out, since " + (left.size() == 1 ? "it is a device, a pipe or a socket: " : left.size() + " are devices, pipes or sockets: ")
+        + Output.printable(left.stream().limit(SHOWN).collect(Collectors.joining(", "))) + (left.size() > SHOWN ? ", ..." : ""));
   }
 
   /** Beyond what exists in a container: the files of a rootless engine, whose owner is root in them. */

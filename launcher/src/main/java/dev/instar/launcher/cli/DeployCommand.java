@@ -159,13 +159,14 @@ public final class DeployCommand implements Callable<Integer> {
     Path packed;
     try (Progress progress = Progress.of("Packing " + named)) {
       packed = named.pack();
+      named.note().ifPresent(notes::add);
     } catch (IOException e) {
       throw new Failure(ExitCode.FAILED, "The image " + named + " cannot be read: " + Reason.of(e) + ".", e);
     }
     try {
       JsonNode image;
       try (Progress progress = Progress.of("Uploading " + named)) {
-        image = client.upload("/v1/images", BodyPublishers.ofFile(packed));
+        image = client.upload(images(name), BodyPublishers.ofFile(packed));
       } catch (FileNotFoundException e) {
         throw new Failure(ExitCode.FAILED, "The packed image " + packed + " has gone.", e);
       }
@@ -184,11 +185,16 @@ public final class DeployCommand implements Callable<Integer> {
       if (!Files.isRegularFile(artifact)) {
         throw new Failure(ExitCode.FAILED, "There is no file " + artifact + ".");
       }
-      image = client.upload("/v1/images", BodyPublishers.ofFile(artifact));
+      image = client.upload(images(name), BodyPublishers.ofFile(artifact));
     } catch (FileNotFoundException e) {
       throw new Failure(ExitCode.FAILED, "The file " + artifact + " cannot be read by this user.", e);
     }
     return publish(client, name, image);
+  }
+
+  /** Where artifacts go, and against whose share of the store they count. */
+  private static String images(Name name) {
+    return "/v1/images?user=" + Arguments.encoded(name.user());
   }
 
   private JsonNode publish(NodeClient client, Name name, JsonNode image) throws Failure, InterruptedException {

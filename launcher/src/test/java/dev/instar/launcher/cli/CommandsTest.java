@@ -195,18 +195,18 @@ class CommandsTest {
   @Test
   void deployUploadsTheArtifactAndThenPublishesIt() throws IOException {
     Path module = Files.writeString(directory.resolve("f.wasm"), "module");
-    answers.put("POST /v1/images", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
+    answers.put("POST /v1/images?user=me", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
     answers.put("POST /v1/functions/me/shout/versions", new Answer(201, "application/json", "{\"number\":3}"));
     assertEquals(0, instar("deploy", "me/shout", module.toString(), "--memory", "64Mi", "--timeout", "2s", "--concurrency", "3", "--env", "A=1", "--env", "B=x=y", "--label", "team=a",
         "--backend", "wasm", "--no-activate"), err);
     assertEquals("Deployed me/shout, version 3 (not active).\n", out);
-    assertEquals("POST /v1/images module", requests.get(0));
+    assertEquals("POST /v1/images?user=me module", requests.get(0));
     assertEquals("POST /v1/functions/me/shout/versions {\"variants\":[{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"backend\":\"wasm\"}],\"limits\":{\"memory\":67108864,\"timeout\":2000,\"concurrency\":3},"
         + "\"environment\":{\"A\":\"1\",\"B\":\"x=y\"},\"labels\":{\"team\":\"a\"},\"activate\":false}", requests.get(1));
   }
 
   private void deployable(String active, String runs) {
-    answers.put("POST /v1/images", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
+    answers.put("POST /v1/images?user=me", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
     answers.put("POST /v1/functions/me/shout/versions", new Answer(201, "application/json", "{\"number\":3}"));
     json("GET /v1/functions/me/shout", "{\"active\":" + active + ",\"runs\":{" + runs + "}}");
   }
@@ -245,7 +245,7 @@ class CommandsTest {
   @Test
   void deployOfATreeTellsABoundOnce() throws IOException {
     StringBuilder deployed = new StringBuilder();
-    answers.put("POST /v1/images", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
+    answers.put("POST /v1/images?user=me", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
     for (String name : List.of("me/one", "me/two")) {
       Files.writeString(Files.createDirectories(directory.resolve(name)).resolve("function.wasm"), name);
       answers.put("POST /v1/functions/" + name + "/versions", new Answer(201, "application/json", "{\"number\":1}"));
@@ -263,7 +263,7 @@ class CommandsTest {
       Files.writeString(Files.createDirectories(directory.resolve(name)).resolve("function.wasm"), name);
     }
     Files.writeString(Files.createDirectories(directory.resolve("wasm/demo/notes")).resolve("readme.txt"), "no module");
-    answers.put("POST /v1/images", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
+    answers.put("POST /v1/images?user=demo", new Answer(201, "application/json", "{\"digest\":\"sha256:cc\",\"kind\":\"wasm\",\"size\":6}"));
     answers.put("POST /v1/functions/demo/good/versions", new Answer(201, "application/json", "{\"number\":1}"));
     answers.put("POST /v1/functions/demo/bad/versions",
         new Answer(422, "application/problem+json", "{\"code\":\"module-refused\",\"title\":\"The module was refused\",\"detail\":\"It imports env.\\u001b[31mfoo.\"}"));
@@ -274,6 +274,53 @@ class CommandsTest {
         1 deployed, 1 failed
         """, out);
     assertEquals("instar: 1 of 2 functions could not be deployed: demo/bad\n", err);
+  }
+
+  @Test
+  void imagesAreNamedByTheirFirstDigits() {
+    String digest = "sha256:" + "ab".repeat(32);
+    json("GET /v1/images", "{\"images\":[{\"digest\":\"" + digest + "\",\"kind\":\"container\",\"size\":2048,\"added\":\"2026-01-01T00:00:00Z\",\"user\":\"me\",\"unpackedBytes\":4096,"
+        + "\"unpackedFiles\":3,\"unpacked\":true,\"functions\":[\"me/f@1\"]},{\"digest\":\"sha256:abababab" + "0".repeat(56) + "\",\"kind\":\"wasm\",\"size\":1,\"added\":\"2026-01-01T00:00:00Z\",\"functions\":[]}]}");
+    assertEquals(0, instar("image", "list"), err);
+    assertEquals("""
+        DIGEST        KIND       PACKED  UNPACKED  CAME FOR  FUNCTIONS  UPLOADED
+        abababababab  container  2 KiB   4 KiB*    me        me/f@1     2026-01-01T00:00:00Z
+        abababab0000  wasm       1 B     -         -         -          2026-01-01T00:00:00Z
+        """, out);
+    json("GET /v1/images/" + digest + "/description", "{\"digest\":\"" + digest + "\",\"kind\":\"container\",\"size\":2048,\"unpackedBytes\":4096,\"unpackedFiles\":3,\"unpacked\":false,"
+        + "\"added\":\"2026-01-01T00:00:00Z\",\"functions\":[],\"configuration\":{\"os\":\"linux\",\"architecture\":\"amd64\",\"config\":{\"Entrypoint\":[\"/srv\"],\"Env\":[\"A=1\"],"
+        + "\"ExposedPorts\":{\"80/tcp\":{}}}},\"layers\":[{\"digest\":\"sha256:cc\",\"size\":1024}]}");
+    assertEquals(0, instar("image", "inspect", "ababababab"), err);
+    assertTrue(out.contains("entry point         [\"/srv\"]\n") && out.contains("ports               80/tcp\n") && out.contains("variable            A=1\n")
+        && out.contains("layer               sha256:cc 1 KiB\n") && out.contains("unpacked            4 KiB in 3 files\n"), out);
+    assertEquals(1, instar("image", "rm", "abababab"));
+    assertEquals("instar: More than one image begins with abababab; give more digits.\n", err);
+    assertEquals(1, instar("image", "rm", "cccccccc"));
+    assertEquals(2, instar("image", "rm", "abc"));
+    answers.put("DELETE /v1/images/" + digest, new Answer(204, "application/json", ""));
+    assertEquals(0, instar("image", "rm", digest), err);
+    assertEquals("Removed " + digest + ".\n", out);
+  }
+
+  @Test
+  void secretsArePutFromAFileListedAndRemoved() throws IOException {
+    Path file = Files.writeString(directory.resolve("value"), "hunter2\n");
+    answers.put("PUT /v1/secrets/me/db", new Answer(201, "application/json", "{\"user\":\"me\",\"name\":\"db\",\"size\":8}"));
+    assertEquals(0, instar("secrets", "put", "me/db", "--file", file.toString()), err);
+    assertEquals("Put me/db, 8 bytes.\n", out);
+    assertTrue(err.startsWith("note: the value ends with a line end"), err);
+    assertEquals("PUT /v1/secrets/me/db hunter2\n", requests.getLast());
+    Files.writeString(file, "");
+    assertEquals(1, instar("secrets", "put", "me/db", "--file", file.toString()));
+    assertEquals("instar: The value is empty, so nothing was put.\n", err);
+    assertEquals(1, requests.size());
+    assertEquals(2, instar("secrets", "put", "me/db", "hunter2"), "no value on the command line");
+    json("GET /v1/secrets?user=me", "{\"secrets\":[{\"user\":\"me\",\"name\":\"db\",\"size\":8,\"updated\":\"2026-01-01T00:00:00Z\"}]}");
+    assertEquals(0, instar("secrets", "list", "me"), err);
+    assertEquals("SECRET  BYTES  PUT\nme/db   8      2026-01-01T00:00:00Z\n", out);
+    answers.put("DELETE /v1/secrets/me/db", new Answer(204, "application/json", ""));
+    assertEquals(0, instar("secrets", "rm", "me/db"), err);
+    assertEquals(2, instar("secrets", "rm", "db"));
   }
 
   @Test

@@ -1,5 +1,6 @@
 package dev.instar.api.function;
 
+import dev.instar.api.Digest;
 import java.util.List;
 import java.util.Optional;
 import org.osgi.annotation.versioning.ProviderType;
@@ -43,6 +44,13 @@ public interface FunctionRegistry {
 
   /** Removes a version that is not active. @throws dev.instar.api.InstarException FUNCTION_NOT_FOUND, VERSION_NOT_FOUND, CONFLICT when it is active */
   Function removeVersion(FunctionName name, int number);
+
+  /**
+   * Removes an image that no function has from the content store, in all its forms.
+   *
+   * @throws dev.instar.api.InstarException IMAGE_NOT_FOUND, CONFLICT while a version has it, with the member {@code functions}, or calls of one that was removed may still run
+   */
+  void removeImage(Digest digest) throws InterruptedException;
 
   /** Removes the function with all its versions; calls that run go on to their end. @throws dev.instar.api.InstarException FUNCTION_NOT_FOUND */
   void remove(FunctionName name);

@@ -4,6 +4,7 @@ import dev.instar.api.Digest;
 import dev.instar.api.function.Image;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.osgi.annotation.versioning.ProviderType;
@@ -26,7 +27,30 @@ public interface ImageStore {
    * @throws dev.instar.api.InstarException TOO_LARGE, UNSUPPORTED_ARTIFACT, ARCHIVE_REFUSED, DIGEST_MISMATCH, NO_SPACE
    * @throws IOException when the stream fails (an upload that was cut)
    */
-  Image add(InputStream content, long limit) throws IOException;
+  default Image add(InputStream content, long limit) throws IOException {
+    return add(content, limit, Optional.empty());
+  }
+
+  /**
+   * The same for a user, against whose share of the store it counts if nobody else's does yet. What is there in packed and unpacked form is bounded for all and for each user.
+   *
+   * @param user whose functions will have it, where that is known
+   * @throws dev.instar.api.InstarException also IMAGES_FULL, with the members {@code limit} (the bound's name) and {@code value}
+   */
+  Image add(InputStream content, long limit, Optional<String> user) throws IOException;
+
+  /** All images, by their digests. Reads none. */
+  List<ImageInfo> list();
+
+  /** More of one; of a container image its archive is read. @throws dev.instar.api.InstarException DAMAGED */
+  Optional<ImageDetails> inspect(Digest digest);
+
+  /**
+   * Removes one, whoever uses it: ask {@code FunctionRegistry.removeImage}, which knows who does.
+   *
+   * @return whether it was there
+   */
+  boolean remove(Digest digest);
 
   /** The image, verified and unpacked. @throws dev.instar.api.InstarException DAMAGED when its bytes fail the checksum (it is then set aside) */
   Optional<Image> find(Digest digest);

@@ -2,6 +2,7 @@ package dev.instar.backend.container;
 
 import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
+import dev.instar.api.Names;
 import dev.instar.api.cgroup.CgroupManager;
 import dev.instar.api.data.DataDirectory;
 import dev.instar.api.data.DurableFiles;
@@ -9,6 +10,8 @@ import dev.instar.api.function.Variant;
 import dev.instar.api.host.Mounts;
 import dev.instar.api.host.Namespaces;
 import dev.instar.api.network.NetworkLease;
+import dev.instar.api.operations.ConfigurationProblem;
+import dev.instar.api.operations.ConfigurationTrial;
 import dev.instar.api.sandbox.BackendDescription;
 import dev.instar.api.sandbox.BackendDescription.Isolation;
 import dev.instar.api.sandbox.BackendDescription.Shape;
@@ -22,6 +25,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -39,9 +43,9 @@ import org.slf4j.LoggerFactory;
  * Runs container images as Linux containers: namespaces for users, processes, mounts, networks, IPC, names and cgroups, Docker's filter of system calls, few
  * capabilities and no way to new ones, a root file system in layers whose top is in memory and bounded. An OCI runtime makes them.
  */
-@Component(service = SandboxBackend.class, immediate = true, configurationPid = ContainerConfig.PID)
+@Component(service = {SandboxBackend.class, ConfigurationTrial.class}, immediate = true, configurationPid = ContainerConfig.PID)
 @Designate(ocd = ContainerConfig.class)
-public final class ContainerBackend implements SandboxBackend {
+public final class ContainerBackend implements SandboxBackend, ConfigurationTrial {
   private static final Logger LOG = LoggerFactory.getLogger(ContainerBackend.class);
   private static final BackendDescription DESCRIPTION = new BackendDescription("container", "Runs container images in Linux containers, made by an OCI runtime.",
       Set.of(Variant.CONTAINER), Shape.REMOTE, Isolation.CONTAINER, false, "1", Set.of(CgroupManager.KIND, NetworkLease.KIND, SecretLease.KIND));
@@ -92,6 +96,19 @@ public final class ContainerBackend implements SandboxBackend {
     } catch (IOException e) {
       throw new UncheckedIOException("The directories of the container backend cannot be made", e);
     }
+  }
+
+  @Override
+  public String pid() {
+    return ContainerConfig.PID;
+  }
+
+  @Override
+  public Optional<ConfigurationProblem> objection(Map<String, Object> values) {
+    String wanted = values.get("runtime") instanceof String text ? text.strip() : "";
+    return wanted.isEmpty() || OciRuntime.onPath(wanted).isPresent() ? Optional.empty()
+        : Optional.of(new ConfigurationProblem("runtime is '" + Names.shown(wanted) + "', which is no program on this host; give crun, runc or another on the PATH of the node, or an executable file.",
+            Optional.of("runtime"), Optional.of(Names.shown(wanted)), Optional.of("a program on the PATH, or an executable file")));
   }
 
   /** Functions that are prepared keep what they were prepared with. */

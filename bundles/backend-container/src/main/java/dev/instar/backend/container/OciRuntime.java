@@ -35,7 +35,7 @@ record OciRuntime(Path program, String version) {
   /** The file of a program of the host. */
   static Optional<Path> onPath(String name) {
     if (name.startsWith("/")) {
-      return Optional.of(Path.of(name)).filter(Files::isExecutable);
+      return Optional.of(Path.of(name)).filter(Files::isRegularFile).filter(Files::isExecutable);
     }
     for (String directory : (System.getenv().getOrDefault("PATH", "") + MORE_PLACES).split(File.pathSeparator)) {
       Path file = Path.of(directory, name);

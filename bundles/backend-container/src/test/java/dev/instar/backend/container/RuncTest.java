@@ -12,7 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -86,6 +88,12 @@ class RuncTest {
   @Test
   void aRuntimeThatIsNotThereIsNamed() throws Exception {
     try (Bench bench = new Bench(directory, "no-such-runtime")) {
+      assertEquals(Optional.empty(), bench.backend.objection(Map.of("runtime", " crun ")));
+      assertEquals(Optional.empty(), bench.backend.objection(Map.of("runtime", "")));
+      assertEquals(Optional.empty(), bench.backend.objection(Map.of("max-processes", 5)));
+      for (String wrong : List.of("no-such-runtime", "/no/such/file", "/etc/passwd", "/etc")) {
+        assertEquals(Optional.of(wrong), bench.backend.objection(Map.of("runtime", wrong)).orElseThrow().value());
+      }
       assertTrue(bench.backend.probe() instanceof Probe.Missing(String what, String remedy) && what.contains("no-such-runtime"));
     }
   }

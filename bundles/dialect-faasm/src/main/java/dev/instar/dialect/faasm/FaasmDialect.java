@@ -90,7 +90,7 @@ public final class FaasmDialect implements HttpDialect {
     if (body.length().isPresent() && body.length().getAsLong() == 0) {
       throw new InstarException(ErrorCode.BAD_BODY, "The body is empty; send the module, e.g. curl -T function.wasm <url>.");
     }
-    Image image = images.await(serviceWait).add(body.stream(), maxUploadBytes);
+    Image image = images.await(serviceWait).add(body.stream(), maxUploadBytes, Optional.of(name.user()));
     // After the body, which may take long: the registry may have been replaced meanwhile.
     FunctionRegistry registry = functions.await(serviceWait);
     Lock lock = uploads[Math.floorMod(name.hashCode(), uploads.length)];

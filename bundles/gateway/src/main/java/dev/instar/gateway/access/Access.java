@@ -21,8 +21,9 @@ import java.util.function.Supplier;
  * <tr><td>{@code /healthz}</td><td>nothing</td><td>nothing, and any token for what the checks have found</td></tr>
  * <tr><td>{@code /readyz}, {@code /v1}, {@code /v1/openapi.json}, {@code GET /v1/functions} and {@code GET /v1/secrets} (what one may see of them)</td><td>nothing</td><td>any token</td></tr>
  * <tr><td>routes with <code>{user}</code> outside of {@code /v1} and below {@code /v1/functions} and {@code /v1/secrets}</td><td>nothing</td><td>the right to call or to upload for that user</td></tr>
- * <tr><td>{@code /v1/images}</td><td>nothing</td><td>the right to upload for some user</td></tr>
- * <tr><td>reading {@code /v1/backends}, {@code /v1/cgroups}, {@code /v1/network}, {@code /v1/snapshots} (archives left out), and routes of dialects without <code>{user}</code></td><td>nothing</td><td>the administrator's token</td></tr>
+ * <tr><td>{@code /v1/images}, but for DELETE</td><td>nothing</td><td>the right to upload for some user</td></tr>
+ * <tr><td>DELETE of {@code /v1/images}, reading {@code /v1/backends}, {@code /v1/cgroups}, {@code /v1/network}, {@code /v1/snapshots} (archives left out), and routes of dialects without <code>{user}</code></td><td>nothing</td><td>the administrator's token</td></tr>
+ * <tr><td>{@code /ipam}</td><td>the administrator's token</td><td>the administrator's token</td></tr>
  * <tr><td>all else below {@code /v1}: bundles, features, configuration, users, swaps, what changes snapshots</td><td>the administrator's token</td><td>the administrator's token</td></tr>
  * </table>
  *
@@ -81,14 +82,19 @@ public final class Access {
 
   private static Need need(String method, List<String> path) {
     boolean reads = "GET".equals(method) || "HEAD".equals(method) || "OPTIONS".equals(method);
-    if (path.isEmpty() || !"v1".equals(path.getFirst())) {
-      return path.size() == 1 && "healthz".equals(path.getFirst()) ? Need.NOTHING : Need.TOKEN;
+    if (path.isEmpty()) {
+      return Need.TOKEN;
+    }
+    if (!"v1".equals(path.getFirst())) {
+      // Whoever gives addresses away can take those of sandboxes.
+      return path.size() == 1 && "healthz".equals(path.getFirst()) ? Need.NOTHING : "ipam".equals(path.getFirst()) ? Need.ADMINISTRATOR : Need.TOKEN;
     }
     if (path.size() == 1) {
       return Need.TOKEN;
     }
     return switch (path.get(1)) {
-      case "functions", "images", "openapi.json", "secrets" -> Need.TOKEN;
+      case "functions", "openapi.json", "secrets" -> Need.TOKEN;
+      case "images" -> "DELETE".equals(method) ? Need.OPERATOR : Need.TOKEN;
       case "backends", "cgroups", "network" -> reads ? Need.OPERATOR : Need.ADMINISTRATOR;
       // An archive holds what a function's memory held.
       case "snapshots" -> reads && !"archive".equals(path.getLast()) ? Need.OPERATOR : Need.ADMINISTRATOR;

@@ -11,6 +11,7 @@ import dev.instar.api.ErrorCode;
 import dev.instar.api.InstarException;
 import dev.instar.api.function.Image;
 import dev.instar.api.function.Variant;
+import dev.instar.api.image.ImageInfo;
 import dev.instar.api.image.ImageStore;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -20,6 +21,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -154,6 +156,37 @@ public abstract class ImageStoreSuite {
     assertTrue(store.find(unneeded.digest()).isEmpty());
     assertFalse(Files.exists(unneeded.program()));
     assertTrue(store.find(needed.digest()).isPresent());
+  }
+
+  @Test
+  void listsWhatIsThereAndForWhomItCame() throws Exception {
+    assertEquals(List.of(), store.list());
+    byte[] module = module(9, 100);
+    Digest digest = store.add(new ByteArrayInputStream(module), 1 << 20, Optional.of("ann")).digest();
+    store.add(new ByteArrayInputStream(module), 1 << 20, Optional.of("bob"));
+    Image other = add(module(10, 10));
+    List<ImageInfo> all = store.list();
+    assertEquals(Set.of(digest, other.digest()), Set.of(all.getFirst().digest(), all.getLast().digest()));
+    ImageInfo info = store.inspect(digest).orElseThrow().info();
+    assertTrue(all.contains(info));
+    assertEquals(Variant.WASM, info.kind());
+    assertEquals(module.length, info.size());
+    assertEquals(Optional.of("ann"), info.user(), "whoever was first");
+    assertEquals(Optional.empty(), store.inspect(other.digest()).orElseThrow().info().user());
+    assertTrue(store.inspect(Digest.of(new byte[] {1})).isEmpty());
+  }
+
+  @Test
+  void whatIsRemovedIsGone() throws Exception {
+    long before = filesKept();
+    Image image = add(module(11, 10));
+    assertTrue(store.remove(image.digest()));
+    assertFalse(store.remove(image.digest()));
+    assertEquals(before, filesKept());
+    assertTrue(store.find(image.digest()).isEmpty());
+    assertTrue(store.inspect(image.digest()).isEmpty());
+    assertEquals(List.of(), store.list());
+    assertTrue(store.find(add(module(11, 10)).digest()).isPresent());
   }
 
   @Test
