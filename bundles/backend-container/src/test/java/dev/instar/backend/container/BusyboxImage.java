@@ -18,7 +18,7 @@ import java.util.stream.Stream;
 final class BusyboxImage {
   static final int FIRST_ID = 1_900_000_000;
   private static final List<String> PROGRAMS = List.of("sh", "cat", "dd", "stat", "touch", "sleep", "id", "mount", "ls", "ps", "chroot", "mknod", "hostname", "wc", "grep", "kill", "chmod",
-      "mkdir", "head", "nc", "yes", "env", "ln", "rm", "ip", "printf", "ping", "true", "unshare", "httpd", "tr", "dmesg", "hwclock");
+      "mkdir", "head", "nc", "yes", "env", "ln", "rm", "ip", "printf", "ping", "true", "unshare", "httpd", "tr", "dmesg", "hwclock", "tail");
   private final Path directory;
   private int number;
 

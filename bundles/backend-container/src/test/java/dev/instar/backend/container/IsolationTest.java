@@ -219,6 +219,28 @@ class IsolationTest {
     }
   }
 
+  /** Each level of the recursion keeps one more descriptor; the last number is how many there were. */
+  @Test
+  void whoUsesUpDescriptorsHurtsNobodyElse() throws Exception {
+    String all = "sh -c 'n=0; f() { n=$((n+1)); echo $n; { f; } </dev/null; }; f' 2>/dev/null | tail -n 1; cat /dev/null && echo goes on";
+    Limits d = Limits.DEFAULT;
+    Sandbox neighbour = bench.script("exec cat");
+    int last = 0;
+    for (int files : new int[] {40, 120}) {
+      Limits limits = new Limits(d.memoryBytes(), d.tableElements(), d.stackBytes(), d.timeout(), d.runTime(), d.inputBytes(), d.outputBytes(), d.logBytes(),
+          files, d.fileBytes(), d.madeFiles(), d.concurrency());
+      Sandbox sandbox = bench.start(bench.prepare(bench.busybox.script(all), Map.of(), limits), Duration.ofSeconds(30));
+      for (int call = 0; call < 2; call++) {
+        List<String> said = bench.call(sandbox, "").lines().toList();
+        assertEquals("goes on", said.getLast());
+        int used = Integer.parseInt(said.getFirst());
+        assertTrue(used > last + 10 && used <= files, () -> used + " of " + files);
+      }
+      last = files;
+      assertEquals("still here", bench.call(neighbour, "still here"));
+    }
+  }
+
   @Test
   void theUserOfTheImageIsTheUserInTheContainer() throws Exception {
     for (var user : Map.of("guest", "uid=1000(guest) gid=1001", "guest:guests", "uid=1000(guest) gid=1002(guests)", "7:8", "uid=7 gid=8").entrySet()) {

@@ -2,19 +2,25 @@ package dev.instar.backend.container;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.instar.api.function.Limits;
 import dev.instar.tck.capability.RequiresCapability;
 import java.io.BufferedReader;
+import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** {@code kill -9} of the node: what it has left ends by itself, or at the latest when the node starts next. */
 @RequiresCapability("container")
@@ -49,6 +55,85 @@ class NodeDeathIT {
       assertFalse(Files.exists(Path.of("/run", "instar-" + Mark.of(directory.resolve("node")).directory())));
     } finally {
       node.destroyForcibly().waitFor(10, TimeUnit.SECONDS);
+    }
+  }
+
+  /**
+   * What stands between the node and the runtime stops at a point, and the node is killed there: with the layers mounted, with the container made, with the container
+   * ended.
+   */
+  @ParameterizedTest
+  @ValueSource(strings = {"mounted", "created", "closing"})
+  void atEachPointOfAContainersLife(String point) throws Exception {
+    // Sleeps so long, which nobody else does.
+    String seconds = "98" + ProcessHandle.current().pid() + point.length();
+    List<String> mounts = mounts();
+    Process node = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", System.getProperty("java.class.path"),
+        Halting.class.getName(), directory.toString(), point, seconds).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+    try {
+      BufferedReader said = new BufferedReader(new InputStreamReader(node.getInputStream()));
+      assertEquals(point, said.readLine());
+      // A node that closes a container goes on with that after a second.
+      assertTrue(point.equals("closing") || !sleepers(seconds).isEmpty(), "nothing is there that could be left");
+      node.destroyForcibly().waitFor();
+      Bench next = new Bench(directory.resolve("node"), "");
+      next.close();
+      for (long until = System.nanoTime() + Duration.ofSeconds(20).toNanos(); !sleepers(seconds).isEmpty() && System.nanoTime() < until;) {
+        Thread.sleep(20);
+      }
+      assertEquals(List.of(), sleepers(seconds));
+      assertEquals(mounts, mounts());
+      assertFalse(Files.exists(Path.of("/run", "instar-" + Mark.of(directory.resolve("node")).directory())));
+    } finally {
+      node.destroyForcibly().waitFor(10, TimeUnit.SECONDS);
+    }
+  }
+
+  /** Processes of the container, and of what stands before its runtime, other than the node. */
+  private List<String> sleepers(String seconds) {
+    return ProcessHandle.allProcesses().flatMap(p -> p.info().commandLine().stream())
+        .filter(line -> line.endsWith(" " + seconds) && !line.contains(Halting.class.getSimpleName()) || line.contains("--pid-file " + directory)).toList();
+  }
+
+  private static List<String> mounts() throws IOException {
+    return Files.readString(Path.of("/proc/self/mounts")).lines().filter(line -> !line.contains("netns")).toList();
+  }
+
+  /** A node whose runtime stops at a point. */
+  static final class Halting {
+    private Halting() {}
+
+    public static void main(String[] args) throws Exception {
+      Path root = Files.createDirectory(Path.of(args[0], "node"));
+      Path reached = root.resolve("reached");
+      Path runtime = root.resolve("runtime");
+      Files.writeString(runtime, """
+          #!/bin/sh
+          stop() { : >%1$s; exec sleep %3$s; }
+          case "%2$s $*" in
+            "mounted "*" run "*) stop;;
+            "created "*" run "*)
+              for a; do shift; [ "$a" = run ] && a=create; set -- "$@" "$a"; done
+              crun "$@"
+              stop;;
+            "closing "*" run "*) crun "$@"; stop;;
+          esac
+          exec crun "$@"
+          """.formatted(reached, args[1], args[2]));
+      Files.setPosixFilePermissions(runtime, PosixFilePermissions.fromString("rwx------"));
+      Bench bench = new Bench(root, runtime.toString());
+      Thread.ofPlatform().daemon().start(() -> {
+        try {
+          bench.script("exec sleep " + args[2]).close();
+        } catch (Exception e) {
+          e.printStackTrace();
+        }
+      });
+      while (!Files.exists(reached)) {
+        Thread.sleep(5);
+      }
+      System.out.println(args[1]);
+      Thread.sleep(Duration.ofMinutes(5));
     }
   }
 
