@@ -173,7 +173,7 @@ class RewindTest {
       long first = ByteBuffer.wrap(call(sandbox, input(ENDS, 0, 8))).getLong();
       Random random = new Random(5);
       long made = node.instances.get();
-      for (int i = 0; i < 150; i++) {
+      for (int i = 0; i < 100; i++) {
         // Few pages, all pages, and in between; what ends the instance, too.
         int[] ranges = switch (i % 5) {
           case 0 -> new int[] {0, PAGES << 16};
