@@ -1,6 +1,7 @@
 package dev.instar.launcher;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -22,6 +23,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -39,6 +42,8 @@ class ContainerFaultsIT {
   private Path root;
   private Path data;
   private String mark;
+  /** With which the names of the node's networks begin. */
+  private String prefix = "not said";
 
   @BeforeEach
   void start() throws Exception {
@@ -62,6 +67,7 @@ class ContainerFaultsIT {
         assertEquals(List.of(), processes());
         String made = run("sh", "-c", "find /sys/fs/cgroup /run -maxdepth 6 -name '*" + mark + "*' 2>/dev/null; ip -4 -o addr; cat /proc/self/mounts");
         assertTrue(!made.contains(mark) && !made.contains(NETWORKS), made);
+        assertEquals(List.of(), namespaces());
       }
     } finally {
       shell.close();
@@ -96,6 +102,10 @@ class ContainerFaultsIT {
       }
     }
     return found;
+  }
+
+  private List<String> namespaces() {
+    return Stream.ofNullable(Path.of("/run/netns").toFile().list()).flatMap(Arrays::stream).filter(name -> name.startsWith(prefix)).toList();
   }
 
   private static String run(String... command) throws Exception {
@@ -168,6 +178,10 @@ class ContainerFaultsIT {
     Result whole = deploy("me/whole", "oci:" + layout("whole", layer("whole", "bin"), packed -> packed));
     assertEquals(0, whole.code(), whole.err());
     assertEquals("hi", shell.instar("invoke", "me/whole", "--data", "hi").out());
+    Matcher said = Pattern.compile("begin with (\\w+)").matcher(shell.instar("network").out());
+    assertTrue(said.find());
+    prefix = said.group(1);
+    assertFalse(namespaces().isEmpty());
 
     HttpResponse<String> unknown = HttpClient.newHttpClient().send(HttpRequest.newBuilder(node.url().resolve("/v1/functions/me/unknown/versions"))
         .header("Content-Type", "application/json").POST(HttpRequest.BodyPublishers.ofString("{\"variants\": [{\"digest\": \"sha256:" + "0".repeat(64) + "\"}]}")).build(), HttpResponse.BodyHandlers.ofString());
