@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -84,6 +85,64 @@ class ContainerIT {
     Result result = shell.instar(command);
     assertEquals(0, result.code(), result.err() + result.out());
     return result;
+  }
+
+  private List<ProcessHandle> spinners() {
+    return ProcessHandle.allProcesses().filter(p -> p.info().commandLine().filter(line -> line.endsWith(" /spin " + home.getFileName())).isPresent()).toList();
+  }
+
+  /** Whether the kernel says so, in either version of cgroups. */
+  private boolean frozen() throws Exception {
+    List<ProcessHandle> all = spinners();
+    for (ProcessHandle one : all) {
+      boolean stands = false;
+      for (String line : Files.readAllLines(Path.of("/proc", Long.toString(one.pid()), "cgroup"))) {
+        String own = line.split(":", 3)[2];
+        for (String file : List.of("freezer" + own + "/freezer.state", "unified" + own + "/cgroup.events", own + "/cgroup.events")) {
+          Path path = Path.of("/sys/fs/cgroup/" + file);
+          stands |= Files.exists(path) && Files.readString(path).lines().anyMatch(said -> said.equals("FROZEN") || said.equals("frozen 1"));
+        }
+      }
+      if (!stands) {
+        return false;
+      }
+    }
+    return !all.isEmpty();
+  }
+
+  /** Waits for what happens soon. */
+  private static void eventually(String what, Callable<Boolean> condition) throws Exception {
+    for (long until = System.nanoTime() + 60_000_000_000L; !condition.call(); Thread.sleep(50)) {
+      assertTrue(System.nanoTime() < until, "never: " + what);
+    }
+  }
+
+  @Test
+  void whatIsFrozenAnswersAndNothingOfItOutlivesAKilledNode() throws Exception {
+    shell = new Shell(home, Map.of());
+    Path root = root();
+    Files.writeString(root.resolve("spin"), "while :; do :; done\n");
+    Files.writeString(root.resolve("leave"), "sh /spin " + home.getFileName() + " >/dev/null 2>&1 </dev/null & exec wc -c\n");
+    Path config = config();
+    Files.writeString(config.resolve("dev.instar.scheduler.cfg.json"), "{\"freeze-seconds\": 1}");
+    String[] options = {"--no-examples", "--feature", "container", "--config", config.toString()};
+    node = shell.node(home.resolve("data"), options);
+    Shell caller = shell.with(Map.of("INSTAR_URL", node.url().toString()));
+    Result refused = caller.instar("deploy", "me/count", "--image", "dir:" + root, "--label", "fprocess=sh /leave", "--label", "instar.ready=many");
+    assertTrue(refused.code() != 0 && refused.err().contains("instar.ready"), refused.err());
+    assertEquals(0, caller.instar("deploy", "me/count", "--image", "dir:" + root, "--label", "fprocess=sh /leave", "--label", "instar.ready=1").code());
+    // One is there before it is called, and one more takes its place when it is.
+    Result first = caller.instar("invoke", "me/count", "--data", "12345");
+    assertEquals("5", first.out().strip(), first.err());
+    eventually("frozen", this::frozen);
+    assertEquals("3", caller.instar("invoke", "me/count", "--data", "123").out().strip());
+    eventually("frozen again", this::frozen);
+    node.stop("KILL");
+    node = shell.node(home.resolve("data"), options);
+    eventually("nothing is left", () -> spinners().isEmpty());
+    Shell again = shell.with(Map.of("INSTAR_URL", node.url().toString()));
+    assertEquals("2", again.instar("invoke", "me/count", "--data", "12").out().strip());
+    assertEquals(0, again.instar("remove", "me/count").code());
   }
 
   @Test
