@@ -274,6 +274,16 @@ class FramedSandboxTest {
   }
 
   @Test
+  @RequiresCapability("runc")
+  void itRunsUnderRunc() throws Exception {
+    bench.close();
+    bench = new Bench(Files.createDirectory(directory.resolve("runc")), "runc");
+    Sandbox sandbox = handle("call.output.write(call.input.read() + repr(os.listdir('/tmp')).encode())\nopen('/tmp/file', 'w').close()");
+    assertEquals("a[]", bench.call(sandbox, "a"));
+    assertEquals("b[]", bench.call(sandbox, "b"));
+  }
+
+  @Test
   void aKillEndsACall() throws Exception {
     killed(handle("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1000)"));
   }
