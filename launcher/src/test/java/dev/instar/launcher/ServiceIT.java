@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.instar.launcher.Shell.Result;
 import dev.instar.launcher.Shell.Running;
 import dev.instar.tck.capability.RequiresCapability;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -119,6 +120,39 @@ class ServiceIT {
       ok(shell.run(new byte[0], check));
       assertEquals(143, node.stop("TERM"));
       assertTrue(shell.run(new byte[0], check).code() != 0, "nobody answers now");
+    } finally {
+      ok(shell.run(new byte[0], List.of("rm", "-rf", data.toString())));
+    }
+  }
+
+  @Test
+  @RequiresCapability("mount-namespace")
+  void withoutPrivilegesItIsSaidWhatContainersMissAndAllElseWorks() throws Exception {
+    Path data = Files.createTempDirectory(Path.of("target").toAbsolutePath(), "unprivileged");
+    try {
+      Running node = shell.node(List.of("unshare", "--mount", "sh", "-c", CONFINED, "sh", DISTRIBUTION.toString(), System.getProperty("java.home"), data.toString()),
+          Path.of("/mnt/data"), "--no-examples", "--feature", "container");
+      shell = shell.with(Map.of("INSTAR_TOKEN_FILE", data.toString()));
+      String url = node.url().toString();
+      ok(shell.instar("deploy", "me/echo", DISTRIBUTION.resolve("examples/echo-command/function.wasm").toString(), "--url", url));
+      assertEquals("works", ok(shell.instar("invoke", "me/echo", "--data", "works", "--url", url)));
+      String health = new String(node.url().resolve("/healthz").toURL().openStream().readAllBytes(), StandardCharsets.UTF_8);
+      String backends = ok(shell.instar("backends", "--url", url));
+      String network = ok(shell.instar("network", "--url", url));
+      String cgroups = ok(shell.instar("cgroups", "--url", url));
+      for (String said : List.of(health, network)) {
+        assertTrue(said.contains("CAP_NET_ADMIN") && said.contains("run the node as root"), said);
+      }
+      for (String said : List.of(health, cgroups)) {
+        assertTrue(said.contains("the right to make cgroups"), said);
+      }
+      assertTrue(backends.contains("this node runs as an ordinary user") && backends.contains("Run the node as root."), backends);
+      Path root = Files.createDirectories(home.resolve("root/bin")).getParent();
+      Files.copy(Path.of("/bin/busybox"), root.resolve("bin/sh"));
+      Result refused = shell.instar("deploy", "me/native", "--image", "dir:" + root, "--label", "fprocess=sh", "--url", url);
+      Result invoked = refused.code() != 0 ? refused : shell.instar("invoke", "me/native", "--url", url);
+      assertTrue(invoked.code() != 0 && invoked.err().contains("backend-unavailable"), invoked.err());
+      assertEquals(143, node.stop("TERM"));
     } finally {
       ok(shell.run(new byte[0], List.of("rm", "-rf", data.toString())));
     }

@@ -13,7 +13,7 @@ import org.osgi.service.component.annotations.Component;
 @Component
 public final class LinuxNetlink implements Netlink {
   private static final long WAIT_SECONDS = 10;
-  private static final long LISTEN_MICROS = 500_000;
+  private static final long LISTEN_MICROS = 200_000;
   private static final int EINTR = 4;
   private static final int EAGAIN = 11;
   private static final int EBADF = 9;

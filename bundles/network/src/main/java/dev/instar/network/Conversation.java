@@ -41,7 +41,7 @@ final class Conversation implements AutoCloseable {
     return new Conversation(netlink.listen(protocol, group));
   }
 
-  /** Waits for half a second at most, and reads what came. */
+  /** Waits for a fifth of a second at most, and reads what came. */
   void hear(Reader reader) throws LinuxException {
     receive((number, type, payload) -> reader.read(type, payload));
   }

@@ -123,15 +123,14 @@ final class Pool {
 
   /** Makes and takes away until the pool is stopped. */
   void run() {
-    // Blocks that predecessors have come back when the last of their leases does.
-    boolean more = true;
+    // Blocks that predecessors have come back when the last of their leases does, so it is tried again.
+    long again = System.nanoTime();
     while (true) {
       List<Slot> toMake = new ArrayList<>();
       try {
         synchronized (this) {
-          while (!stopped && !(wanted() > 0 && (!bare.isEmpty() || more && slots < most)) && used.isEmpty()) {
+          while (!stopped && used.isEmpty() && !(wanted() > 0 && (!bare.isEmpty() || slots < most && System.nanoTime() - again >= 0))) {
             wait(wanted() > 0 && slots < most ? RETRY_MS : 0);
-            more = true;
           }
           if (!stopped && waiting == 0 && !used.isEmpty() && used.size() < BATCH && free.size() > ready / 2) {
             wait(GATHER_MS);
@@ -140,8 +139,8 @@ final class Pool {
             return;
           }
         }
-        if (bare() < wanted() && more && slots() < most) {
-          more = extend();
+        if (bare() < wanted() && slots() < most && System.nanoTime() - again >= 0 && !extend()) {
+          again = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(RETRY_MS);
         }
         synchronized (this) {
           for (int i = Math.min(BATCH, wanted()); i > 0 && !bare.isEmpty(); i--) {

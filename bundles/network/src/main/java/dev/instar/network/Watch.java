@@ -20,6 +20,7 @@ import org.slf4j.LoggerFactory;
 final class Watch {
   private static final Logger LOG = LoggerFactory.getLogger(Watch.class);
   private static final long EVERY_SECONDS = 5;
+  private static final long PAUSE_MS = 200;
   private static final long GAP_MS = 20;
   /** NFNLGRP_NFTABLES. */
   private static final int GROUP = 7;
@@ -83,7 +84,7 @@ final class Watch {
 
   private boolean isChanged(Optional<Conversation> events) throws InterruptedException {
     if (events.isEmpty()) {
-      Thread.sleep(500);
+      Thread.sleep(PAUSE_MS);
       return false;
     }
     boolean[] changed = {false};
@@ -97,7 +98,7 @@ final class Watch {
     } catch (LinuxException e) {
       if (e.errno() != LinuxException.ENOBUFS) {
         LOG.warn("Changes of the firewall cannot be heard", e);
-        Thread.sleep(500);
+        Thread.sleep(PAUSE_MS);
       }
       return true;
     }

@@ -15,7 +15,7 @@ public interface Netlink {
   Socket open(int protocol) throws LinuxException;
 
   /**
-   * A socket that hears what the kernel tells all who listen; otherwise as {@link #open}. Its {@link Socket#receive} waits for half a second at most: the buffer
+   * A socket that hears what the kernel tells all who listen; otherwise as {@link #open}. Its {@link Socket#receive} waits for a fifth of a second at most: the buffer
    * is then empty.
    *
    * @param group of that protocol, by its number
