@@ -69,7 +69,7 @@ class SwapsIT {
     none(result, "calls", 30);
     none(result, "in flight", 30);
     // Threads that begin to use a new bundle at once are what kept the ones before it.
-    assertTrue(result.out().lines().anyMatch(line -> line.matches("after: +loaders 0 of [1-9].*")), "class loaders of bundles that were replaced\n" + result.out());
+    assertTrue(result.out().lines().anyMatch(line -> line.matches("after: +loaders 0 of [1-9][0-9]*, uninstalled bundles [0-9]+,.*")), "class loaders of bundles that were replaced\n" + result.out());
     try (Stream<Path> left = Files.list(temporary)) {
       assertEquals(List.of(), left.toList());
     }

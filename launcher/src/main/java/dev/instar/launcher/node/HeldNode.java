@@ -48,7 +48,8 @@ import org.osgi.framework.wiring.FrameworkWiring;
  *   update NAME    the bundle itself is updated: stopped, given another version, started
  *   bounce NAME MS the bundle is stopped, and started so many milliseconds later
  *   stop NAME      …  start NAME
- *   loaders        after collections, how many class loaders of the bundles that were replaced are still reachable, and what classes, code and objects take
+ *   loaders        after collections, how many class loaders of the bundles that were replaced are still reachable, how many uninstalled bundles, and what classes,
+ *                  code and objects take
  * </pre>
  *
  * <p>With the system property {@value #CLASS_MILLIS} each class of a bundle takes so much longer to load. Threads that use a new bundle then meet while they
@@ -61,7 +62,11 @@ public final class HeldNode {
   private final List<Replaced> replaced = new ArrayList<>();
   private int serial;
 
-  private record Replaced(String bundle, WeakReference<ClassLoader> loader) {}
+  private record Replaced(String name, WeakReference<ClassLoader> loader, WeakReference<Bundle> bundle) {
+    boolean uninstalledAndThere() {
+      return bundle.get() instanceof Bundle there && there.getState() == Bundle.UNINSTALLED;
+    }
+  }
 
   private HeldNode(BundleContext context) {
     this.context = context;
@@ -115,7 +120,8 @@ public final class HeldNode {
         case "start" -> bundle(words[1]).start(Bundle.START_ACTIVATION_POLICY);
         case "loaders" -> {
           List<String> left = reachable();
-          return "loaders " + left.size() + " of " + replaced.size() + (left.isEmpty() ? "" : " " + left) + ", " + ManagementFactory.getClassLoadingMXBean().getLoadedClassCount() + " classes, "
+          return "loaders " + left.size() + " of " + replaced.size() + (left.isEmpty() ? "" : " " + left) + ", uninstalled bundles "
+              + replaced.stream().filter(Replaced::uninstalledAndThere).count() + ", " + ManagementFactory.getClassLoadingMXBean().getLoadedClassCount() + " classes, "
               + mib(used("Metaspace")) + " of metaspace, " + mib(used("CodeHeap") + used("CodeCache")) + " of code, " + mib(ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed())
               + " of heap";
         }
@@ -148,7 +154,7 @@ public final class HeldNode {
   }
 
   private void remember(Bundle bundle) {
-    replaced.add(new Replaced(bundle.getSymbolicName(), new WeakReference<>(bundle.adapt(BundleWiring.class).getClassLoader())));
+    replaced.add(new Replaced(bundle.getSymbolicName(), new WeakReference<>(bundle.adapt(BundleWiring.class).getClassLoader()), new WeakReference<>(bundle)));
   }
 
   /** What nobody else uses goes; no bundle that runs is refreshed, since none imports from one that is swapped. */
@@ -193,8 +199,8 @@ public final class HeldNode {
     do {
       System.gc();
       Thread.sleep(100);
-      left = replaced.stream().filter(one -> one.loader().get() != null).map(Replaced::bundle).toList();
-    } while (!left.isEmpty() && ++tries < 20);
+      left = replaced.stream().filter(one -> one.loader().get() != null).map(Replaced::name).toList();
+    } while ((!left.isEmpty() || replaced.stream().anyMatch(Replaced::uninstalledAndThere)) && ++tries < 20);
     return left;
   }
 }

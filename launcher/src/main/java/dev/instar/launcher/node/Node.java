@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.ServiceLoader;
 import java.util.concurrent.CountDownLatch;
@@ -40,12 +41,13 @@ public final class Node implements AutoCloseable {
   private static final Duration STOP = Duration.ofSeconds(30);
 
   private final Framework framework;
-  private final List<Bundle> started;
+  /** By id: bundles themselves would stay when they are replaced. */
+  private final List<Long> started;
   private final String host;
   private final Path data;
   private final Optional<Path> made;
 
-  private Node(Framework framework, List<Bundle> started, String host, Path data, Optional<Path> made) {
+  private Node(Framework framework, List<Long> started, String host, Path data, Optional<Path> made) {
     this.framework = framework;
     this.started = started;
     this.host = host;
@@ -100,7 +102,7 @@ public final class Node implements AutoCloseable {
     return properties;
   }
 
-  private static List<Bundle> bring(Framework framework, List<Path> jars, StartLevels levels, DeployedBundles deployed) throws BundleException {
+  private static List<Long> bring(Framework framework, List<Path> jars, StartLevels levels, DeployedBundles deployed) throws BundleException {
     BundleContext context = framework.getBundleContext();
     List<Bundle> bundles = new ArrayList<>();
     for (Path jar : jars) {
@@ -119,7 +121,7 @@ public final class Node implements AutoCloseable {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    return bundles;
+    return bundles.stream().map(Bundle::getBundleId).toList();
   }
 
   /**
@@ -152,7 +154,7 @@ public final class Node implements AutoCloseable {
   }
 
   private String notActive() {
-    List<String> names = started.stream().filter(b -> b.getState() != Bundle.ACTIVE).map(Bundle::getSymbolicName).toList();
+    List<String> names = started.stream().map(context()::getBundle).filter(Objects::nonNull).filter(b -> b.getState() != Bundle.ACTIVE).map(Bundle::getSymbolicName).toList();
     return names.isEmpty() ? "" : " These bundles did not start: " + String.join(", ", names) + ".";
   }
 
