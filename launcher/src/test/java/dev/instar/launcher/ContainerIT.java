@@ -49,7 +49,7 @@ class ContainerIT {
   /** With networks that no other node of this host has. */
   private Path config() throws Exception {
     Path config = Files.createDirectory(home.resolve("config"));
-    Files.writeString(config.resolve("dev.instar.network.cfg.json"), "{\"networks\": \"10.214.64.0/20\", \"ready\": 4}");
+    Files.writeString(config.resolve("dev.instar.network.cfg.json"), "{\"networks\": [\"10.214.64.0/20\"], \"ready\": 4}");
     return config;
   }
 

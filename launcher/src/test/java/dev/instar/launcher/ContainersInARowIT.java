@@ -61,7 +61,7 @@ class ContainersInARowIT {
   void nothingIsLeft() throws Exception {
     shell = new Shell(home, Map.of());
     Path config = Files.createDirectory(home.resolve("config"));
-    Files.writeString(config.resolve("dev.instar.network.cfg.json"), "{\"networks\": \"10.214.80.0/20\", \"ready\": 4}");
+    Files.writeString(config.resolve("dev.instar.network.cfg.json"), "{\"networks\": [\"10.214.80.0/20\"], \"ready\": 4}");
     // Nothing is kept for a next call, so that each has a container of its own.
     Files.writeString(config.resolve("dev.instar.scheduler.cfg.json"), "{\"max-idle\": 0}");
     Path root = Files.createDirectories(home.resolve("root/bin")).getParent();
@@ -85,8 +85,8 @@ class ContainersInARowIT {
     }
     double seconds = (System.nanoTime() - begin) / 1e9;
     Map<String, Long> after = settled(before);
-    System.out.printf("%d containers in %.1f s, %.0f ms each; before %s, after %s; networks %s%n", CONTAINERS, seconds, 1000 * seconds / CONTAINERS, before, after,
-        get("/v1/network").path("networks"));
+    System.out.printf("%d containers in %.1f s, %.0f ms each; before %s, after %s%n", CONTAINERS, seconds, 1000 * seconds / CONTAINERS, before, after);
+    assertEquals("[\"10.214.80.0/20\"]", get("/v1/network").path("networks").toString(), "the node does not share its networks with others of this host");
     before.forEach((what, count) -> assertTrue(isNoMore(what, count, after.get(what)), () -> what + ": " + count + " before, " + after.get(what) + " after"));
     assertEquals(CONTAINERS, get("/v1/network").path("taken").asLong() - networks, "each had a network, so each was a container of its own");
   }
