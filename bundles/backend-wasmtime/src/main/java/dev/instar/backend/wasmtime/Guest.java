@@ -42,6 +42,7 @@ final class Guest implements WasmtimeModule.Host, FaasmCall.Callee {
   private int inputAddress;
   private int inputSize;
   private boolean rewinds;
+  private boolean first;
   private boolean answered;
   private OutputStream output = OutputStream.nullOutputStream();
 
@@ -60,10 +61,12 @@ final class Guest implements WasmtimeModule.Host, FaasmCall.Callee {
    *
    * @param bytes at the end of its memory that are for calls
    * @param again whether it can be brought back to how it is now, while its memory stays as large
+   * @param fresh whether it was not brought back before
    */
-  void begin(WasmtimeInstance made, int bytes, boolean again) {
+  void begin(WasmtimeInstance made, int bytes, boolean again, boolean fresh) {
     seen(made);
     rewinds = again;
+    first = fresh;
     begun = memory.size();
     end = (int) (begun - bytes);
   }
@@ -87,6 +90,11 @@ final class Guest implements WasmtimeModule.Host, FaasmCall.Callee {
       memory.look();
     }
     return rewinds && memory.size() == begun;
+  }
+
+  /** Whether this is its instance's first call. */
+  boolean first() {
+    return first;
   }
 
   /** Where its answer goes. */

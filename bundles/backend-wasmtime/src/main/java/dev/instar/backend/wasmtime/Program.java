@@ -14,11 +14,10 @@ import dev.instar.wasi.WasiSettings;
 import dev.instar.wasi.WasiState;
 import dev.instar.wasi.guest.UseCount;
 import java.util.ArrayDeque;
-import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
 
@@ -55,9 +54,9 @@ final class Program implements AutoCloseable {
   private final SharedEngine engine;
   private final Optional<Rewinder> rewinder;
   private final List<Runnable> whenFree = new CopyOnWriteArrayList<>();
-  /** Instances that can begin a call, the last used at the end; and those that a call has left. Guarded by {@link #idle}. */
+  /** Instances that can begin a call, the last used at the end; and those that a call has left, and whether it was their first. Guarded by {@link #idle}. */
   private final ArrayDeque<WasmtimeInstance> idle = new ArrayDeque<>();
-  private final Set<WasmtimeInstance> left = Collections.newSetFromMap(new IdentityHashMap<>());
+  private final Map<WasmtimeInstance, Boolean> left = new IdentityHashMap<>();
   private final UseCount uses = new UseCount();
 
   /**
@@ -141,7 +140,7 @@ final class Program implements AutoCloseable {
     WasmtimeInstance instance = waiting.orElseGet(() -> blank(guest));
     try {
       boolean rewinds = waiting.isPresent() || rewinder.isPresent() && rewinder.get().begin(instance);
-      guest.begin(instance, form.room(), rewinds);
+      guest.begin(instance, form.room(), rewinds, waiting.isEmpty());
       for (String one : initialisers) {
         running.accept(one);
         long status = instance.call(one);
@@ -196,21 +195,23 @@ final class Program implements AutoCloseable {
     // Nothing is charged, and nobody asked, for what is run from here to its next call.
     instance.serve(NOBODY);
     synchronized (idle) {
-      left.add(instance);
+      left.put(instance, guest.first());
     }
     return true;
   }
 
   /** Brings an instance back that was left to it, unless it was closed meanwhile. Between {@link #enter} and {@link #leave}. */
   void rewind(WasmtimeInstance instance) {
+    Boolean first;
     synchronized (idle) {
-      if (!left.remove(instance)) {
-        return;
-      }
+      first = left.remove(instance);
+    }
+    if (first == null) {
+      return;
     }
     boolean kept = false;
     try {
-      if (rewinder.orElseThrow().rewind(instance)) {
+      if (rewinder.orElseThrow().rewind(instance, first)) {
         synchronized (idle) {
           kept = idle.size() < MOST_IDLE;
           if (kept) {
@@ -231,7 +232,7 @@ final class Program implements AutoCloseable {
       try {
         boolean mine;
         synchronized (idle) {
-          mine = left.remove(instance);
+          mine = left.remove(instance) != null;
         }
         if (mine) {
           instance.close();
@@ -248,7 +249,7 @@ final class Program implements AutoCloseable {
     synchronized (idle) {
       instance = idle.pollFirst();
       if (instance == null) {
-        var all = left.iterator();
+        var all = left.keySet().iterator();
         if (!all.hasNext()) {
           return false;
         }

@@ -55,17 +55,10 @@ final class Rewinder implements AutoCloseable {
     return WrittenPages.known();
   }
 
-  /** Makes a new instance, in which nothing has run, ready to be brought back. False when it cannot be. */
+  /** Whether a new instance, in which nothing has run, can be brought back. */
   boolean begin(WasmtimeInstance instance) {
-    if (never) {
-      return false;
-    }
     try {
-      if (started == null) {
-        return learn(instance);
-      }
-      discard(instance);
-      return true;
+      return !never && (started != null || learn(instance));
     } catch (LibC.Failure e) {
       // Then nothing of it was changed.
       return false;
@@ -75,7 +68,7 @@ final class Rewinder implements AutoCloseable {
   /** Finds out in what a new memory differs from its mapping. */
   private synchronized boolean learn(WasmtimeInstance instance) {
     if (never || started != null) {
-      return begin(instance);
+      return !never;
     }
     MemorySegment memory = instance.memory();
     long base = memory.address();
@@ -143,14 +136,16 @@ final class Rewinder implements AutoCloseable {
   /**
    * After a call that has ended by itself, in a memory as large as it began.
    *
+   * @param first whether it was not brought back before: then all is given up, what the engine keeps of the memory's earlier users, too. A call that makes its
+   *     memory grow, and so loses its instance, is spared that.
    * @return false when it could not; the instance is of no use any more
    */
-  boolean rewind(WasmtimeInstance instance) {
+  boolean rewind(WasmtimeInstance instance, boolean first) {
     MemorySegment memory = instance.memory();
     long base = memory.address();
     try {
       boolean[] unknown = {false};
-      boolean few = WrittenPages.forEach(base, base + instance.memoryBytes(), (start, end) -> unknown[0] |= !writeBack(memory, start - base, end - base));
+      boolean few = !first && WrittenPages.forEach(base, base + instance.memoryBytes(), (start, end) -> unknown[0] |= !writeBack(memory, start - base, end - base));
       if (!few || unknown[0]) {
         discard(instance);
       }
