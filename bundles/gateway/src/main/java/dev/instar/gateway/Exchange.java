@@ -281,10 +281,16 @@ final class Exchange implements HttpExchange {
 
   /** Has the gateway go on with it on a virtual thread. Does not block. */
   void goOn(Rest rest) {
-    Threads.startVirtual("http", () -> gateway.run(this, () -> {
-      ended.endsThis();
-      rest.run();
-    }));
+    try {
+      Threads.startVirtual("http", () -> gateway.run(this, () -> {
+        ended.endsThis();
+        rest.run();
+      }));
+    } catch (OutOfMemoryError e) {
+      // Nobody is left to answer; what the exchange holds is given back all the same.
+      cut();
+      complete();
+    }
   }
 
   @Override

@@ -634,7 +634,9 @@ final class Pool {
     lock.lock();
     try {
       demand = Math.max(peak, demand - Math.ceilDiv(demand, DEMAND_PART));
+      // Those that go on running are as many as they were, though none of them begins.
       peak = 0;
+      count();
       int kept = replaced ? 0 : least;
       while (idle.size() > kept && idle.peekLast().idleSince() + keep <= now) {
         old.add(idle.pollLast());
