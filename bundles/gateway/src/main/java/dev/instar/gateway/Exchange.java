@@ -25,6 +25,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import org.eclipse.jetty.http.HttpFields;
 import org.eclipse.jetty.http.HttpHeader;
@@ -62,6 +63,7 @@ final class Exchange implements HttpExchange {
   private final Gateway gateway;
   private final Ended ended = new Ended();
   private Dialects.Use use;
+  private final AtomicBoolean over = new AtomicBoolean();
   private boolean answered;
   private boolean cut;
 
@@ -270,7 +272,7 @@ final class Exchange implements HttpExchange {
     try {
       return work.run();
     } catch (InterruptedException e) {
-      if (departure.seen()) {
+      if (departure.seen() || ended.gone()) {
         throw new InstarException(Problem.of(ErrorCode.CALLER_GONE, "The caller went away before the call had ended."), e);
       }
       throw e;
@@ -286,7 +288,7 @@ final class Exchange implements HttpExchange {
         ended.endsThis();
         rest.run();
       }));
-    } catch (OutOfMemoryError e) {
+    } catch (RuntimeException | OutOfMemoryError e) {
       // Nobody is left to answer; what the exchange holds is given back all the same.
       cut();
       complete();
@@ -325,6 +327,7 @@ final class Exchange implements HttpExchange {
   private static final class Ended implements Consumer<Throwable> {
     static final Runnable NOTHING = () -> {};
     private Runnable end = NOTHING;
+    private boolean here;
     private boolean gone;
     private boolean stopped;
 
@@ -352,6 +355,10 @@ final class Exchange implements HttpExchange {
     void ends(Runnable by) {
       boolean at;
       synchronized (this) {
+        if (here) {
+          // What that would end is over, and has been followed by a thread of its own.
+          return;
+        }
         end = by;
         at = gone || stopped;
       }
@@ -369,6 +376,11 @@ final class Exchange implements HttpExchange {
         throw new InterruptedException("the node stops");
       }
       end = Thread.currentThread()::interrupt;
+      here = true;
+    }
+
+    synchronized boolean gone() {
+      return gone;
     }
   }
 
@@ -488,69 +500,53 @@ final class Exchange implements HttpExchange {
     cut = true;
   }
 
-  /** Tells Jetty that the exchange is over; the last thing that happens to it. */
+  /** Tells Jetty that the exchange is over; the last thing that happens to it, once. */
   void complete() {
-    try {
-      end();
-    } finally {
-      lease.close();
-      if (use != null) {
-        use.leave();
-      }
-      gateway.over();
+    if (!over.compareAndSet(false, true)) {
+      return;
     }
+    Runnable last = end();
+    lease.close();
+    if (use != null) {
+      use.leave();
+    }
+    gateway.over();
+    // After that: the next request of the connection may begin in it.
+    last.run();
   }
 
-  private void end() {
-    if (cut) {
-      if (response.isCommitted() && request.getConnectionMetaData().getHttpVersion().getVersion() < HttpVersion.HTTP_1_1.getVersion()
-          && request.getConnectionMetaData().getConnection().getEndPoint().getTransport() instanceof SocketChannel socket) {
-        // The end of an HTTP/1.0 answer may be the end of the connection; only a reset tells a cut one from a whole one.
-        try {
-          socket.setOption(StandardSocketOptions.SO_LINGER, 0);
-        } catch (IOException e) {
-          // Closed already.
-        }
-      }
-      body.close();
-      // AbortException keeps Jetty from answering in our place.
-      callback.failed(new Request.Handler.AbortException(new EofException("the exchange was cut off")));
-      return;
-    }
-    if (grpc.isPresent()) {
-      endStream();
-      return;
-    }
+  /** What is left to tell Jetty. */
+  private Runnable end() {
     try {
-      if (!body.ended() && !body.held()) {
+      if (cut) {
+        return cutOff();
+      }
+      if (!body.ended() && !body.held() && grpc.isEmpty()) {
         body.drain(response.getHeaders().contains(HttpHeader.CONNECTION, "close") ? LINGER_BYTES : KEEP_BYTES, LINGER_NANOS);
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     } catch (RuntimeException e) {
       // Somebody still reads the body, although the exchange is over; the connection cannot be kept.
-      callback.failed(e);
-      return;
+      return () -> callback.failed(e);
     }
     body.close();
-    callback.succeeded();
+    return callback::succeeded;
   }
 
-  /** What still comes of a stream whose answer is whole is not waited for: the caller is told that nobody wants it. */
-  private void endStream() {
-    boolean whole;
-    try {
-      whole = body.ended();
-    } catch (RuntimeException e) {
-      // Who read it was interrupted in the midst of that.
-      whole = false;
+  private Runnable cutOff() {
+    if (response.isCommitted() && request.getConnectionMetaData().getHttpVersion().getVersion() < HttpVersion.HTTP_1_1.getVersion()
+        && request.getConnectionMetaData().getConnection().getEndPoint().getTransport() instanceof SocketChannel socket) {
+      // The end of an HTTP/1.0 answer may be the end of the connection; only a reset tells a cut one from a whole one.
+      try {
+        socket.setOption(StandardSocketOptions.SO_LINGER, 0);
+      } catch (IOException e) {
+        // Closed already.
+      }
     }
     body.close();
-    if (whole) {
-      callback.succeeded();
-    } else {
-      callback.failed(HttpStream.CONTENT_NOT_CONSUMED);
-    }
+    // AbortException keeps Jetty from answering in our place.
+    return () -> callback.failed(new Request.Handler.AbortException(new EofException("the exchange was cut off")));
   }
 
   /** Holds back the first bytes, then writes through. */

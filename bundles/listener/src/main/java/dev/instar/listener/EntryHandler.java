@@ -116,28 +116,28 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
         if (request.getConnectionMetaData().getHttpVersion() != HttpVersion.HTTP_2) {
           response.getHeaders().put(HttpHeader.CONNECTION, "close");
         }
-        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.NOT_READY, "The node is stopping. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
+        refuse(response, ending, Problem.of(ErrorCode.NOT_READY, "The node is stopping. Try again in a moment.").retryAfter(Duration.ofSeconds(1)));
         return true;
       }
       if (hasTwoReadings(request.getHttpURI().getPath()) || request.getHttpURI().getFragment() != null) {
-        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The path has a segment '.' or '..', a ';', or a '#'; give the path that is meant."));
+        refuse(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The path has a segment '.' or '..', a ';', or a '#'; give the path that is meant."));
         return true;
       }
       Optional<Problem> objection = site.objection(request);
       if (objection.isPresent()) {
-        ProblemErrorHandler.send(response, ending, objection.get());
+        refuse(response, ending, objection.get());
         return true;
       }
       boolean http2 = request.getConnectionMetaData().getHttpVersion() == HttpVersion.HTTP_2;
       if (http2 && isMalformed(request)) {
-        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST,
+        refuse(response, ending, Problem.of(ErrorCode.BAD_REQUEST,
             "The request has a field that HTTP/2 forbids, a Host that is not its authority, or no single Content-Length that is a number."));
         return true;
       }
       boolean chunked = request.getHeaders().contains(HttpHeader.TRANSFER_ENCODING);
       if (chunked && hasCoding(request)) {
         response.getHeaders().put(HttpHeader.CONNECTION, "close");
-        ProblemErrorHandler.send(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The body has a transfer coding other than chunked, which is all that is undone here; send it without."));
+        refuse(response, ending, Problem.of(ErrorCode.BAD_REQUEST, "The body has a transfer coding other than chunked, which is all that is undone here; send it without."));
         return true;
       }
       request.addIdleTimeoutListener(STAY);
@@ -152,9 +152,14 @@ final class EntryHandler extends Handler.Abstract implements Graceful {
         Threads.startVirtual("http", () -> handleBlocking(paced, pacedAnswer, ending));
       }
     } catch (Throwable e) {
-      errors.answer(response, ending, 500, e);
+      Threads.startVirtual("http", () -> errors.answer(response, ending, 500, e));
     }
     return true;
+  }
+
+  /** Aside: an exchange that ends here would be followed by the next of its connection, and that by the next, while all other connections wait. */
+  private static void refuse(Response response, Ending ending, Problem problem) {
+    Threads.startVirtual("http", () -> ProblemErrorHandler.send(response, ending, problem));
   }
 
   private void handleBlocking(Request request, Response response, Ending ending) {

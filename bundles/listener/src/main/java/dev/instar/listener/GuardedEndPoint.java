@@ -40,6 +40,7 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   static final int SMALL_READ = 2 << 10;
   static final int LARGE_READ = 8 << 10;
   private static final int LOOK_BYTES = 1024;
+  private static final int IN_PLACE = 4;
   // A chunk of one byte has 5 bytes around it ("1", two line ends); generous senders add an extension.
   private static final int WRAPPING_PER_BYTE = 16;
   // TLS adds up to 38 bytes to each record (a header of 5, a nonce of 8, a tag of 16 and some), and a byte may have one of its own.
@@ -49,6 +50,8 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
   private final int wrappingBytes;
   private final boolean secure;
   private final AtomicInteger handling = new AtomicInteger();
+  /** How often it was read in place since it last waited for bytes. Of one thread after the other. */
+  private volatile int inPlace;
   private final AtomicReference<Request> current = new AtomicReference<>();
   private final Object filling = new Object();
   private volatile boolean http1 = true;
@@ -132,7 +135,11 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
     looked = request;
     // Who waits for bytes sees their end as well.
     if (again && http1 && !getFillInterest().isInterested() && hasGone()) {
-      request.fail(new EofException("the caller went away"));
+      try {
+        request.fail(new EofException("the caller went away"));
+      } catch (RuntimeException e) {
+        // It has ended just now.
+      }
     }
   }
 
@@ -158,9 +165,17 @@ final class GuardedEndPoint extends SocketChannelEndPoint {
     return false;
   }
 
+  /** Whether who has ended an exchange may look for the next one. */
+  boolean mayGoOn() {
+    int before = inPlace;
+    inPlace = before + 1;
+    return before < IN_PLACE;
+  }
+
   /** Either this sees what a look has read, or the look sees the interest. */
   @Override
   protected void needsFillInterest() {
+    inPlace = 0;
     if (early.hasRemaining()) {
       Threads.startVirtual("http-early", () -> getFillInterest().fillable());
     } else {

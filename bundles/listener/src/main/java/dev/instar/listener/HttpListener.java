@@ -178,13 +178,16 @@ public final class HttpListener implements AutoCloseable {
 
   /** Looks for callers who have gone, and for a new certificate, now and every second until the listener is closed. */
   private void look() {
-    for (EndPoint endPoint : connector.getConnectedEndPoints()) {
-      if (endPoint instanceof GuardedEndPoint guarded) {
-        guarded.look();
+    try {
+      for (EndPoint endPoint : connector.getConnectedEndPoints()) {
+        if (endPoint instanceof GuardedEndPoint guarded) {
+          guarded.look();
+        }
       }
+      ssl.ifPresent(this::renew);
+    } finally {
+      connector.getScheduler().schedule(this::look, LOOK_MILLIS, TimeUnit.MILLISECONDS);
     }
-    ssl.ifPresent(this::renew);
-    connector.getScheduler().schedule(this::look, LOOK_MILLIS, TimeUnit.MILLISECONDS);
   }
 
   /** Takes files that have changed. What cannot be used, as when one of the two has come and the other has not, leaves things as they are. */

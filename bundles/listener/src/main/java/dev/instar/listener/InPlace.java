@@ -7,7 +7,8 @@ import org.eclipse.jetty.util.thread.TryExecutor;
 
 /**
  * The connections' executor. When an exchange is over that did not end on the thread which had read it, Jetty has the executor look for the connection's next request. The thread
- * that has ended the exchange does that itself here: it costs one read, which mostly finds nothing, and another thread would have to be woken for it.
+ * that has ended the exchange does that itself here: it costs one read, which mostly finds nothing, and another thread would have to be woken for it. A connection on which
+ * there is always a next one gets another thread after some: the thread may be one that ran a call and has more to do.
  */
 final class InPlace implements TryExecutor {
   private static final ThreadLocal<Boolean> ENDS = new ThreadLocal<>();
@@ -34,7 +35,7 @@ final class InPlace implements TryExecutor {
   @Override
   public void execute(Runnable task) {
     // Handling is non-blocking, so whoever ends an exchange can begin the next one; it does not end there, so this goes no deeper.
-    if (task instanceof Connection && ENDS.get() != null) {
+    if (task instanceof Connection connection && ENDS.get() != null && GuardedEndPoint.of(connection.getEndPoint()).filter(GuardedEndPoint::mayGoOn).isPresent()) {
       task.run();
     } else {
       threads.execute(task);

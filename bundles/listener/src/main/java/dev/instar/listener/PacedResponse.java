@@ -24,7 +24,8 @@ final class PacedResponse extends Response.Wrapper {
   @Override
   public void write(boolean last, ByteBuffer content, Callback callback) {
     int bytes = content == null ? 0 : content.remaining();
-    Watch watch = new Watch(callback);
+    // Before the write: the exchange may be over after it, and the request somebody else's.
+    Watch watch = new Watch(callback, getRequest().getComponents().getScheduler());
     super.write(last, content, watch);
     watch.arm(bytes);
   }
@@ -32,15 +33,17 @@ final class PacedResponse extends Response.Wrapper {
   private final class Watch extends Callback.Nested {
     private static final Scheduler.Task DONE = () -> false;
     private final AtomicReference<Scheduler.Task> timer = new AtomicReference<>();
+    private final Scheduler scheduler;
 
-    Watch(Callback callback) {
+    Watch(Callback callback, Scheduler scheduler) {
       super(callback);
+      this.scheduler = scheduler;
     }
 
     void arm(int bytes) {
       if (timer.get() == null) {
         Request request = getRequest();
-        Scheduler.Task task = request.getComponents().getScheduler().schedule(() -> tooSlow(request, bytes), rate.time(bytes).toMillis(), TimeUnit.MILLISECONDS);
+        Scheduler.Task task = scheduler.schedule(() -> tooSlow(request, bytes), rate.time(bytes).toMillis(), TimeUnit.MILLISECONDS);
         if (!timer.compareAndSet(null, task)) {
           task.cancel();
         }

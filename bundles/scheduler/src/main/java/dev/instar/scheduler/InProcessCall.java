@@ -177,7 +177,12 @@ final class InProcessCall implements Parking, Waits {
   private void limitTheWait() {
     if (phase.get() == Phase.WAITING) {
       until = Math.min(visit.deadline(), Clock.in(desk.settings().queueWait()));
-      waitingTime = watchdog.arm(until, this::waitedTooLong);
+      try {
+        waitingTime = watchdog.arm(until, this::waitedTooLong);
+      } catch (OutOfMemoryError e) {
+        // It is in line by now; its run has a limit of its own.
+        LOG.error("The wait of invocation {} of {} has no limit", invocation.id(), visit.version().label(), e);
+      }
       if (phase.get() != Phase.WAITING) {
         // Who took it out of there may not have seen what there is to disarm.
         disarm();
@@ -263,7 +268,11 @@ final class InProcessCall implements Parking, Waits {
       told.ifPresent(who -> {
         disarm();
         visit.close();
-        who.accept(Optional.ofNullable(known.outcome()));
+        try {
+          who.accept(Optional.ofNullable(known.outcome()));
+        } catch (Throwable e) {
+          LOG.error("Who was to be told the end of invocation {} of {} failed", invocation.id(), visit.version().label(), e);
+        }
       });
     }
   }

@@ -310,22 +310,21 @@ public final class Scheduler implements Invoker, Preparer, BackendDirectory, Fun
 
   @Override
   public Optional<Runnable> begin(Invocation invocation, Consumer<Optional<Outcome>> told) {
-    Optional<InProcessCall> call = Optional.empty();
+    Optional<InProcessCall> call;
+    boolean begun = false;
     Visit visit = new Visit(room, invocation, desk.settings().maxCall());
     try {
       call = ready(invocation, visit).map(pool -> new InProcessCall(desk, pool, visit, invocation, watchdog, logs, threads, Optional.of(told)));
-      if (call.isPresent() && !call.get().begin()) {
-        call = Optional.empty();
-      }
+      begun = call.isPresent() && call.get().begin();
     } catch (InstarException e) {
       // It is told to who asks again, if it is so then.
-      call = Optional.empty();
+      return Optional.empty();
     } finally {
-      if (call.isEmpty()) {
+      if (!begun) {
         visit.close();
       }
     }
-    return call.map(begun -> begun::end);
+    return begun ? call.map(one -> one::end) : Optional.empty();
   }
 
   /** Where a call can be made without waiting for anything but its turn; the same choice as {@link #attempt}'s, for which all else is left. */

@@ -21,6 +21,7 @@ final class Visit implements AutoCloseable {
   private long deadline;
   private boolean seated;
   private boolean begun;
+  private boolean closed;
   private long preparing;
 
   Visit(WaitingRoom room, Invocation invocation, Duration longest) {
@@ -65,7 +66,8 @@ final class Visit implements AutoCloseable {
 
   /** Takes a chair, once, unless it runs already. @throws InstarException FUNCTION_BUSY, NODE_BUSY */
   synchronized void sit() {
-    if (!seated && !begun) {
+    // It may be over before the thread that brought it here has come so far.
+    if (!seated && !begun && !closed) {
       room.enter(version);
       seated = true;
     }
@@ -102,7 +104,8 @@ final class Visit implements AutoCloseable {
   }
 
   @Override
-  public void close() {
+  public synchronized void close() {
+    closed = true;
     stand();
   }
 }
