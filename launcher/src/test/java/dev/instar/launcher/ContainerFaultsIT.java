@@ -214,7 +214,13 @@ class ContainerFaultsIT {
     script("ignore", "trap '' TERM INT HUP; (trap '' TERM HUP; sleep 98765) & sleep 98765");
     fails("timed-out", "me/ignore", "--label", "fprocess=/ignore", "--timeout", "2s");
 
-    assertEquals(0, shell.instar("config", "set", "dev.instar.backend.container", "runtime=no-such-runtime").code());
+    refused("config-refused", shell.instar("config", "set", "dev.instar.backend.container", "runtime=no-such-runtime"));
+    Path runtime = home.resolve("runtime");
+    Files.writeString(runtime, "#!/bin/sh\nexec crun \"$@\"\n");
+    Files.setPosixFilePermissions(runtime, PosixFilePermissions.fromString("rwxr-xr-x"));
+    Result taken = shell.instar("config", "set", "dev.instar.backend.container", "runtime=" + runtime);
+    assertEquals(0, taken.code(), taken.err());
+    Files.delete(runtime);
     refused("backend-unavailable", deployedAndInvoked("me/without"));
     assertEquals(0, shell.instar("remove", "me/whole").code());
 

@@ -178,6 +178,11 @@ class ContainerIT {
     assertFalse(shell.instar("invoke", "me/count").code() == 0);
   }
 
+  /** What the function wrote of its secret, its parent (the container's first process in the first call, and none that it sees in others) and a word with two blanks before it. */
+  private static void assertLine(String secret, String answer, String... message) {
+    assertTrue(answer.equals(secret + "0  x\n") || answer.equals(secret + "1  x\n"), answer + String.join("", message));
+  }
+
   /** Hostile cases 37 and 38, with whoever may look: all answers and the data directory. */
   @Test
   void aSecretReachesItsFunctionAndNobodyElse() throws Exception {
@@ -192,9 +197,9 @@ class ContainerIT {
     assertEquals("Put me/db, 11 bytes.\n", ok("secrets", "put", "me/db", "--file", value.toString()).out());
     Result deployed = ok(deploy);
     assertTrue(deployed.err().contains("note: --tables is none of the limits") && !deployed.err().contains("--open-files"), deployed.err());
-    assertEquals("swordfish-10  x\n", call("me/show", 200));
+    assertLine("swordfish-1", call("me/show", 200));
     send("PUT", "/v1/secrets/me/db", "swordfish-2", 200);
-    assertEquals("swordfish-20  x\n", call("me/show", 200), "a warm one is replaced");
+    assertLine("swordfish-2", call("me/show", 200), "a warm one is replaced");
     String shown = ok("describe", "me/show").out() + ok("secrets", "list").out() + send("GET", "/v1/functions/me/show/logs", "", 200);
     assertTrue(shown.contains("me/db   11"), shown);
     // Of another user it is another's, and the other has none.
@@ -209,7 +214,7 @@ class ContainerIT {
     Process grep = new ProcessBuilder("grep", "-rls", "--exclude=value", "swordfish", home.toString()).start();
     assertEquals("", new String(grep.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
     send("PUT", "/v1/secrets/me/db", "swordfish-3", 201);
-    assertEquals("swordfish-30  x\n", call("me/show", 200));
+    assertLine("swordfish-3", call("me/show", 200));
     String module = JSON.readTree(send("POST", "/v1/images?user=me", Files.readString(Path.of("../examples/echo/function.wasm"), StandardCharsets.ISO_8859_1), 201)).path("digest").asText();
     assertTrue(publish("me/module", module, "\"secrets\":[\"db\"]", 400).contains("given no secrets"));
     whatMeansNothingIsRefusedAtTheDeployment(digest);

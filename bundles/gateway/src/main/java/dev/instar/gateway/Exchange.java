@@ -505,23 +505,30 @@ final class Exchange implements HttpExchange {
     if (!over.compareAndSet(false, true)) {
       return;
     }
-    Runnable last = end();
-    lease.close();
-    if (use != null) {
-      use.leave();
+    Runnable last;
+    try {
+      last = end();
+    } finally {
+      lease.close();
+      if (use != null) {
+        use.leave();
+      }
+      gateway.over();
     }
-    gateway.over();
     // After that: the next request of the connection may begin in it.
     last.run();
   }
 
   /** What is left to tell Jetty. */
   private Runnable end() {
+    if (cut) {
+      return cutOff();
+    }
+    if (grpc.isPresent()) {
+      return endOfStream();
+    }
     try {
-      if (cut) {
-        return cutOff();
-      }
-      if (!body.ended() && !body.held() && grpc.isEmpty()) {
+      if (!body.ended() && !body.held()) {
         body.drain(response.getHeaders().contains(HttpHeader.CONNECTION, "close") ? LINGER_BYTES : KEEP_BYTES, LINGER_NANOS);
       }
     } catch (InterruptedException e) {
@@ -547,6 +554,19 @@ final class Exchange implements HttpExchange {
     body.close();
     // AbortException keeps Jetty from answering in our place.
     return () -> callback.failed(new Request.Handler.AbortException(new EofException("the exchange was cut off")));
+  }
+
+  /** What still comes of a stream whose answer is whole is not waited for: the caller is told that nobody wants it. */
+  private Runnable endOfStream() {
+    boolean whole;
+    try {
+      whole = body.ended();
+    } catch (RuntimeException e) {
+      // Who read it was interrupted in the midst of that.
+      whole = false;
+    }
+    body.close();
+    return whole ? callback::succeeded : () -> callback.failed(HttpStream.CONTENT_NOT_CONSUMED);
   }
 
   /** Holds back the first bytes, then writes through. */
