@@ -6,7 +6,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.InetSocketAddress;
+import java.net.SocketException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -138,6 +140,10 @@ final class Http2Connection implements Connection {
     writing.lock();
     try {
       out.write(frames.array(), 0, frames.position());
+    } catch (ClosedChannelException e) {
+      throw e;
+    } catch (IOException e) {
+      throw greeted ? e : new OtherProtocolException();
     } finally {
       writing.unlock();
     }
@@ -350,7 +356,13 @@ final class Http2Connection implements Connection {
       if (failure != null) {
         throw failure;
       }
-      int length = in.read(buffer);
+      int length;
+      try {
+        length = in.read(buffer);
+      } catch (SocketException e) {
+        // A server of HTTP/1 that closes before it has read all resets the connection, and its answer may be lost with that.
+        throw greeted ? e : new OtherProtocolException();
+      }
       if (length < 0) {
         throw greeted ? new EOFException("it closed the connection") : new OtherProtocolException();
       }
