@@ -5,7 +5,6 @@ import dev.instar.api.InstarException;
 import dev.instar.api.sandbox.Call;
 import dev.instar.api.sandbox.Freezable;
 import dev.instar.api.sandbox.Sandbox;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.Set;
@@ -90,11 +89,7 @@ final class CallSandbox implements Sandbox, Freezable {
 
   @Override
   public void thaw() {
-    try {
-      container.thaw();
-    } catch (UncheckedIOException | IllegalStateException e) {
-      throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The container does not go on after it was frozen.");
-    }
+    container.thaw();
   }
 
   @Override

@@ -9,6 +9,7 @@ import dev.instar.api.function.Limits;
 import dev.instar.api.network.NetworkLease;
 import dev.instar.api.sandbox.StartContext;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
@@ -236,11 +237,15 @@ final class Container {
     return frozen;
   }
 
-  /** Lets it go on. */
+  /** Lets it go on. @throws InstarException SANDBOX_CRASHED */
   synchronized void thaw() {
     if (frozen) {
       frozen = false;
-      cgroup.ifPresent(CgroupLease::thaw);
+      try {
+        cgroup.ifPresent(CgroupLease::thaw);
+      } catch (UncheckedIOException | IllegalStateException e) {
+        throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The container does not go on after it was frozen.");
+      }
     }
   }
 

@@ -13,7 +13,6 @@ import dev.instar.api.sandbox.GuestLog;
 import dev.instar.api.sandbox.Sandbox;
 import dev.instar.api.sandbox.StartContext;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -156,11 +155,7 @@ final class FramedSandbox implements Sandbox, Freezable {
 
   @Override
   public void thaw() {
-    try {
-      container.thaw();
-    } catch (UncheckedIOException | IllegalStateException e) {
-      throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The container does not go on after it was frozen.");
-    }
+    container.thaw();
   }
 
   @Override

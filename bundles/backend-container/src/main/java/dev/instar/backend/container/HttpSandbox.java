@@ -16,7 +16,6 @@ import dev.instar.api.sandbox.StartContext;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
-import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.time.Instant;
@@ -416,11 +415,7 @@ final class HttpSandbox implements Sandbox, RpcCallable, Freezable {
 
   @Override
   public void thaw() {
-    try {
-      container.thaw();
-    } catch (UncheckedIOException | IllegalStateException e) {
-      throw new InstarException(ErrorCode.SANDBOX_CRASHED, "The container does not go on after it was frozen.");
-    }
+    container.thaw();
   }
 
   @Override
